@@ -1,0 +1,73 @@
+import { randomBytes } from "node:crypto";
+import * as fs from "node:fs/promises";
+import { dirname, join } from "node:path";
+
+/** Reads a text file; undefined when there is none. */
+export async function readTextIfExists(path: string): Promise<string | undefined> {
+  try {
+    return await fs.readFile(path, "utf8");
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+/** True for ENOENT and ENOTDIR: the path leads nowhere. */
+export function isMissing(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  return code === "ENOENT" || code === "ENOTDIR";
+}
+
+/** Writes a file that did not exist and waits until its bytes are on the disk. */
+export async function writeDurably(path: string, content: string | Uint8Array, mode = 0o644): Promise<void> {
+  const handle = await fs.open(path, "wx", mode);
+  try {
+    await handle.writeFile(content);
+    await handle.chmod(mode);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Waits until the names in a directory are on the disk. */
+export async function syncDirectory(path: string): Promise<void> {
+  const handle = await fs.open(path, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Replaces a file in one step: after a power cut it holds the old or the new content, never a part.
+ * Write beside it, fsync, rename, fsync the directory.
+ */
+export async function writeAtomically(path: string, content: string | Uint8Array, mode = 0o644): Promise<void> {
+  const directory = dirname(path);
+  await fs.mkdir(directory, { recursive: true });
+  const beside = join(directory, `.${randomBytes(6).toString("hex")}.new`);
+  try {
+    await writeDurably(beside, content, mode);
+    await fs.rename(beside, path);
+  } catch (error) {
+    await fs.rm(beside, { force: true });
+    throw error;
+  }
+  await syncDirectory(directory);
+}
+
+/** Points a symbolic link elsewhere in one step, durably. */
+export async function swapLink(path: string, target: string): Promise<void> {
+  const directory = dirname(path);
+  const beside = join(directory, `.${randomBytes(6).toString("hex")}.new`);
+  await fs.symlink(target, beside);
+  try {
+    await fs.rename(beside, path);
+  } catch (error) {
+    await fs.rm(beside, { force: true });
+    throw error;
+  }
+  await syncDirectory(directory);
+}

@@ -1,0 +1,46 @@
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { type Run, run } from "./process.ts";
+import { type Systemd, systemctl } from "./systemd.ts";
+
+export type Logger = {
+  info(message: string): void;
+  warn(message: string): void;
+  error(message: string): void;
+};
+
+/**
+ * All that the agent knows of the machine it runs on, injected so that tests give it a root of their own, a clock they turn
+ * and a network namespace instead of the box.
+ */
+export type Machine = {
+  /** Absolute path of a file of the box below the injected root: `path("/config/current")`. */
+  path(absolute: string): string;
+  now(): Date;
+  randomBytes(size: number): Buffer;
+  run: Run;
+  systemd: Systemd;
+  log: Logger;
+};
+
+/** journald reads the priority prefix of sd-daemon(3) from standard error. */
+const journal: Logger = {
+  info: (message) => process.stderr.write(`<6>${message}\n`),
+  warn: (message) => process.stderr.write(`<4>${message}\n`),
+  error: (message) => process.stderr.write(`<3>${message}\n`),
+};
+
+/** The machine as it is, or the parts a test replaces. */
+export function makeMachine(options: Partial<Omit<Machine, "path">> & { root?: string } = {}): Machine {
+  const { root = "/", ...parts } = options;
+  const runner = parts.run ?? run;
+  return {
+    path: (absolute) => join(root, absolute),
+    now: () => new Date(),
+    randomBytes,
+    run: runner,
+    systemd: systemctl(runner),
+    log: journal,
+    ...parts,
+  };
+}

@@ -1,0 +1,42 @@
+import { execa } from "execa";
+import { SteelyardError } from "../errors.ts";
+
+export type RunOptions = {
+  /** Milliseconds until the command is killed. */
+  timeout?: number;
+  /** Text for its standard input. */
+  input?: string;
+  signal?: AbortSignal;
+  environment?: Record<string, string>;
+  /** Exit statuses that are not an error; 0 alone unless told. */
+  accept?: number[];
+};
+
+export type RunResult = { code: number; stdout: string; stderr: string };
+
+/** Runs a command: an argv array, never a shell. Fails with `command-failed`, the command's own words in the message. */
+export type Run = (argv: readonly [string, ...string[]], options?: RunOptions) => Promise<RunResult>;
+
+const defaultTimeout = 30_000;
+
+export const run: Run = async (argv, options = {}) => {
+  const [file, ...args] = argv;
+  const result = await execa(file, args, {
+    reject: false,
+    timeout: options.timeout ?? defaultTimeout,
+    ...(options.input === undefined ? { stdin: "ignore" as const } : { input: options.input }),
+    ...(options.signal ? { cancelSignal: options.signal } : {}),
+    ...(options.environment ? { env: options.environment } : {}),
+    maxBuffer: 64 * 1024 * 1024,
+    stripFinalNewline: false,
+  });
+  const code = result.exitCode ?? -1;
+  const { stdout, stderr } = result;
+  if (result.timedOut)
+    throw new SteelyardError("command-failed", `${file}: no answer in ${options.timeout ?? defaultTimeout} ms`);
+  if (!(options.accept ?? [0]).includes(code)) {
+    const words = (stderr || stdout || result.shortMessage || "no output").trim();
+    throw new SteelyardError("command-failed", `${argv.join(" ")}: exit status ${code}: ${words}`, { cause: result });
+  }
+  return { code, stdout, stderr };
+};

@@ -1,0 +1,78 @@
+import type { Machine } from "../adapters/machine.ts";
+import type { Configuration } from "../configuration/schema.ts";
+import type { Problem } from "../errors.ts";
+
+/** A finding about a candidate configuration. Errors refuse the commit, warnings travel with its answer. */
+export type Finding = Problem & { severity: "error" | "warning" };
+
+export type StepBase = {
+  kind: string;
+  /** What the step does, for the operator: `add farm web`. Shown by a dry run and when the step fails. */
+  summary: string;
+};
+
+/** A function per kind of step; a kind without one does not compile. */
+export type Executors<Step extends StepBase> = {
+  [Kind in Step["kind"]]: (step: Extract<Step, { kind: Kind }>, machine: Machine) => Promise<void>;
+};
+
+/**
+ * What a subsystem tells the commit pipeline about itself. `Artefacts` is what it gives the machine (files, JSON documents,
+ * rule sets); `Step` the union of what it can do to it.
+ *
+ * verify, render and plan are pure. observe and apply touch the machine, through adapters only.
+ */
+export type SubsystemDefinition<Artefacts, Step extends StepBase> = {
+  name: string;
+  /** Names of subsystems that are applied before this one. */
+  dependsOn: readonly string[];
+  /** Every finding, not the first one. */
+  verify(configuration: Configuration): Finding[];
+  render(configuration: Configuration): Artefacts;
+  /** The daemon's own check of the artefacts (`nft -c`, `haproxy -c`), before anything changes. Throws with its words. */
+  check?(artefacts: Artefacts, machine: Machine): Promise<void>;
+  /** What the machine has now, read from it: the start of every plan, so that drift is mended and undo is a plan too. */
+  observe(machine: Machine): Promise<Artefacts>;
+  /** The steps from one to the other; none when they are equal. */
+  plan(now: Artefacts, wanted: Artefacts): Step[];
+  executors: Executors<Step>;
+};
+
+/** A subsystem with its types sealed, as the registry holds it. */
+export type Subsystem = {
+  name: string;
+  dependsOn: readonly string[];
+  verify(configuration: Configuration): Finding[];
+  check(configuration: Configuration, machine: Machine): Promise<void>;
+  /** The steps that take the machine, as it is now, to the configuration. Bound to their executors. */
+  plan(configuration: Configuration, machine: Machine): Promise<BoundStep[]>;
+};
+
+export type BoundStep = StepBase & { subsystem: string; execute(): Promise<void> };
+
+/** Seals a definition: steps leave it bound to their executor, so nobody else needs to know their shapes. */
+export function defineSubsystem<Artefacts, Step extends StepBase>(
+  definition: SubsystemDefinition<Artefacts, Step>,
+): Subsystem {
+  const { name, dependsOn, executors } = definition;
+  return {
+    name,
+    dependsOn,
+    verify: (configuration) => definition.verify(configuration),
+    check: async (configuration, machine) => {
+      await definition.check?.(definition.render(configuration), machine);
+    },
+    plan: async (configuration, machine) => {
+      const wanted = definition.render(configuration);
+      const now = await definition.observe(machine);
+      return definition.plan(now, wanted).map((step) => ({
+        kind: step.kind,
+        summary: step.summary,
+        subsystem: name,
+        // The table is indexed by the step's own kind, so the executor fits the step; TypeScript cannot follow that.
+        execute: () =>
+          (executors[step.kind as Step["kind"]] as (step: Step, machine: Machine) => Promise<void>)(step, machine),
+      }));
+    },
+  };
+}

@@ -1,0 +1,45 @@
+import { z } from "zod";
+import { user, userName } from "../access/schema.ts";
+import { l4Farm } from "../lslb/l4/schema.ts";
+import { networkInterface, virtualAddress } from "../network/schema.ts";
+import { system } from "../system/schema.ts";
+import { interfaceName, objectName } from "./fields.ts";
+
+/** Raised by one with each migration; a generation of a higher number is refused. */
+export const schemaVersion = 1;
+
+/** Any farm; more profiles join the union as their subsystems come. */
+export const farm = z.discriminatedUnion("profile", [l4Farm], "expected a profile: l4xnat");
+
+/** Everything the operator wants, in one value. Immutable: a change makes a new one that shares what stayed. */
+export const configuration = z.strictObject({
+  system: system,
+  interfaces: z.record(interfaceName, networkInterface),
+  virtualAddresses: z.record(objectName, virtualAddress),
+  farms: z.record(objectName, farm),
+  users: z.record(userName, user),
+});
+
+export type Farm = z.output<typeof farm>;
+export type Configuration = z.output<typeof configuration>;
+
+/**
+ * Where each kind of object stands in a generation: a directory with one file per object.
+ * `secret` files are 0600, and their secret fields never leave by the API, a diff or a log.
+ */
+export const collections = {
+  interfaces: { directory: "network/interfaces", name: interfaceName, object: networkInterface, secrets: [] },
+  virtualAddresses: { directory: "network/virtual-addresses", name: objectName, object: virtualAddress, secrets: [] },
+  farms: { directory: "farms", name: objectName, object: farm, secrets: [] },
+  users: { directory: "access/users", name: userName, object: user, secrets: ["passwordHash"] },
+} as const satisfies Record<
+  string,
+  { directory: string; name: z.ZodType<string>; object: z.ZodType; secrets: readonly string[] }
+>;
+
+export type CollectionName = keyof typeof collections;
+
+/** What a box without any configuration starts from. */
+export function emptyConfiguration(): Configuration {
+  return { system: system.parse({}), interfaces: {}, virtualAddresses: {}, farms: {}, users: {} };
+}

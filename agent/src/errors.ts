@@ -1,0 +1,37 @@
+/**
+ * Every error the agent shows to a person or a program, with the HTTP status and the exit status of the `steelyard`
+ * command it maps to. One catalogue, so that the same mistake reads the same from the API, the CLI and the console.
+ */
+export const catalogue = {
+  "bad-input": { http: 400, exit: 2, title: "The request is not valid" },
+  unauthenticated: { http: 401, exit: 4, title: "Log in first" },
+  forbidden: { http: 403, exit: 4, title: "Not allowed" },
+  "not-found": { http: 404, exit: 3, title: "There is no such object" },
+  exists: { http: 409, exit: 3, title: "The object exists already" },
+  stale: { http: 412, exit: 5, title: "The object changed since it was read" },
+  "invalid-configuration": { http: 422, exit: 2, title: "The configuration is not valid" },
+  "too-many-requests": { http: 429, exit: 4, title: "Too many requests" },
+  "apply-failed": { http: 502, exit: 6, title: "The change could not be applied and was taken back" },
+  "not-ready": { http: 503, exit: 7, title: "The appliance is not ready" },
+  "command-failed": { http: 500, exit: 1, title: "A command failed" },
+  corrupt: { http: 500, exit: 1, title: "Stored data is damaged" },
+  internal: { http: 500, exit: 1, title: "Internal error" },
+} as const;
+
+export type ErrorCode = keyof typeof catalogue;
+
+/** One thing that is wrong with the input: where (a JSON path such as `farms.web.backends.b1.port`) and what is expected. */
+export type Problem = { path: string; message: string };
+
+/** An error with a code of the catalogue. `problems` lists every offending field when there are fields to name. */
+export class SteelyardError extends Error {
+  readonly code: ErrorCode;
+  readonly problems: Problem[];
+
+  constructor(code: ErrorCode, message: string, options: { problems?: Problem[]; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "SteelyardError";
+    this.code = code;
+    this.problems = options.problems ?? [];
+  }
+}

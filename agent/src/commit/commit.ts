@@ -1,0 +1,168 @@
+import type { Machine } from "../adapters/machine.ts";
+import { encodeConfiguration } from "../configuration/codec.ts";
+import { compareConfigurations } from "../configuration/difference.ts";
+import { type Configuration, emptyConfiguration } from "../configuration/schema.ts";
+import type { Generation, Store } from "../configuration/store.ts";
+import { SteelyardError } from "../errors.ts";
+import type { CommitRequest, CommitResult, ConfigurationControl } from "./control.ts";
+import { makeExclusive } from "./exclusive.ts";
+import { orderByDependency } from "./order.ts";
+import type { BoundStep, Finding, Subsystem } from "./subsystem.ts";
+
+type Done = CommitResult["steps"];
+
+/**
+ * The commit pipeline: verify -> check -> write -> plan and apply, subsystem by subsystem -> adopt; or everything back.
+ *
+ * The generation is on the disk before the machine changes, so a full disk refuses the commit while nothing has happened; it
+ * becomes current after the machine has changed, so a power cut in between boots into the old one, whole.
+ */
+export function makeControl(store: Store, registry: readonly Subsystem[], machine: Machine): ConfigurationControl {
+  const subsystems = orderByDependency(registry);
+  const exclusively = makeExclusive();
+  const currentConfiguration = () => store.current()?.configuration ?? emptyConfiguration();
+  const currentNumber = () => store.current()?.metadata.generation ?? 0;
+
+  async function commit({ author, message, change, dryRun = false }: CommitRequest): Promise<CommitResult> {
+    const before = currentConfiguration();
+    const wanted = change(before);
+    const warnings = verify(subsystems, wanted);
+    if (store.current() && sameConfiguration(before, wanted))
+      return { generation: currentNumber(), warnings, steps: [] };
+    for (const subsystem of subsystems) await subsystem.check(wanted, machine);
+    if (dryRun) return { generation: currentNumber(), warnings, steps: await planAll(wanted) };
+
+    const about = { author: author.user, source: author.source, time: machine.now().toISOString(), message };
+    const generation = await store.write(wanted, about);
+    const steps = await applyOrUndo(generation, before);
+    try {
+      await store.adopt(generation);
+    } catch (error) {
+      await undo(subsystems, before, generation);
+      throw new SteelyardError("apply-failed", `the configuration could not be made current: ${say(error)}`, {
+        cause: error,
+      });
+    }
+    machine.log.info(`generation ${generation.metadata.generation} by ${author.user} (${author.source}): ${message}`);
+    return { generation: generation.metadata.generation, warnings, steps };
+  }
+
+  async function planAll(wanted: Configuration): Promise<Done> {
+    const plans = [];
+    for (const subsystem of subsystems) plans.push(...(await subsystem.plan(wanted, machine)));
+    return plans.map(withoutExecutor);
+  }
+
+  async function applyOrUndo(generation: Generation, before: Configuration): Promise<Done> {
+    const done: Done = [];
+    const touched: Subsystem[] = [];
+    for (const subsystem of subsystems) {
+      touched.push(subsystem);
+      let step: BoundStep | undefined;
+      try {
+        for (step of await subsystem.plan(generation.configuration, machine)) {
+          await step.execute();
+          done.push(withoutExecutor(step));
+        }
+      } catch (error) {
+        const failed = `${subsystem.name}: ${step?.summary ?? "plan"}: ${say(error)}`;
+        const undone = await undo(touched, before, generation);
+        const aftermath = undone
+          ? "everything was put back"
+          : "putting the old state back failed too; it is tried again";
+        throw new SteelyardError("apply-failed", `${failed} (${aftermath})`, {
+          problems: error instanceof SteelyardError ? error.problems : [],
+          cause: error,
+        });
+      }
+    }
+    return done;
+  }
+
+  /** Applies the old configuration again to what a failed commit touched. True when all of it worked. */
+  async function undo(touched: readonly Subsystem[], before: Configuration, generation: Generation): Promise<boolean> {
+    const failures = await applyAll(touched, before, "undo");
+    await store.discard(generation).catch((error) => machine.log.error(`discarding a generation: ${say(error)}`));
+    return failures.length === 0;
+  }
+
+  /** Takes every subsystem as far as it goes: one that fails keeps back only those that depend on it. */
+  async function applyAll(list: readonly Subsystem[], configuration: Configuration, reason: string): Promise<string[]> {
+    const failed = new Map<string, string>();
+    for (const subsystem of list) {
+      const missing = subsystem.dependsOn.find((name) => failed.has(name));
+      if (missing !== undefined) {
+        failed.set(subsystem.name, `${subsystem.name}: waits for ${missing}`);
+        continue;
+      }
+      try {
+        for (const step of await subsystem.plan(configuration, machine)) {
+          await step.execute();
+          machine.log.info(`${reason}: ${subsystem.name}: ${step.summary}`);
+        }
+      } catch (error) {
+        const words = `${subsystem.name}: ${say(error)}`;
+        machine.log.error(`${reason}: ${words}`);
+        failed.set(subsystem.name, words);
+      }
+    }
+    return [...failed.values()];
+  }
+
+  return {
+    current: () => ({ generation: currentNumber(), configuration: currentConfiguration() }),
+    commit: (request) => exclusively(() => commit(request)),
+    history: () => store.history(),
+    read: async (generation) => (await store.read(generation)).configuration,
+    diff: async (from, to) => {
+      const [one, other] = await Promise.all([from, to].map(readOrEmpty));
+      return compareConfigurations(one as Configuration, other as Configuration);
+    },
+    rollback: async (generation, author) => {
+      const { configuration } = await store.read(generation);
+      return await exclusively(() =>
+        commit({ author, message: `roll back to generation ${generation}`, change: () => configuration }),
+      );
+    },
+    reconcile: (reason) =>
+      exclusively(async () => {
+        if (!store.current()) return;
+        const failures = await applyAll(subsystems, currentConfiguration(), reason);
+        if (failures.length > 0) throw new SteelyardError("apply-failed", failures.join("; "));
+      }),
+  };
+
+  async function readOrEmpty(generation: number): Promise<Configuration> {
+    return generation === 0 ? emptyConfiguration() : (await store.read(generation)).configuration;
+  }
+}
+
+/** Throws `invalid-configuration` with every error; gives back the warnings. */
+function verify(subsystems: readonly Subsystem[], configuration: Configuration): Finding[] {
+  const findings = subsystems.flatMap((subsystem) => subsystem.verify(configuration));
+  const errors = findings.filter(({ severity }) => severity === "error");
+  if (errors.length > 0) {
+    const problems = errors.map(({ path, message }) => ({ path, message }));
+    const words = problems.map(({ path, message }) => `${path}: ${message}`).join("; ");
+    throw new SteelyardError("invalid-configuration", words, { problems });
+  }
+  return findings;
+}
+
+function sameConfiguration(one: Configuration, other: Configuration): boolean {
+  if (one === other) return true;
+  const files = encodeConfiguration(other);
+  const before = encodeConfiguration(one);
+  return (
+    files.length === before.length &&
+    files.every(({ path, text }, at) => before[at]?.path === path && before[at]?.text === text)
+  );
+}
+
+function withoutExecutor({ kind, summary, subsystem }: BoundStep): Done[number] {
+  return { kind, summary, subsystem };
+}
+
+function say(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

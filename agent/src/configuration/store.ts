@@ -1,0 +1,233 @@
+import * as fs from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { parse, stringify } from "yaml";
+import { z } from "zod";
+import { isMissing, swapLink, syncDirectory, writeDurably } from "../adapters/files.ts";
+import type { Logger } from "../adapters/machine.ts";
+import type { GenerationMetadata } from "../commit/control.ts";
+import { SteelyardError } from "../errors.ts";
+import { decodeConfiguration, digestFiles, encodeConfiguration, type ObjectFile, objectDirectories } from "./codec.ts";
+import { type Configuration, schemaVersion } from "./schema.ts";
+
+/**
+ * The configuration file system on `/config`.
+ *
+ * Invariants, also after a power cut at any moment:
+ * - `generations/<n>` is complete and never changes: it is written as `generations/.new-<n>`, synced, then renamed;
+ * - `current` points to a complete generation: it is replaced by rename, after the sync;
+ * - a number above the one `current` names never was current, and goes away when the store is opened.
+ */
+export type Store = {
+  /** Undefined on a box that has not had its first boot. */
+  current(): Generation | undefined;
+  /** Writes a generation that is not current yet. Unchanged files are hard links to the parent's. */
+  write(configuration: Configuration, about: About): Promise<Generation>;
+  /** Makes a written generation the current one, durably, and prunes old ones. */
+  adopt(generation: Generation): Promise<void>;
+  /** Takes back a written generation that did not become current. */
+  discard(generation: Generation): Promise<void>;
+  /** Throws `not-found`, or `corrupt` when its content does not match its digest. */
+  read(generation: number): Promise<Generation>;
+  history(): Promise<GenerationMetadata[]>;
+};
+
+export type Generation = { metadata: GenerationMetadata; configuration: Configuration };
+export type About = Omit<GenerationMetadata, "generation" | "parent" | "schemaVersion">;
+
+const stored = z.strictObject({
+  generation: z.int().min(1),
+  parent: z.int().min(0),
+  author: z.string(),
+  source: z.string(),
+  time: z.iso.datetime(),
+  message: z.string(),
+  schemaVersion: z.int().min(1),
+  digest: z.string(),
+});
+
+const metadataFile = "generation.yaml";
+
+/** Opens `/config` (`directory`); keeps the newest `keep` generations. */
+export async function openStore(directory: string, log: Logger, keep = 100): Promise<Store> {
+  const generations = join(directory, "generations");
+  const link = join(directory, "current");
+  const at = (generation: number) => join(generations, String(generation));
+  await fs.mkdir(generations, { recursive: true, mode: 0o700 });
+
+  const read = async (generation: number): Promise<Generation> => readGeneration(at(generation), generation);
+  let highest = 0;
+  let current = await openCurrent();
+
+  /** The generation `current` names; when that is damaged, the newest one that is whole. */
+  async function openCurrent(): Promise<Generation | undefined> {
+    const numbers = await listNumbers(generations);
+    highest = numbers[0] ?? 0;
+    const named = await readLink(link);
+    for (const name of await fs.readdir(generations)) {
+      if (name.startsWith(".")) await fs.rm(join(generations, name), { recursive: true, force: true });
+    }
+    if (named === undefined) {
+      // Generation 1 alone is a first boot that was cut off; more without a link means that the link was lost.
+      if (highest <= 1) {
+        for (const number of numbers) await fs.rm(at(number), { recursive: true, force: true });
+        highest = 0;
+        return undefined;
+      }
+      log.error(`${link} is missing; taking the newest generation that is whole`);
+    }
+    const newest = named ?? highest;
+    for (const number of numbers.filter((each) => each > newest))
+      await fs.rm(at(number), { recursive: true, force: true });
+    highest = numbers.find((each) => each <= newest) ?? newest;
+    for (const number of [newest, ...numbers.filter((each) => each < newest)]) {
+      try {
+        return await read(number);
+      } catch (error) {
+        log.error(`generation ${number} cannot be used: ${error instanceof Error ? error.message : error}`);
+      }
+    }
+    throw new SteelyardError(
+      "corrupt",
+      `${directory}: no generation can be read; restore a backup or reset to factory state`,
+    );
+  }
+
+  return {
+    current: () => current,
+    read,
+
+    async write(configuration, about) {
+      const metadata: GenerationMetadata = {
+        generation: highest + 1,
+        parent: current?.metadata.generation ?? 0,
+        ...about,
+        schemaVersion,
+      };
+      const files = encodeConfiguration(configuration);
+      const unfinished = join(generations, `.new-${metadata.generation}`);
+      try {
+        const parent = current && { directory: at(current.metadata.generation), files: texts(current.configuration) };
+        await writeTree(unfinished, files, parent);
+        await writeDurably(join(unfinished, metadataFile), stringify({ ...metadata, digest: digestFiles(files) }));
+        await syncDirectory(unfinished);
+        await fs.rename(unfinished, at(metadata.generation));
+        await syncDirectory(generations);
+      } catch (error) {
+        await fs.rm(unfinished, { recursive: true, force: true });
+        throw new SteelyardError(
+          "apply-failed",
+          `the configuration could not be written: ${(error as Error).message}`,
+          {
+            cause: error,
+          },
+        );
+      }
+      highest = metadata.generation;
+      return { metadata, configuration };
+    },
+
+    async adopt(generation) {
+      await swapLink(link, `generations/${generation.metadata.generation}`);
+      current = generation;
+      const old = (await listNumbers(generations)).slice(keep);
+      for (const number of old) await fs.rm(at(number), { recursive: true, force: true });
+    },
+
+    async discard(generation) {
+      await fs.rm(at(generation.metadata.generation), { recursive: true, force: true });
+      highest = generation.metadata.generation - 1;
+    },
+
+    async history() {
+      const numbers = await listNumbers(generations);
+      return await Promise.all(
+        numbers.map((number) => readMetadata(at(number), number).then(({ digest, ...rest }) => rest)),
+      );
+    },
+  };
+}
+
+function texts(configuration: Configuration): Map<string, string> {
+  return new Map(encodeConfiguration(configuration).map(({ path, text }) => [path, text]));
+}
+
+async function writeTree(
+  directory: string,
+  files: ObjectFile[],
+  parent: { directory: string; files: Map<string, string> } | undefined,
+): Promise<void> {
+  await fs.mkdir(directory, { mode: 0o700 });
+  const directories = new Set(files.map(({ path }) => dirname(path)).filter((path) => path !== "."));
+  for (const path of directories) await fs.mkdir(join(directory, path), { recursive: true, mode: 0o700 });
+  for (const { path, text, secret } of files) {
+    if (parent?.files.get(path) === text) await fs.link(join(parent.directory, path), join(directory, path));
+    else await writeDurably(join(directory, path), text, secret ? 0o600 : 0o640);
+  }
+  const parents = new Set([...directories].map((path) => dirname(path)).filter((path) => path !== "."));
+  for (const path of [...directories, ...parents]) await syncDirectory(join(directory, path));
+}
+
+/** Numbers of the generations on disk, newest first. */
+async function listNumbers(generations: string): Promise<number[]> {
+  const names = await fs.readdir(generations);
+  return names
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .sort((one, other) => other - one);
+}
+
+async function readLink(link: string): Promise<number | undefined> {
+  try {
+    const match = /^generations\/(\d+)$/.exec(await fs.readlink(link));
+    return match ? Number(match[1]) : undefined;
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+async function readMetadata(directory: string, generation: number): Promise<z.output<typeof stored>> {
+  let text: string;
+  try {
+    text = await fs.readFile(join(directory, metadataFile), "utf8");
+  } catch (error) {
+    if (isMissing(error)) throw new SteelyardError("not-found", `there is no generation ${generation}`);
+    throw error;
+  }
+  const metadata = stored.safeParse(parse(text));
+  if (!metadata.success) throw new SteelyardError("corrupt", `generation ${generation}: ${metadataFile} is damaged`);
+  return metadata.data;
+}
+
+async function readGeneration(directory: string, generation: number): Promise<Generation> {
+  const { digest, ...metadata } = await readMetadata(directory, generation);
+  if (metadata.schemaVersion > schemaVersion) {
+    const message = `generation ${generation} has schema version ${metadata.schemaVersion}, this system knows ${schemaVersion}`;
+    throw new SteelyardError("corrupt", message);
+  }
+  const files: ObjectFile[] = [];
+  for (const folder of ["", ...objectDirectories]) {
+    for (const name of await listYaml(join(directory, folder))) {
+      const path = folder === "" ? name : `${folder}/${name}`;
+      if (path === metadataFile) continue;
+      files.push({ path, text: await fs.readFile(join(directory, path), "utf8"), secret: false });
+    }
+  }
+  files.sort((one, other) => (one.path < other.path ? -1 : 1));
+  if (digestFiles(files) !== digest) {
+    throw new SteelyardError(
+      "corrupt",
+      `generation ${generation}: the files do not match the digest written with them`,
+    );
+  }
+  return { metadata, configuration: decodeConfiguration(files) };
+}
+
+async function listYaml(directory: string): Promise<string[]> {
+  try {
+    return (await fs.readdir(directory)).filter((name) => name.endsWith(".yaml"));
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}

@@ -1,0 +1,139 @@
+import { Agent, request } from "node:https";
+import type { TLSSocket } from "node:tls";
+
+export type ApiResponse = { status: number; body: unknown; etag: string | undefined };
+
+export type ApiRequest = { body?: unknown; ifMatch?: string; contentType?: string; rawBody?: string; timeout?: number };
+
+/** Which box to talk to and how to know it is the one: the fingerprint its console shows. */
+export type ApiTarget = { address: string; port: number; fingerprint: string; timeout: number };
+
+/**
+ * A client of the management API as an operator's program would be one: HTTPS with the certificate pinned by its
+ * SHA-256 fingerprint (it is self-signed, so no authority vouches for it), and a session of `admin`.
+ */
+export class Api {
+  readonly #target: ApiTarget;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 4, rejectUnauthorized: false });
+  #token: string | undefined;
+
+  constructor(target: ApiTarget) {
+    this.#target = target;
+  }
+
+  /** The token of the session, for a request made by hand. */
+  get token(): string {
+    return this.#token ?? "";
+  }
+
+  async login(user: string, password: string): Promise<void> {
+    this.#token = undefined;
+    const { body } = await this.expect(201, "POST", "/sessions", { body: { user, password } });
+    this.#token = (body as { token: string }).token;
+  }
+
+  /** Sends a request and fails unless the status is the expected one; the answer's words are in the message. */
+  async expect(status: number, method: string, path: string, options: ApiRequest = {}): Promise<ApiResponse> {
+    const response = await this.send(method, path, options);
+    if (response.status !== status) {
+      const words = JSON.stringify(response.body);
+      throw new Error(`${method} ${path}: status ${response.status} where ${status} was expected: ${words}`);
+    }
+    return response;
+  }
+
+  /** The body of a GET that must succeed. */
+  async get<Body = Record<string, unknown>>(path: string): Promise<Body> {
+    return (await this.expect(200, "GET", path)).body as Body;
+  }
+
+  /** Sends a request; any status is an answer. */
+  async send(method: string, path: string, options: ApiRequest = {}): Promise<ApiResponse> {
+    try {
+      return await this.#sendOnce(method, path, options);
+    } catch (error) {
+      // A kept connection that the agent closed, or that died with it, says nothing about the request.
+      if (!(error instanceof ReusedConnectionError)) throw error;
+      return await this.#sendOnce(method, path, options);
+    }
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  #sendOnce(method: string, path: string, options: ApiRequest): Promise<ApiResponse> {
+    const { address, port } = this.#target;
+    const timeout = options.timeout ?? this.#target.timeout;
+    const text = options.rawBody ?? (options.body === undefined ? undefined : JSON.stringify(options.body));
+    const kind = options.contentType ?? (method === "PATCH" ? "application/merge-patch+json" : "application/json");
+    const headers = {
+      ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
+      ...(text === undefined ? {} : { "content-type": kind, "content-length": Buffer.byteLength(text) }),
+      ...(options.ifMatch === undefined ? {} : { "if-match": options.ifMatch }),
+    };
+    return new Promise((resolve, reject) => {
+      const outgoing = request({ agent: this.#agent, host: address, port, method, path: `/api/v1${path}`, headers });
+      const late = setTimeout(
+        () => outgoing.destroy(new Error(`${method} ${path}: no answer in ${timeout} ms`)),
+        timeout,
+      );
+      outgoing.once("socket", (socket) => this.#pin(socket as TLSSocket));
+      outgoing.once("error", (error) => {
+        clearTimeout(late);
+        reject(outgoing.reusedSocket && isConnectionLoss(error) ? new ReusedConnectionError(error) : error);
+      });
+      outgoing.once("response", (response) => {
+        let body = "";
+        response.setEncoding("utf8");
+        response.on("data", (chunk: string) => {
+          body += chunk;
+        });
+        response.once("error", reject);
+        response.once("end", () => {
+          clearTimeout(late);
+          resolve({ status: response.statusCode ?? 0, body: parse(body), etag: response.headers.etag });
+        });
+      });
+      outgoing.end(text);
+    });
+  }
+
+  /** Ends a connection to anyone but the pinned box, before a request (and with it a password) is written. */
+  #pin(socket: TLSSocket): void {
+    const check = () => {
+      const { fingerprint256 } = socket.getPeerCertificate();
+      if (plainFingerprint(fingerprint256) === plainFingerprint(this.#target.fingerprint)) return;
+      socket.destroy(new Error(`the box shows another certificate: ${fingerprint256}`));
+    };
+    if (socket.connecting || !socket.getPeerCertificate().fingerprint256)
+      socket.prependOnceListener("secureConnect", check);
+    else check();
+  }
+}
+
+class ReusedConnectionError extends Error {
+  constructor(cause: Error) {
+    super(cause.message, { cause });
+  }
+}
+
+function isConnectionLoss(error: NodeJS.ErrnoException): boolean {
+  return ["ECONNRESET", "EPIPE", "ECONNABORTED"].includes(error.code ?? "");
+}
+
+/** `AB:CD`, `abcd` and `SHA256:abcd…` are the same fingerprint. */
+export function plainFingerprint(text: string): string {
+  return text
+    .replace(/^sha-?256[:= ]*/i, "")
+    .replaceAll(":", "")
+    .toLowerCase();
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text === "" ? undefined : text;
+  }
+}

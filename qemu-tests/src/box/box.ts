@@ -1,0 +1,87 @@
+import type { Lab } from "../lab/enter.ts";
+import { front } from "../lab/plan.ts";
+import { report } from "../progress.ts";
+import { VirtualMachine, type VirtualMachineOptions } from "../vm/virtual-machine.ts";
+import { waitFor } from "../wait.ts";
+import { makeAnswerFile, makePassword } from "./answer-file.ts";
+import { Api } from "./api.ts";
+
+export const managementPort = 444;
+
+/** A Steelyard in the lab: the virtual machine, and the API once it serves. */
+export class Box {
+  readonly machine: VirtualMachine;
+  readonly password: string;
+  #api: Api | undefined;
+  #fingerprint: string | undefined;
+
+  private constructor(machine: VirtualMachine, password: string) {
+    this.machine = machine;
+    this.password = password;
+  }
+
+  static async create(lab: Lab, options: Omit<VirtualMachineOptions, "answerFile">, hostname = "lb1"): Promise<Box> {
+    const password = makePassword();
+    const answerFile = makeAnswerFile(password, hostname);
+    return new Box(await VirtualMachine.create(lab, { ...options, answerFile }), password);
+  }
+
+  get api(): Api {
+    if (!this.#api) throw new Error(`${this.machine.name}: nobody logged in yet`);
+    return this.#api;
+  }
+
+  /** SHA-256 of the API's certificate as the console shows it. */
+  get fingerprint(): string {
+    return this.#fingerprint ?? "";
+  }
+
+  /** Turns the box on, and waits until its API answers an authenticated request. Returns the seconds from power on. */
+  async boot(): Promise<number> {
+    const begin = Date.now();
+    await this.machine.start();
+    await this.waitUntilServing();
+    return (Date.now() - begin) / 1000;
+  }
+
+  /** Waits for the console's banner and the API, and logs in. Also after a reboot or a restart of the agent. */
+  async waitUntilServing(): Promise<void> {
+    const { machine } = this;
+    const timeout = machine.scale(40_000);
+    this.#fingerprint ??= await this.#explain(
+      waitFor("the certificate's fingerprint on the serial console", () => this.#readFingerprint(), { timeout }),
+    );
+    this.#api?.close();
+    this.#api = this.newApi();
+    const login = () => this.api.login("admin", this.password).then(() => true);
+    await this.#explain(waitFor("a login at the API", login, { timeout, interval: 1_000 }));
+    report(`${machine.name}: the API serves`);
+  }
+
+  /** A client without a session. */
+  newApi(): Api {
+    const timeout = this.machine.scale(5_000);
+    return new Api({ address: front.box.ipv4, port: managementPort, fingerprint: this.fingerprint, timeout });
+  }
+
+  async #readFingerprint(): Promise<string | undefined> {
+    if (!this.machine.running) throw new Error("QEMU ended");
+    return findFingerprint(await this.machine.serialText());
+  }
+
+  async #explain<Value>(promise: Promise<Value>): Promise<Value> {
+    try {
+      return await promise;
+    } catch (error) {
+      await this.machine.saveJournal();
+      const words = error instanceof Error ? error.message : String(error);
+      throw new Error(`${this.machine.name}: ${words}\n${this.machine.describeLogs()}`, { cause: error });
+    }
+  }
+}
+
+/** The last SHA-256 fingerprint in a console's text: 32 bytes in hexadecimal, colons between or not. */
+export function findFingerprint(text: string): string | undefined {
+  const found = text.match(/\b(?:[0-9A-Fa-f]{2}:){31}[0-9A-Fa-f]{2}\b/g);
+  return found?.at(-1);
+}

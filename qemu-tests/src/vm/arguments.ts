@@ -1,0 +1,86 @@
+import { back, front, tapName } from "../lab/plan.ts";
+
+export type Accelerator = "kvm" | "tcg";
+
+/** Everything QEMU is told. Paths are the host's. */
+export type MachineDescription = {
+  name: string;
+  accelerator: Accelerator;
+  memoryMegabytes: number;
+  processors: number;
+  disk: string;
+  /** OVMF's code and this machine's own copy of its variables; left out, SeaBIOS. */
+  uefi?: { code: string; variables: string };
+  /** Disk with the answer file. */
+  answerDisk?: string;
+  sockets: { qmp: string; channel: string; serial: string };
+  serialLog: string;
+  /** Loads this kernel itself instead of the disk's boot loader. */
+  directKernel?: { kernel: string; initrd: string; commandLine: string };
+};
+
+/** MAC addresses are fixed, so that the box finds its NICs again after a power cut. Locally administered. */
+const networkCards = [
+  { bridge: front.bridge, mac: "52:54:00:5e:00:01" },
+  { bridge: back.bridge, mac: "52:54:00:5e:00:02" },
+] as const;
+
+/**
+ * The command line of QEMU. A guest's unflushed writes stay in QEMU's memory where they allocate clusters, so killing QEMU
+ * is a power cut: what the guest flushed is there, what it did not may be gone.
+ */
+export function qemuArguments(machine: MachineDescription): string[] {
+  const { sockets } = machine;
+  return [
+    ...["-name", machine.name, "-no-user-config", "-nodefaults", "-display", "none", "-vga", "std"],
+    ...["-machine", `q35,usb=off${machine.uefi ? ",smm=off" : ""}`],
+    ...acceleration(machine.accelerator),
+    ...["-m", String(machine.memoryMegabytes), "-smp", String(machine.processors), "-rtc", "base=utc"],
+    ...firmware(machine.uefi),
+    ...["-drive", `if=none,id=disk,file=${machine.disk},format=qcow2,cache=writeback,discard=unmap`],
+    ...["-device", "virtio-blk-pci,drive=disk,bootindex=1"],
+    ...answerDisk(machine.answerDisk),
+    ...networkCards.flatMap(({ bridge, mac }, index) => [
+      ...["-netdev", `tap,id=${bridge},ifname=${tapName(bridge)},script=no,downscript=no`],
+      // Fixed slots, so that the kernel numbers the cards in this order.
+      ...["-device", `virtio-net-pci,netdev=${bridge},mac=${mac},addr=0x${(0x10 + index).toString(16)},romfile=`],
+    ]),
+    ...["-object", "rng-random,id=random,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=random"],
+    ...[
+      "-chardev",
+      `socket,id=serial,path=${sockets.serial},server=on,wait=off,logfile=${machine.serialLog},logappend=on`,
+    ],
+    ...["-serial", "chardev:serial"],
+    ...["-device", "virtio-serial-pci"],
+    ...["-chardev", `socket,id=channel,path=${sockets.channel},server=on,wait=off`],
+    ...["-device", "virtserialport,chardev=channel,name=org.steelyard.lab"],
+    ...["-smbios", "type=11,value=steelyard.lab=1"],
+    ...["-qmp", `unix:${sockets.qmp},server=on,wait=off`],
+    ...directKernel(machine.directKernel),
+  ];
+}
+
+function acceleration(accelerator: Accelerator): string[] {
+  // Five-level page tables (la57) cost TCG a level on every miss and buy a small guest nothing.
+  return accelerator === "kvm"
+    ? ["-accel", "kvm", "-cpu", "host"]
+    : ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,la57=off"];
+}
+
+function firmware(uefi: MachineDescription["uefi"]): string[] {
+  if (!uefi) return [];
+  return [
+    ...["-drive", `if=pflash,unit=0,format=raw,readonly=on,file=${uefi.code}`],
+    ...["-drive", `if=pflash,unit=1,format=raw,file=${uefi.variables}`],
+  ];
+}
+
+function answerDisk(path: string | undefined): string[] {
+  if (path === undefined) return [];
+  return ["-drive", `if=none,id=answer,file=${path},format=raw,readonly=on`, "-device", "virtio-blk-pci,drive=answer"];
+}
+
+function directKernel(direct: MachineDescription["directKernel"]): string[] {
+  if (!direct) return [];
+  return ["-kernel", direct.kernel, "-initrd", direct.initrd, "-append", direct.commandLine];
+}

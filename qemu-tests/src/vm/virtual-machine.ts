@@ -1,0 +1,206 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createWriteStream } from "node:fs";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Lab } from "../lab/enter.ts";
+import { inNamespace } from "../lab/namespaces.ts";
+import { report } from "../progress.ts";
+import { waitFor } from "../wait.ts";
+import { scaleTimeout } from "./accelerator.ts";
+import { type Accelerator, type MachineDescription, qemuArguments } from "./arguments.ts";
+import { GuestChannel, type GuestResult } from "./channel.ts";
+import { createAnswerDisk, createOverlay, prepareUefi } from "./disk.ts";
+import { Qmp } from "./qmp.ts";
+import { type SerialFinding, scanSerial, stripControl } from "./serial-scan.ts";
+
+export type VirtualMachineOptions = {
+  name: string;
+  image: string;
+  accelerator: Accelerator;
+  firmware: "bios" | "uefi";
+  answerFile?: string;
+  memoryMegabytes?: number;
+  processors?: number;
+  directKernel?: MachineDescription["directKernel"];
+};
+
+/** One box of the lab: its disk outlives starts and stops, so it can lose power and come back. */
+export class VirtualMachine {
+  readonly name: string;
+  readonly accelerator: Accelerator;
+  readonly logs: { serial: string; journal: string; qemu: string };
+  readonly #lab: Lab;
+  readonly #description: MachineDescription;
+  #process: ChildProcess | undefined;
+  #channel: GuestChannel | undefined;
+  #qmp: Qmp | undefined;
+
+  private constructor(lab: Lab, description: MachineDescription) {
+    this.name = description.name;
+    this.accelerator = description.accelerator;
+    this.#lab = lab;
+    this.#description = description;
+    this.logs = {
+      serial: description.serialLog,
+      journal: join(lab.logs, `${description.name}-journal.log`),
+      qemu: join(lab.logs, `${description.name}-qemu.log`),
+    };
+  }
+
+  /** Prepares disks and firmware; {@link start} turns it on. */
+  static async create(lab: Lab, options: VirtualMachineOptions): Promise<VirtualMachine> {
+    const directory = join(lab.directory, options.name);
+    await mkdir(directory, { recursive: true });
+    const disk = join(directory, "disk.qcow2");
+    await createOverlay(options.image, disk);
+    const answerDisk = join(directory, "answer.img");
+    if (options.answerFile !== undefined) await createAnswerDisk(answerDisk, options.answerFile);
+    return new VirtualMachine(lab, {
+      name: options.name,
+      accelerator: options.accelerator,
+      memoryMegabytes: options.memoryMegabytes ?? 1024,
+      processors: options.processors ?? 2,
+      disk,
+      ...(options.firmware === "uefi" ? { uefi: await prepareUefi(directory) } : {}),
+      ...(options.answerFile === undefined ? {} : { answerDisk }),
+      sockets: {
+        qmp: join(lab.sockets, `${options.name}-qmp`),
+        channel: join(lab.sockets, `${options.name}-channel`),
+        serial: join(lab.sockets, `${options.name}-serial`),
+      },
+      serialLog: join(lab.logs, `${options.name}-serial.log`),
+      ...(options.directKernel ? { directKernel: options.directKernel } : {}),
+    });
+  }
+
+  /** Path of the socket that is the serial console, for a person or a test that types. */
+  get serialSocket(): string {
+    return this.#description.sockets.serial;
+  }
+
+  get running(): boolean {
+    return this.#process !== undefined && this.#process.exitCode === null && this.#process.signalCode === null;
+  }
+
+  /** Milliseconds a thing may take here, from what it may take under KVM. */
+  scale(milliseconds: number): number {
+    return scaleTimeout(this.accelerator, milliseconds);
+  }
+
+  async start(): Promise<void> {
+    if (this.running) throw new Error(`${this.name} runs already`);
+    const { sockets } = this.#description;
+    for (const socket of Object.values(sockets)) await rm(socket, { force: true });
+    const argv = ["qemu-system-x86_64", ...qemuArguments(this.#description)];
+    const [file, ...rest] = inNamespace(this.#lab.id, "switch", argv);
+    const qemu = spawn(file, rest, { stdio: ["ignore", "pipe", "pipe"] });
+    this.#process = qemu;
+    const log = createWriteStream(this.logs.qemu, { flags: "a" });
+    qemu.stdout.pipe(log, { end: false });
+    qemu.stderr.pipe(log, { end: false });
+    report(`${this.name}: power on (${this.accelerator}, ${this.#description.uefi ? "UEFI" : "BIOS"})`);
+    this.#qmp = await this.#whileRunning("QEMU's control socket", () => Qmp.connect(sockets.qmp), 20_000);
+    this.#channel = await this.#whileRunning("the test channel", () => GuestChannel.connect(sockets.channel), 20_000);
+  }
+
+  /** Waits until the guest answers on the test channel. */
+  async waitForGuest(): Promise<void> {
+    // The port holds what comes before the guest opens it; a question lost in a reset is asked again.
+    await this.#whileRunning("the guest's test channel", () => this.guest(["true"], 10_000), this.scale(60_000));
+    report(`${this.name}: the guest answers`);
+  }
+
+  /** Runs a command as root in the guest. Fails on an exit status that is not accepted. */
+  async run(argv: readonly string[], options: { timeout?: number; accept?: number[] } = {}): Promise<GuestResult> {
+    const result = await this.guest(argv, options.timeout ?? this.scale(10_000));
+    if (!(options.accept ?? [0]).includes(result.code)) {
+      const words = (result.stderr || result.stdout).trim();
+      throw new Error(`${this.name}: ${argv.join(" ")}: exit status ${result.code}: ${words}\n${this.describeLogs()}`);
+    }
+    return result;
+  }
+
+  /** Standard output of a shell line in the guest, trimmed. */
+  async shell(line: string, timeout?: number): Promise<string> {
+    const options = timeout === undefined ? {} : { timeout };
+    return (await this.run(["/bin/sh", "-c", line], options)).stdout.trim();
+  }
+
+  async guest(argv: readonly string[], timeout: number): Promise<GuestResult> {
+    if (!this.#channel) throw new Error(`${this.name} is off`);
+    return this.#channel.ask(argv, timeout);
+  }
+
+  get qmp(): Qmp {
+    if (!this.#qmp) throw new Error(`${this.name} is off`);
+    return this.#qmp;
+  }
+
+  /** Ends QEMU with SIGKILL: the box loses power. */
+  async cutPower(): Promise<void> {
+    if (!this.#process) return;
+    const ended = this.running ? once(this.#process, "exit") : undefined;
+    this.#process.kill("SIGKILL");
+    await ended;
+    this.#forget();
+  }
+
+  /** Presses the power button and waits; a guest that does not go down in time loses power. */
+  async shutDown(): Promise<void> {
+    if (!this.running || !this.#process) return this.#forget();
+    const ended = once(this.#process, "exit");
+    await this.qmp.execute("system_powerdown");
+    const timer = setTimeout(() => this.#process?.kill("SIGKILL"), this.scale(20_000));
+    await ended;
+    clearTimeout(timer);
+    this.#forget();
+  }
+
+  async serialText(): Promise<string> {
+    return stripControl(await readFile(this.logs.serial, "utf8").catch(() => ""));
+  }
+
+  async serialFindings(): Promise<SerialFinding[]> {
+    return scanSerial(await readFile(this.logs.serial, "utf8").catch(() => ""));
+  }
+
+  /** Brings the guest's journal to the host. Called after a failure; a guest that does not answer has none to give. */
+  async saveJournal(): Promise<void> {
+    if (!this.running) return;
+    const command = "journalctl --boot --no-pager --output=short-monotonic | tail -n 4000";
+    const result = await this.guest(["/bin/sh", "-c", command], this.scale(15_000)).catch(() => undefined);
+    if (result) await writeFile(this.logs.journal, result.stdout);
+  }
+
+  describeLogs(): string {
+    return `logs: ${this.logs.serial} ${this.logs.journal} ${this.logs.qemu}`;
+  }
+
+  #forget(): void {
+    this.#channel?.close();
+    this.#qmp?.close();
+    this.#channel = undefined;
+    this.#qmp = undefined;
+    this.#process = undefined;
+  }
+
+  async #whileRunning<Value>(what: string, probe: () => Promise<Value>, timeout: number): Promise<Value> {
+    try {
+      return await waitFor(
+        what,
+        async () => {
+          if (!this.running) return { ended: true as const };
+          return { value: await probe() };
+        },
+        { timeout, interval: 200 },
+      ).then((outcome) => {
+        if ("ended" in outcome) throw new Error("QEMU ended");
+        return outcome.value;
+      });
+    } catch (error) {
+      const words = error instanceof Error ? error.message : String(error);
+      throw new Error(`${this.name}: ${words}\n${this.describeLogs()}`, { cause: error });
+    }
+  }
+}

@@ -1,5 +1,5 @@
-import { Agent, request } from "node:https";
-import type { TLSSocket } from "node:tls";
+import { type Agent, request } from "node:https";
+import { pinCertificate } from "./pin.ts";
 
 export type ApiResponse = { status: number; body: unknown; etag: string | undefined };
 
@@ -14,7 +14,7 @@ export type ApiTarget = { address: string; port: number; fingerprint: string; ti
  */
 export class Api {
   readonly #target: ApiTarget;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 4, rejectUnauthorized: false });
+  #agent: Agent | undefined;
   #token: string | undefined;
 
   constructor(target: ApiTarget) {
@@ -59,12 +59,14 @@ export class Api {
   }
 
   close(): void {
-    this.#agent.destroy();
+    this.#agent?.destroy();
   }
 
-  #sendOnce(method: string, path: string, options: ApiRequest): Promise<ApiResponse> {
-    const { address, port } = this.#target;
+  async #sendOnce(method: string, path: string, options: ApiRequest): Promise<ApiResponse> {
+    const { address, port, fingerprint } = this.#target;
     const timeout = options.timeout ?? this.#target.timeout;
+    this.#agent ??= await pinCertificate(address, port, fingerprint, timeout);
+    const agent = this.#agent;
     const text = options.rawBody ?? (options.body === undefined ? undefined : JSON.stringify(options.body));
     const kind = options.contentType ?? (method === "PATCH" ? "application/merge-patch+json" : "application/json");
     const headers = {
@@ -73,12 +75,11 @@ export class Api {
       ...(options.ifMatch === undefined ? {} : { "if-match": options.ifMatch }),
     };
     return new Promise((resolve, reject) => {
-      const outgoing = request({ agent: this.#agent, host: address, port, method, path: `/api/v1${path}`, headers });
+      const outgoing = request({ agent, host: address, port, method, path: `/api/v1${path}`, headers });
       const late = setTimeout(
         () => outgoing.destroy(new Error(`${method} ${path}: no answer in ${timeout} ms`)),
         timeout,
       );
-      outgoing.once("socket", (socket) => this.#pin(socket as TLSSocket));
       outgoing.once("error", (error) => {
         clearTimeout(late);
         reject(outgoing.reusedSocket && isConnectionLoss(error) ? new ReusedConnectionError(error) : error);
@@ -98,18 +99,6 @@ export class Api {
       outgoing.end(text);
     });
   }
-
-  /** Ends a connection to anyone but the pinned box, before a request (and with it a password) is written. */
-  #pin(socket: TLSSocket): void {
-    const check = () => {
-      const { fingerprint256 } = socket.getPeerCertificate();
-      if (plainFingerprint(fingerprint256) === plainFingerprint(this.#target.fingerprint)) return;
-      socket.destroy(new Error(`the box shows another certificate: ${fingerprint256}`));
-    };
-    if (socket.connecting || !socket.getPeerCertificate().fingerprint256)
-      socket.prependOnceListener("secureConnect", check);
-    else check();
-  }
 }
 
 class ReusedConnectionError extends Error {
@@ -120,14 +109,6 @@ class ReusedConnectionError extends Error {
 
 function isConnectionLoss(error: NodeJS.ErrnoException): boolean {
   return ["ECONNRESET", "EPIPE", "ECONNABORTED"].includes(error.code ?? "");
-}
-
-/** `AB:CD`, `abcd` and `SHA256:abcd…` are the same fingerprint. */
-export function plainFingerprint(text: string): string {
-  return text
-    .replace(/^sha-?256[:= ]*/i, "")
-    .replaceAll(":", "")
-    .toLowerCase();
 }
 
 function parse(text: string): unknown {

@@ -1,0 +1,57 @@
+import { z } from "zod";
+import { bearerToken } from "../api/authentication.ts";
+import type { Routes } from "../api/context.ts";
+import { problemDocument } from "../api/problem.ts";
+
+const credentials = z
+  .strictObject({
+    user: z.string("expected a user name").min(1, "expected a user name").max(64, "expected a user name"),
+    password: z.string("expected a password").max(1024, "expected at most 1024 characters"),
+  })
+  .meta({ id: "Credentials", examples: [{ user: "admin", password: "correct horse battery" }] });
+
+const session = z
+  .object({
+    token: z.string().describe("For the header Authorization: Bearer …; shown once"),
+    expires: z.iso.datetime().describe("Ends then at the latest; earlier after 30 minutes without a request"),
+  })
+  .meta({
+    id: "Session",
+    examples: [{ token: "b3Jhbmdlcy1hcmUtbm90LXRoZS1vbmx5LWZydWl0cy4", expires: "2026-01-01T20:00:00.000Z" }],
+  });
+
+const tags = ["Sessions"];
+
+/** Logging in and out. */
+export const addSessionRoutes: Routes = (app, { login, sessions }) => {
+  app.post("/api/v1/sessions", {
+    config: { permission: "public" },
+    schema: {
+      operationId: "createSession",
+      tags,
+      summary: "Log in",
+      security: [],
+      body: credentials,
+      response: { 201: session, default: problemDocument },
+    },
+    handler: async (request, reply) => {
+      const { token, expires } = await login(request.body as z.output<typeof credentials>, request.ip ?? "local");
+      return reply.code(201).send({ token, expires: expires.toISOString() });
+    },
+  });
+
+  app.delete("/api/v1/sessions", {
+    config: { permission: "sessions:delete" },
+    schema: {
+      operationId: "deleteSession",
+      tags,
+      summary: "Log out: the token of this request ends",
+      response: { 204: z.null().describe("Ended"), default: problemDocument },
+    },
+    handler: async (request, reply) => {
+      const token = bearerToken(request);
+      if (token !== undefined) sessions.close(token);
+      return reply.code(204).send();
+    },
+  });
+};

@@ -1,0 +1,128 @@
+import { randomUUID } from "node:crypto";
+import type { ServerOptions } from "node:https";
+import rateLimit from "@fastify/rate-limit";
+import fastify, { type FastifyInstance } from "fastify";
+import type { z } from "zod";
+import { addSessionRoutes } from "../access/routes.ts";
+import { TooManyRequests } from "../access/throttle.ts";
+import { addConfigurationRoutes } from "../configuration/routes.ts";
+import { SteelyardError } from "../errors.ts";
+import { addFarmRoutes } from "../lslb/l4/routes.ts";
+import { addNetworkRoutes } from "../network/routes.ts";
+import { addSystemRoutes } from "../system/routes.ts";
+import { addAuthentication } from "./authentication.ts";
+import type { ApiContext, Routes, Transport } from "./context.ts";
+import { addOpenApi, addOpenApiRoute } from "./openapi.ts";
+import { answerError } from "./problem.ts";
+
+/** Every subsystem's routes. */
+const routes: readonly Routes[] = [
+  addSessionRoutes,
+  addFarmRoutes,
+  addNetworkRoutes,
+  addSystemRoutes,
+  addConfigurationRoutes,
+];
+
+/** Bytes; a farm with a thousand backends takes a tenth of it. */
+const greatestBody = 1024 * 1024;
+const requestsPerMinute = 3000;
+const greatestConnections = 256;
+
+/** Answers are JSON for programs: nothing in them is to be shown, framed, sniffed or kept. */
+const securityHeaders = {
+  "Cache-Control": "no-store",
+  "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+  "Cross-Origin-Resource-Policy": "same-origin",
+  "Referrer-Policy": "no-referrer",
+  "X-Content-Type-Options": "nosniff",
+  "X-Frame-Options": "DENY",
+};
+
+/**
+ * The API as one fastify application, for one listener: the local socket and HTTPS have one each, with the same routes, and
+ * differ in who the caller is.
+ */
+export async function buildApplication(
+  context: ApiContext,
+  options: { transport: Transport; version: string; https?: ServerOptions },
+): Promise<FastifyInstance> {
+  const { transport, version, https } = options;
+  const { log } = context.machine;
+  const app = fastify({
+    ...(https ? { https } : {}),
+    logger: false,
+    bodyLimit: greatestBody,
+    genReqId: () => randomUUID(),
+    // Time to receive a request; a commit may take longer to answer.
+    requestTimeout: 30_000,
+    keepAliveTimeout: 30_000,
+    forceCloseConnections: "idle",
+    routerOptions: { maxParamLength: 64 },
+  }) as unknown as FastifyInstance;
+  app.server.maxConnections = greatestConnections;
+  app.server.headersTimeout = 10_000;
+
+  app.setErrorHandler((error, request, reply) => answerError(error, request, reply, log));
+  app.setValidatorCompiler(({ schema }) => validate(schema as unknown as z.ZodType));
+  // Answers are made of objects that have passed their schema; checking them again would cost and could only hide them.
+  app.setSerializerCompiler(() => JSON.stringify);
+  app.addContentTypeParser(
+    "application/merge-patch+json",
+    { parseAs: "string" },
+    app.getDefaultJsonParser("error", "error"),
+  );
+
+  app.addHook("onRequest", async (request, reply) => {
+    reply.headers(securityHeaders).header("Request-Id", request.id);
+    if (transport === "https") reply.header("Strict-Transport-Security", "max-age=31536000");
+  });
+  if (transport === "https") {
+    await app.register(rateLimit, {
+      max: requestsPerMinute,
+      timeWindow: 60_000,
+      errorResponseBuilder: (_request, { ttl }) => new TooManyRequests(Math.ceil(ttl / 1000)),
+    });
+  }
+  addAuthentication(app, context, transport);
+  app.addHook("onResponse", async ({ method, url, principal, ip, id }, { statusCode, elapsedTime }) => {
+    if (method === "GET" && statusCode < 400) return;
+    const who = `${principal?.user ?? "-"}@${principal?.source ?? ip}`;
+    log.info(`api: ${who} ${method} ${url} ${statusCode} ${Math.round(elapsedTime)} ms, request ${id}`);
+  });
+
+  await addOpenApi(app, version);
+  const known = collectRoutes(app);
+  for (const add of routes) add(app, context);
+  addOpenApiRoute(app);
+  app.setNotFoundHandler((request, reply) => {
+    const methods = known.methodsOf(request.url.split("?")[0] ?? "");
+    if (methods.length === 0) throw new SteelyardError("not-found", `there is nothing at ${request.url.split("?")[0]}`);
+    reply.header("Allow", methods.join(", "));
+    throw new SteelyardError("method-not-allowed", `expected one of ${methods.join(", ")}`);
+  });
+  return app;
+}
+
+/** Parses with zod; the ZodError itself is the error, so that the error handler can name the fields. */
+function validate(schema: z.ZodType) {
+  return (data: unknown) => {
+    const result = schema.safeParse(data);
+    return result.success ? { value: result.data } : { error: result.error };
+  };
+}
+
+/** Which methods an address knows: for 405 instead of 404. */
+function collectRoutes(app: FastifyInstance): { methodsOf(path: string): string[] } {
+  const methods = new Map<string, string[]>();
+  app.addHook("onRoute", ({ method, url }) => {
+    methods.set(url, [...(methods.get(url) ?? []), ...[method].flat()]);
+  });
+  const matches = (pattern: string, path: string) => {
+    const [wanted, given] = [pattern.split("/"), path.split("/")];
+    return wanted.length === given.length && wanted.every((part, at) => part.startsWith(":") || part === given[at]);
+  };
+  return {
+    methodsOf: (path) => [...methods].filter(([pattern]) => matches(pattern, path)).flatMap(([, list]) => list),
+  };
+}

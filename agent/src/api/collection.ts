@@ -1,0 +1,236 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { z } from "zod";
+import type { Permission } from "../access/permissions.ts";
+import { describeIssues } from "../configuration/issues.ts";
+import type { Configuration } from "../configuration/schema.ts";
+import { SteelyardError } from "../errors.ts";
+import { changeQuery, commitChange, conditionsOf, plan, sendObject } from "./change.ts";
+import type { ApiContext } from "./context.ts";
+import { requireConditions } from "./entity-tag.ts";
+import { listOf, type ObjectListQuery, objectListQuery, selectObjects, takePage } from "./list.ts";
+import { applyMergePatch } from "./merge-patch.ts";
+import { splitName, withName } from "./named.ts";
+import { badInput, problemDocument } from "./problem.ts";
+
+type Parameters = Record<string, string>;
+type Objects = Readonly<Record<string, object>>;
+
+/** A kind of object that has a name: what the six routes of its collection need to know. */
+export type CollectionDefinition = {
+  /** `/api/v1/farms`; may hold parameters of its own. */
+  url: string;
+  /** The parameter that names one object, and its schema; and those of the parameters before it. */
+  parameter: string;
+  name: z.ZodType<string>;
+  parents?: Record<string, z.ZodType<string>>;
+  object: z.ZodType;
+  /** The first half of the permissions. */
+  resource: string;
+  tag: string;
+  /** `farm`, and what operations are called in OpenAPI: `Farm`, `Farms`. */
+  noun: string;
+  operation: { one: string; many: string };
+  example: object;
+  /** The objects of a configuration. Throws `not-found` when a parent is not there. */
+  read(configuration: Configuration, parameters: Parameters): Objects;
+  replace(configuration: Configuration, parameters: Parameters, objects: Objects): Configuration;
+  /** Where the collection stands in the configuration: `["farms"]`. */
+  path(parameters: Parameters): string[];
+};
+
+/** GET and POST on the collection; GET, PUT, PATCH and DELETE on each object. */
+export function addCollection(app: FastifyInstance, context: ApiContext, definition: CollectionDefinition): void {
+  const { url, parameter, resource, noun, operation, tag, example } = definition;
+  const parents = z.strictObject(definition.parents ?? {});
+  const params = z.strictObject({ ...definition.parents, [parameter]: definition.name });
+  const shown = withName(definition.object, definition.name);
+  const replacement = withName(
+    definition.object,
+    definition.name.optional().describe("When given, the name in the address: an object keeps its name"),
+  );
+  const one = `${url}/:${parameter}`;
+  const answers = (answer: z.ZodType) => z.union([answer, plan]);
+  const responses = { default: problemDocument };
+  const describe = (parameters: Parameters) => `${noun} ${[...Object.values(parameters)].join("/")}`;
+  const pathOf = (parameters: Parameters) => [...definition.path(parameters), parameters[parameter] ?? ""];
+  const permit = (verb: string): Permission => `${resource}:${verb}`;
+  const current = () => context.control.current().configuration;
+
+  const find = (configuration: Configuration, parameters: Parameters): object | undefined => {
+    const objects = definition.read(configuration, parameters);
+    const name = parameters[parameter] ?? "";
+    return Object.hasOwn(objects, name) ? objects[name] : undefined;
+  };
+  const require = (configuration: Configuration, parameters: Parameters): object => {
+    const object = find(configuration, parameters);
+    if (!object) throw new SteelyardError("not-found", `there is no ${describe(parameters)}`);
+    return object;
+  };
+  const put = (configuration: Configuration, parameters: Parameters, object: object): Configuration => {
+    const objects = definition.read(configuration, parameters);
+    return definition.replace(configuration, parameters, { ...objects, [parameters[parameter] ?? ""]: object });
+  };
+  const send = (request: FastifyRequest, reply: FastifyReply, parameters: Parameters, object: object) =>
+    sendObject(request, reply, object, { name: parameters[parameter], ...object });
+
+  app.get(url, {
+    config: { permission: permit("read") },
+    schema: {
+      operationId: `list${operation.many}`,
+      tags: [tag],
+      summary: `List ${noun}s`,
+      params: parents,
+      querystring: objectListQuery,
+      response: { 200: listOf(shown), ...responses },
+    },
+    handler: async (request) => {
+      const query = request.query as ObjectListQuery;
+      const objects = definition.read(current(), request.params as Parameters);
+      const named = Object.entries(objects).map(([name, object]) => ({ name, ...object }));
+      return takePage(selectObjects(named, query), query);
+    },
+  });
+
+  app.post(url, {
+    config: {
+      permission: permit("create"),
+      bodyPath: (request) => {
+        const name = (request.body as { name?: unknown } | undefined)?.name;
+        return [...definition.path(request.params as Parameters), ...(typeof name === "string" ? [name] : [])];
+      },
+    },
+    schema: {
+      operationId: `create${operation.one}`,
+      tags: [tag],
+      summary: `Create a ${noun}`,
+      params: parents,
+      querystring: changeQuery,
+      body: shown.meta({ examples: [example] }),
+      response: { 200: plan.describe("The plan, for a dry run"), 201: shown, ...responses },
+    },
+    handler: async (request, reply) => {
+      const { name, object } = splitName(request.body as Record<string, unknown>);
+      const parameters = { ...(request.params as Parameters), [parameter]: name ?? "" };
+      const done = await commitChange(context, request, reply, `create ${describe(parameters)}`, (configuration) => {
+        if (find(configuration, parameters))
+          throw new SteelyardError("exists", `there is a ${describe(parameters)} already`, {
+            problems: [{ path: pathOf(parameters).join("."), message: "the name is taken" }],
+          });
+        return put(configuration, parameters, object);
+      });
+      if (!done) return reply;
+      reply.code(201).header("Location", `${request.url.split("?")[0]}/${name}`);
+      return send(request, reply, parameters, object);
+    },
+  });
+
+  app.get(one, {
+    config: { permission: permit("read") },
+    schema: {
+      operationId: `get${operation.one}`,
+      tags: [tag],
+      summary: `Read a ${noun}`,
+      params,
+      response: { 200: shown, ...responses },
+    },
+    handler: async (request, reply) => {
+      const parameters = request.params as Parameters;
+      return send(request, reply, parameters, require(current(), parameters));
+    },
+  });
+
+  app.put(one, {
+    config: { permission: permit("update"), bodyPath: (request) => pathOf(request.params as Parameters) },
+    schema: {
+      operationId: `put${operation.one}`,
+      tags: [tag],
+      summary: `Create a ${noun} or replace it whole`,
+      params,
+      querystring: changeQuery,
+      body: replacement,
+      response: { 200: answers(shown), 201: shown, ...responses },
+    },
+    handler: async (request, reply) => {
+      const parameters = request.params as Parameters;
+      const { name, object } = splitName(request.body as Record<string, unknown>);
+      requireSameName(name, parameters);
+      let created = false;
+      const done = await commitChange(context, request, reply, `put ${describe(parameters)}`, (configuration) => {
+        const before = find(configuration, parameters);
+        requireConditions(conditionsOf(request), before, describe(parameters));
+        created = before === undefined;
+        return put(configuration, parameters, object);
+      });
+      if (!done) return reply;
+      if (created) reply.code(201).header("Location", request.url.split("?")[0]);
+      return send(request, reply, parameters, object);
+    },
+  });
+
+  app.patch(one, {
+    config: { permission: permit("update"), bodyPath: (request) => pathOf(request.params as Parameters) },
+    schema: {
+      operationId: `patch${operation.one}`,
+      tags: [tag],
+      summary: `Change fields of a ${noun} (JSON merge patch, RFC 7396)`,
+      params,
+      querystring: changeQuery,
+      consumes: ["application/merge-patch+json", "application/json"],
+      body: mergePatch,
+      response: { 200: answers(shown), ...responses },
+    },
+    handler: async (request, reply) => {
+      const parameters = request.params as Parameters;
+      const { name, object: patch } = splitName(request.body as Record<string, unknown>);
+      requireSameName(name, parameters);
+      let object: object = {};
+      const done = await commitChange(context, request, reply, `change ${describe(parameters)}`, (configuration) => {
+        const before = require(configuration, parameters);
+        requireConditions(conditionsOf(request), before, describe(parameters));
+        object = parseObject(definition.object, applyMergePatch(before, patch), pathOf(parameters));
+        return put(configuration, parameters, object);
+      });
+      return done ? send(request, reply, parameters, object) : reply;
+    },
+  });
+
+  app.delete(one, {
+    config: { permission: permit("delete") },
+    schema: {
+      operationId: `delete${operation.one}`,
+      tags: [tag],
+      summary: `Delete a ${noun}`,
+      params,
+      querystring: changeQuery,
+      response: { 200: plan.describe("The plan, for a dry run"), 204: z.null().describe("Deleted"), ...responses },
+    },
+    handler: async (request, reply) => {
+      const parameters = request.params as Parameters;
+      const done = await commitChange(context, request, reply, `delete ${describe(parameters)}`, (configuration) => {
+        requireConditions(conditionsOf(request), require(configuration, parameters), describe(parameters));
+        const { [parameters[parameter] ?? ""]: _deleted, ...rest } = definition.read(configuration, parameters);
+        return definition.replace(configuration, parameters, rest);
+      });
+      return done ? reply.code(204).send() : reply;
+    },
+  });
+
+  function requireSameName(name: string | undefined, parameters: Parameters): void {
+    const wanted = parameters[parameter] ?? "";
+    if (name === undefined || name === wanted) return;
+    const path = [...pathOf(parameters), "name"].join(".");
+    throw badInput([{ path, message: `expected ${wanted}, as in the address: an object keeps its name` }]);
+  }
+}
+
+/** The body of a PATCH: its result is what must fit the schema. */
+export const mergePatch = z
+  .looseObject({})
+  .meta({ id: "MergePatch", description: "The fields to change; null takes a field back to its default" });
+
+/** Parses an object against its schema. Throws `bad-input` with every problem, its path from the root of the configuration. */
+export function parseObject(schema: z.ZodType, value: unknown, path: readonly string[]): object {
+  const result = schema.safeParse(value);
+  if (!result.success) throw badInput(describeIssues(result.error, path));
+  return result.data as object;
+}

@@ -1,0 +1,45 @@
+import type { FastifyInstance } from "fastify";
+import type { Login } from "../access/login.ts";
+import type { Permission, Principal } from "../access/permissions.ts";
+import type { Sessions } from "../access/sessions.ts";
+import type { Machine } from "../adapters/machine.ts";
+import type { ConfigurationControl } from "../commit/control.ts";
+import type { FarmStatus } from "../lslb/l4/routes.ts";
+import type { InterfaceStatus, Link } from "../network/routes.ts";
+import type { SystemStatus } from "../system/routes.ts";
+
+/** How a request reached us. Whoever can open the local socket acts as `admin`. */
+export type Transport = "https" | "local";
+
+/** What the machine reports; each subsystem's `status.ts` behind it. They throw `not-found` for what is not there. */
+export type StatusReaders = {
+  readFarmStatus(name: string): Promise<FarmStatus>;
+  readLinks(): Promise<Link[]>;
+  readInterfaceStatus(name: string): Promise<InterfaceStatus>;
+  readSystemStatus(): Promise<SystemStatus>;
+};
+
+/** What every route may use. */
+export type ApiContext = {
+  control: ConfigurationControl;
+  machine: Machine;
+  status: StatusReaders;
+  sessions: Sessions;
+  login: Login;
+};
+
+/** The routes of a subsystem. */
+export type Routes = (app: FastifyInstance, context: ApiContext) => void;
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** What a request to this route needs; a route without one is refused when it is registered. */
+    permission?: Permission;
+    /** Where the object in the body stands in the configuration: the beginning of each problem's path. */
+    bodyPath?: (request: FastifyRequest) => string[];
+  }
+  interface FastifyRequest {
+    /** Set by the authentication hook on every route that is not public. */
+    principal: Principal | undefined;
+  }
+}

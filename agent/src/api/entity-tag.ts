@@ -1,0 +1,45 @@
+import { createHash } from "node:crypto";
+import { SteelyardError } from "../errors.ts";
+
+/** Entity tags (RFC 9110, 8.8.3): a strong tag is the hash of an object's canonical JSON, the same for the same content. */
+
+const known = new WeakMap<object, string>();
+
+/** The tag of an object, with its quotes. Objects of a configuration are immutable, so each is hashed once. */
+export function entityTag(object: object): string {
+  const cached = known.get(object);
+  if (cached !== undefined) return cached;
+  const tag = `"${createHash("sha256").update(canonicalJson(object)).digest("base64url").slice(0, 22)}"`;
+  known.set(object, tag);
+  return tag;
+}
+
+/** The conditions of a request, as its headers have them. */
+export type Conditions = { ifMatch: string | undefined; ifNoneMatch: string | undefined };
+
+/** Throws `stale` when the object is not what the caller believes it to be (RFC 9110, 13.1). */
+export function requireConditions(
+  { ifMatch, ifNoneMatch }: Conditions,
+  object: object | undefined,
+  noun: string,
+): void {
+  if (ifMatch !== undefined && (object === undefined || !listsTag(ifMatch, object)))
+    throw new SteelyardError("stale", `${noun} changed since it was read: read it again and repeat the change`);
+  if (ifNoneMatch !== undefined && object !== undefined && listsTag(ifNoneMatch, object))
+    throw new SteelyardError("stale", `${noun} exists already`);
+}
+
+/** True when a list of tags, or `*`, covers the object. A weak tag covers nothing. */
+export function listsTag(list: string, object: object): boolean {
+  if (list.trim() === "*") return true;
+  return list.split(",").some((tag) => tag.trim() === entityTag(object));
+}
+
+/** JSON with the members of every object in order of their names, so that equal objects have equal text. */
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, member: unknown) =>
+    typeof member === "object" && member !== null && !Array.isArray(member)
+      ? Object.fromEntries(Object.entries(member).sort(([one], [other]) => (one < other ? -1 : 1)))
+      : member,
+  );
+}

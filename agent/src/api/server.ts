@@ -1,0 +1,137 @@
+import { chmod, chown, mkdir, readFile, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import type { FastifyInstance } from "fastify";
+import { makeLogin } from "../access/login.ts";
+import { makeSessions, type Sessions } from "../access/sessions.ts";
+import type { Machine } from "../adapters/machine.ts";
+import type { ConfigurationControl } from "../commit/control.ts";
+import { buildApplication } from "./application.ts";
+import type { ApiContext, StatusReaders } from "./context.ts";
+
+export type { StatusReaders } from "./context.ts";
+
+const socketPath = "/run/steelyard/api.sock";
+
+export type ServerOptions = {
+  control: ConfigurationControl;
+  machine: Machine;
+  status: StatusReaders;
+  /** Of the appliance, shown in OpenAPI. */
+  version: string;
+  /** PEM. Left out, only the local socket is served. */
+  tls?: { key: string; certificate: string };
+  /** Left out, a store of its own. */
+  sessions?: Sessions;
+};
+
+export type Server = {
+  /** The two applications, for `inject()`. HTTPS is there once it listens, or when asked for. */
+  local: FastifyInstance;
+  https: FastifyInstance | undefined;
+  /** Opens the local socket, then HTTPS on the management port of the configuration. Throws what listen(2) says. */
+  listen(): Promise<void>;
+  /**
+   * Follows the configuration: when the management port has changed, HTTPS opens on the new one, and the old one closes when
+   * its requests are answered (the one that made the change among them). Call after each commit; cheap when nothing changed.
+   */
+  follow(): Promise<void>;
+  /** Stops accepting, answers what is under way, removes the socket. */
+  close(): Promise<void>;
+};
+
+/** The management API: the same routes over HTTPS and over the local socket, whose callers act as `admin`. */
+export async function createServer(options: ServerOptions): Promise<Server> {
+  const { control, machine, status, version, tls } = options;
+  const sessions = options.sessions ?? makeSessions(machine);
+  const context: ApiContext = { control, machine, status, sessions, login: makeLogin(control, sessions, machine) };
+  const socket = machine.path(socketPath);
+  const wantedPort = () => control.current().configuration.system.management.port;
+  const buildHttps = async () =>
+    tls ? await buildApplication(context, { transport: "https", version, https: tlsOptions(tls) }) : undefined;
+
+  const local = await buildApplication(context, { transport: "local", version });
+  let https = await buildHttps();
+  let port: number | undefined;
+
+  return {
+    local,
+    get https() {
+      return https;
+    },
+    async listen() {
+      await listenLocally(local, socket, machine);
+      port = wantedPort();
+      if (https) await listenOn(https, port);
+    },
+    async follow() {
+      const wanted = wantedPort();
+      if (port === undefined || port === wanted || !https) return;
+      const next = await buildHttps();
+      if (!next) return;
+      await listenOn(next, wanted);
+      const previous = https;
+      https = next;
+      port = wanted;
+      machine.log.info(`api: listening on port ${wanted}`);
+      // Not awaited: it ends when the request that asked for the change has been answered.
+      previous.close().catch((error) => machine.log.error(`api: closing the old port: ${error}`));
+    },
+    async close() {
+      await Promise.all([local.close(), https?.close()]);
+      await rm(socket, { force: true });
+    },
+  };
+}
+
+/** Mozilla's intermediate list for an ECDSA or RSA certificate: TLS 1.2 with forward secrecy and AEAD alone, and TLS 1.3. */
+function tlsOptions({ key, certificate }: { key: string; certificate: string }) {
+  return {
+    key,
+    cert: certificate,
+    minVersion: "TLSv1.2" as const,
+    honorCipherOrder: true,
+    ciphers: [
+      "TLS_AES_128_GCM_SHA256",
+      "TLS_AES_256_GCM_SHA384",
+      "TLS_CHACHA20_POLY1305_SHA256",
+      "ECDHE-ECDSA-AES128-GCM-SHA256",
+      "ECDHE-RSA-AES128-GCM-SHA256",
+      "ECDHE-ECDSA-AES256-GCM-SHA384",
+      "ECDHE-RSA-AES256-GCM-SHA384",
+      "ECDHE-ECDSA-CHACHA20-POLY1305",
+      "ECDHE-RSA-CHACHA20-POLY1305",
+    ].join(":"),
+  };
+}
+
+/** All addresses of both families; which interfaces may reach the port is the firewall's concern. */
+async function listenOn(app: FastifyInstance, port: number): Promise<void> {
+  try {
+    await app.listen({ host: "::", port });
+  } catch (error) {
+    // A kernel without IPv6.
+    if ((error as NodeJS.ErrnoException).code !== "EAFNOSUPPORT") throw error;
+    await app.listen({ host: "0.0.0.0", port });
+  }
+}
+
+/**
+ * Mode 0660, root:steelyard. Between listen and chmod the umask (0022, systemd's own) keeps all but root out, since
+ * connecting takes the permission to write (unix(7)).
+ */
+async function listenLocally(app: FastifyInstance, path: string, machine: Machine): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await rm(path, { force: true });
+  await app.listen({ path });
+  const group = await readGroup(machine, "steelyard");
+  if (group !== undefined) await chown(path, process.getuid?.() ?? 0, group);
+  await chmod(path, 0o660);
+}
+
+/** The number of a group, from group(5); undefined when there is none, as on a machine for development. */
+async function readGroup(machine: Machine, name: string): Promise<number | undefined> {
+  const text = await readFile(machine.path("/etc/group"), "utf8").catch(() => "");
+  const line = text.split("\n").find((each) => each.startsWith(`${name}:`));
+  const number = Number(line?.split(":")[2]);
+  return line !== undefined && Number.isInteger(number) ? number : undefined;
+}

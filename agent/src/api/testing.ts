@@ -1,0 +1,98 @@
+import type { Test } from "tap";
+import { hashPassword } from "../access/password.ts";
+import { makeMachine } from "../adapters/machine.ts";
+import { ensureManagementCertificate } from "../certificates/management.ts";
+import { makeControl } from "../commit/commit.ts";
+import { defineSubsystem, type Finding, type StepBase } from "../commit/subsystem.ts";
+import { openStore } from "../configuration/store.ts";
+import { SteelyardError } from "../errors.ts";
+import { createServer, type ServerOptions } from "./server.ts";
+
+/** What the tests of the API and of the command stand on: the real configuration file system and commit pipeline on a root of their own. */
+
+export const password = "correct horse battery";
+export const quiet = { info: () => {}, warn: () => {}, error: () => {} };
+
+type Artefacts = Record<string, string>;
+type RememberStep = StepBase & { kind: "remember"; farms: Artefacts };
+
+/**
+ * A data plane that remembers farms. The description of a farm tells it what to do: `odd` warns, `wrong` does not verify,
+ * `refuse` cannot be applied.
+ */
+function rememberFarms() {
+  let remembered: Artefacts = {};
+  return defineSubsystem<Artefacts, RememberStep>({
+    name: "memory",
+    dependsOn: [],
+    verify: ({ farms }) =>
+      Object.entries(farms).flatMap(([name, { description }]): Finding[] => {
+        const path = `farms.${name}.description`;
+        if (description === "odd") return [{ severity: "warning", path, message: "is odd, “really”" }];
+        if (description === "wrong") return [{ severity: "error", path, message: "expected another" }];
+        return [];
+      }),
+    render: ({ farms }) => Object.fromEntries(Object.entries(farms).map(([name, farm]) => [name, farm.description])),
+    observe: async () => remembered,
+    plan: (now, wanted) =>
+      JSON.stringify(now) === JSON.stringify(wanted)
+        ? []
+        : [{ kind: "remember", summary: `remember ${Object.keys(wanted).join(", ")}`, farms: wanted }],
+    executors: {
+      remember: async ({ farms }) => {
+        if (Object.values(farms).includes("refuse")) throw new Error("the daemon says no");
+        remembered = farms;
+      },
+    },
+  });
+}
+
+/** A server on a fresh root, its clock in `clock.time`; `admin` has {@link password} unless told otherwise. */
+export async function setUpServer(t: Test, options: Partial<ServerOptions> & { withUser?: boolean } = {}) {
+  const { withUser = true, ...rest } = options;
+  const clock = { time: Date.parse("2026-01-02T03:04:05Z") };
+  const log: string[] = [];
+  const keep = (line: string) => void log.push(line);
+  const machine = makeMachine({
+    root: t.testdir(),
+    log: { info: keep, warn: keep, error: keep },
+    now: () => new Date(clock.time),
+  });
+  const store = await openStore(machine.path("/config"), quiet);
+  const control = makeControl(store, [rememberFarms()], machine);
+  if (withUser) {
+    const passwordHash = await hashPassword(password, machine.randomBytes);
+    await control.commit({
+      author: { user: "admin", source: "answer-file" },
+      message: "first boot",
+      change: (current) => ({ ...current, users: { admin: { description: "", passwordHash, sshKeys: [] } } }),
+    });
+  }
+  const server = await createServer({
+    control,
+    machine,
+    version: "0.0.0",
+    tls: await ensureManagementCertificate(machine, "steelyard"),
+    status: {
+      readFarmStatus: async (name) => ({ name, state: "up", connections: 0, backends: [] }),
+      readLinks: async () => [],
+      readInterfaceStatus: async (name) => {
+        throw new SteelyardError("not-found", `there is no interface ${name}`);
+      },
+      readSystemStatus: async () => ({
+        hostname: "steelyard",
+        version: "0.0.0",
+        uptime: 61,
+        time: machine.now().toISOString(),
+        memory: { total: 1024, available: 512 },
+        load: [0, 0, 0],
+        generation: control.current().generation,
+        health: "ok",
+        units: [],
+      }),
+    },
+    ...rest,
+  });
+  t.teardown(() => server.close());
+  return { server, control, machine, clock, log };
+}

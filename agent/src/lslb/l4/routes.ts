@@ -1,0 +1,115 @@
+import { z } from "zod";
+import { addCollection, type CollectionDefinition } from "../../api/collection.ts";
+import type { Routes } from "../../api/context.ts";
+import { problemDocument } from "../../api/problem.ts";
+import { objectName } from "../../configuration/fields.ts";
+import { type Configuration, collections, type Farm } from "../../configuration/schema.ts";
+import { SteelyardError } from "../../errors.ts";
+import { l4Backend } from "./schema.ts";
+
+/** What the data plane has of a farm, read from it. */
+export const farmStatus = z
+  .object({
+    name: z.string(),
+    state: z
+      .enum(["up", "degraded", "down", "disabled"])
+      .describe("degraded: some backend that should take connections does not; down: none does"),
+    connections: z.int().describe("Established connections"),
+    backends: z.array(
+      z.object({
+        name: z.string(),
+        address: z.string(),
+        port: z.int().optional(),
+        state: z.enum(["up", "maintenance", "down"]),
+        connections: z.int().describe("Established connections"),
+      }),
+    ),
+  })
+  .meta({
+    id: "FarmStatus",
+    examples: [
+      {
+        name: "web",
+        state: "up",
+        connections: 12,
+        backends: [{ name: "b1", address: "198.51.100.1", port: 80, state: "up", connections: 12 }],
+      },
+    ],
+  });
+
+export type FarmStatus = z.output<typeof farmStatus>;
+
+const farmExample = {
+  name: "web",
+  profile: "l4xnat",
+  virtualAddresses: ["192.0.2.10"],
+  ports: ["80"],
+  backends: { b1: { address: "198.51.100.1", port: 80 }, b2: { address: "198.51.100.2", port: 80, weight: 3 } },
+};
+
+const farms: CollectionDefinition = {
+  url: "/api/v1/farms",
+  parameter: "farm",
+  name: collections.farms.name,
+  object: collections.farms.object,
+  resource: "farms",
+  tag: "Farms",
+  noun: "farm",
+  operation: { one: "Farm", many: "Farms" },
+  example: farmExample,
+  read: (configuration) => configuration.farms,
+  replace: (configuration, _parameters, objects) => ({
+    ...configuration,
+    farms: objects as Configuration["farms"],
+  }),
+  path: () => ["farms"],
+};
+
+const backends: CollectionDefinition = {
+  url: "/api/v1/farms/:farm/backends",
+  parameter: "backend",
+  name: objectName,
+  parents: { farm: objectName },
+  object: l4Backend,
+  resource: "farms",
+  tag: "Farms",
+  noun: "backend",
+  operation: { one: "Backend", many: "Backends" },
+  example: { name: "b3", address: "198.51.100.3", port: 80, weight: 2 },
+  read: (configuration, { farm = "" }) => findFarm(configuration, farm).backends,
+  replace: (configuration, { farm = "" }, objects) => ({
+    ...configuration,
+    farms: {
+      ...configuration.farms,
+      [farm]: { ...findFarm(configuration, farm), backends: objects as Farm["backends"] },
+    },
+  }),
+  path: ({ farm = "" }) => ["farms", farm, "backends"],
+};
+
+/** Farms, their backends, and what the data plane has of them. */
+export const addFarmRoutes: Routes = (app, context) => {
+  addCollection(app, context, farms);
+  addCollection(app, context, backends);
+  app.get("/api/v1/farms/:farm/status", {
+    config: { permission: "farms:read" },
+    schema: {
+      operationId: "getFarmStatus",
+      tags: ["Farms"],
+      summary: "What the data plane really has of a farm",
+      params: z.strictObject({ farm: objectName }),
+      response: { 200: farmStatus, default: problemDocument },
+    },
+    handler: async (request) => {
+      const { farm } = request.params as { farm: string };
+      findFarm(context.control.current().configuration, farm);
+      return await context.status.readFarmStatus(farm);
+    },
+  });
+};
+
+function findFarm({ farms }: Configuration, name: string): Farm {
+  const farm = Object.hasOwn(farms, name) ? farms[name] : undefined;
+  if (!farm) throw new SteelyardError("not-found", `there is no farm ${name}`);
+  return farm;
+}

@@ -1,0 +1,106 @@
+import { z } from "zod";
+import { addCollection, type CollectionDefinition } from "../api/collection.ts";
+import type { Routes } from "../api/context.ts";
+import { listOf, listQuery, takePage } from "../api/list.ts";
+import { problemDocument } from "../api/problem.ts";
+import { interfaceName } from "../configuration/fields.ts";
+import { type Configuration, collections } from "../configuration/schema.ts";
+
+/** A network card or other link the kernel has. */
+export const link = z
+  .object({
+    name: z.string(),
+    index: z.int().describe("The kernel's number; not kept over a reboot"),
+    kind: z.string().describe("ethernet, loopback, bond, vlan …"),
+    macAddress: z.string().optional(),
+    mtu: z.int().describe("Bytes"),
+    enabled: z.boolean().describe("Administratively up"),
+    carrier: z.boolean().describe("The other end answers"),
+    configured: z.boolean().describe("The configuration has an interface of this name"),
+  })
+  .meta({ id: "Link" });
+
+/** What the machine reports of an interface. */
+export const interfaceStatus = z
+  .object({
+    name: z.string(),
+    present: z.boolean().describe("The machine has such a link"),
+    enabled: z.boolean().describe("Administratively up"),
+    carrier: z.boolean().describe("The other end answers"),
+    mtu: z.int().optional().describe("Bytes"),
+    macAddress: z.string().optional(),
+    addresses: z.array(z.string()).describe("Every address it has, with its prefix length"),
+    gateways: z.array(z.string()).describe("Default gateways reached through it"),
+  })
+  .meta({ id: "InterfaceStatus" });
+
+export type Link = z.output<typeof link>;
+export type InterfaceStatus = z.output<typeof interfaceStatus>;
+
+const interfaces: CollectionDefinition = {
+  url: "/api/v1/network/interfaces",
+  parameter: "interface",
+  name: collections.interfaces.name,
+  object: collections.interfaces.object,
+  resource: "network",
+  tag: "Network",
+  noun: "interface",
+  operation: { one: "Interface", many: "Interfaces" },
+  example: {
+    name: "eth0",
+    ipv4: { method: "static", addresses: ["192.0.2.5/24"], gateway: "192.0.2.1" },
+  },
+  read: (configuration) => configuration.interfaces,
+  replace: (configuration, _parameters, objects) => ({
+    ...configuration,
+    interfaces: objects as Configuration["interfaces"],
+  }),
+  path: () => ["interfaces"],
+};
+
+const virtualAddresses: CollectionDefinition = {
+  url: "/api/v1/network/virtual-addresses",
+  parameter: "address",
+  name: collections.virtualAddresses.name,
+  object: collections.virtualAddresses.object,
+  resource: "network",
+  tag: "Network",
+  noun: "virtual address",
+  operation: { one: "VirtualAddress", many: "VirtualAddresses" },
+  example: { name: "web", interface: "eth0", address: "192.0.2.10/24" },
+  read: (configuration) => configuration.virtualAddresses,
+  replace: (configuration, _parameters, objects) => ({
+    ...configuration,
+    virtualAddresses: objects as Configuration["virtualAddresses"],
+  }),
+  path: () => ["virtualAddresses"],
+};
+
+/** Interfaces, virtual addresses, and the links the machine has. */
+export const addNetworkRoutes: Routes = (app, context) => {
+  addCollection(app, context, interfaces);
+  addCollection(app, context, virtualAddresses);
+  app.get("/api/v1/network/interfaces/:interface/status", {
+    config: { permission: "network:read" },
+    schema: {
+      operationId: "getInterfaceStatus",
+      tags: ["Network"],
+      summary: "What the machine reports of an interface",
+      params: z.strictObject({ interface: interfaceName }),
+      response: { 200: interfaceStatus, default: problemDocument },
+    },
+    handler: async (request) =>
+      await context.status.readInterfaceStatus((request.params as { interface: string }).interface),
+  });
+  app.get("/api/v1/network/links", {
+    config: { permission: "network:read" },
+    schema: {
+      operationId: "listLinks",
+      tags: ["Network"],
+      summary: "The links the machine has, configured or not",
+      querystring: listQuery,
+      response: { 200: listOf(link), default: problemDocument },
+    },
+    handler: async (request) => takePage(await context.status.readLinks(), request.query as z.output<typeof listQuery>),
+  });
+};

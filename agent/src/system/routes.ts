@@ -1,0 +1,104 @@
+import { z } from "zod";
+import { changeQuery, commitChange, conditionsOf, plan, sendObject } from "../api/change.ts";
+import { mergePatch, parseObject } from "../api/collection.ts";
+import type { Routes } from "../api/context.ts";
+import { requireConditions } from "../api/entity-tag.ts";
+import { applyMergePatch } from "../api/merge-patch.ts";
+import { problemDocument } from "../api/problem.ts";
+import { type System, system } from "./schema.ts";
+
+/** How the box is. */
+export const systemStatus = z
+  .object({
+    hostname: z.string(),
+    version: z.string().describe("Of the appliance"),
+    image: z.string().optional().describe("The image it runs, with its profile"),
+    slot: z.enum(["a", "b"]).optional().describe("The root slot it runs from; none when it does not run from an image"),
+    uptime: z.number().describe("Seconds"),
+    time: z.string().describe("RFC 3339, UTC"),
+    memory: z.object({ total: z.int(), available: z.int() }).describe("Bytes"),
+    load: z.array(z.number()).describe("Mean number of runnable tasks over 1, 5 and 15 minutes"),
+    generation: z.int().describe("The current generation of the configuration"),
+    health: z.enum(["ok", "degraded"]).describe("degraded: a unit that should run does not"),
+    units: z.array(z.object({ name: z.string(), state: z.string() })).describe("The services that matter"),
+  })
+  .meta({ id: "SystemStatus" });
+
+export type SystemStatus = z.output<typeof systemStatus>;
+
+const url = "/api/v1/system";
+const tags = ["System"];
+const noun = "the system's settings";
+const bodyPath = () => ["system"];
+
+/** The box itself: its settings are one object that always exists. */
+export const addSystemRoutes: Routes = (app, context) => {
+  const { control, status } = context;
+
+  app.get(url, {
+    config: { permission: "system:read" },
+    schema: {
+      operationId: "getSystem",
+      tags,
+      summary: "Read the system's settings",
+      response: { 200: system, default: problemDocument },
+    },
+    handler: async (request, reply) => {
+      const object = control.current().configuration.system;
+      return sendObject(request, reply, object, object);
+    },
+  });
+
+  app.put(url, {
+    config: { permission: "system:update", bodyPath },
+    schema: {
+      operationId: "putSystem",
+      tags,
+      summary: "Replace the system's settings",
+      querystring: changeQuery,
+      body: system,
+      response: { 200: z.union([system, plan]), default: problemDocument },
+    },
+    handler: async (request, reply) => {
+      const object = request.body as System;
+      const done = await commitChange(context, request, reply, "replace system", (configuration) => {
+        requireConditions(conditionsOf(request), configuration.system, noun);
+        return { ...configuration, system: object };
+      });
+      return done ? sendObject(request, reply, object, object) : reply;
+    },
+  });
+
+  app.patch(url, {
+    config: { permission: "system:update", bodyPath },
+    schema: {
+      operationId: "patchSystem",
+      tags,
+      summary: "Change some of the system's settings (JSON merge patch, RFC 7396)",
+      querystring: changeQuery,
+      consumes: ["application/merge-patch+json", "application/json"],
+      body: mergePatch,
+      response: { 200: z.union([system, plan]), default: problemDocument },
+    },
+    handler: async (request, reply) => {
+      let object: object = {};
+      const done = await commitChange(context, request, reply, "change system", (configuration) => {
+        requireConditions(conditionsOf(request), configuration.system, noun);
+        object = parseObject(system, applyMergePatch(configuration.system, request.body), bodyPath());
+        return { ...configuration, system: object as System };
+      });
+      return done ? sendObject(request, reply, object, object) : reply;
+    },
+  });
+
+  app.get(`${url}/status`, {
+    config: { permission: "system:read" },
+    schema: {
+      operationId: "getSystemStatus",
+      tags,
+      summary: "How the box is",
+      response: { 200: systemStatus, default: problemDocument },
+    },
+    handler: async () => await status.readSystemStatus(),
+  });
+};

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
+import { makeNetlink, type Netlink } from "./netlink.ts";
 import { type Run, run } from "./process.ts";
 import { type Systemd, systemctl } from "./systemd.ts";
 
@@ -20,6 +21,7 @@ export type Machine = {
   randomBytes(size: number): Buffer;
   run: Run;
   systemd: Systemd;
+  netlink: Netlink;
   log: Logger;
 };
 
@@ -40,6 +42,7 @@ export function makeMachine(options: Partial<Omit<Machine, "path">> & { root?: s
     randomBytes,
     run: runner,
     systemd: systemctl(runner),
+    netlink: makeNetlink(),
     log: journal,
     ...parts,
   };

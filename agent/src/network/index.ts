@@ -1,0 +1,17 @@
+import { defineSubsystem } from "../commit/subsystem.ts";
+import { checkInterfaces, networkExecutors, observeNetwork } from "./apply.ts";
+import { planNetwork } from "./plan.ts";
+import { renderNetwork } from "./render.ts";
+import { verifyNetwork } from "./verify.ts";
+
+/** Interfaces and virtual addresses, through systemd-networkd. */
+export const network = defineSubsystem({
+  name: "network",
+  dependsOn: [],
+  verify: verifyNetwork,
+  render: renderNetwork,
+  check: checkInterfaces,
+  observe: observeNetwork,
+  plan: planNetwork,
+  executors: networkExecutors,
+});

@@ -1,0 +1,16 @@
+import { defineSubsystem } from "../commit/subsystem.ts";
+import { accessExecutors, observeAccess } from "./apply.ts";
+import { planAccess } from "./plan.ts";
+import { renderAccess } from "./render.ts";
+import { verifyAccess } from "./verify.ts";
+
+/** The administrator's account on the box: password and SSH keys. */
+export const access = defineSubsystem({
+  name: "access",
+  dependsOn: [],
+  verify: verifyAccess,
+  render: renderAccess,
+  observe: observeAccess,
+  plan: planAccess,
+  executors: accessExecutors,
+});

@@ -1,0 +1,110 @@
+import * as fs from "node:fs/promises";
+import { dirname } from "node:path";
+import { readTextIfExists, writeAtomically } from "../adapters/files.ts";
+import type { Machine } from "../adapters/machine.ts";
+import type { Executors } from "../commit/subsystem.ts";
+import { SteelyardError } from "../errors.ts";
+import type { SystemStep } from "./plan.ts";
+import { hostKeyPath, hostKeyTypes, type SystemArtefacts } from "./render.ts";
+
+const paths = {
+  kernelHostname: "/proc/sys/kernel/hostname",
+  hostname: "/etc/hostname",
+  resolver: "/run/systemd/resolved.conf.d/10-steelyard.conf",
+  time: "/run/systemd/timesyncd.conf.d/10-steelyard.conf",
+  // The first value sshd reads wins, and Debian's sshd_config reads this directory first.
+  ssh: "/etc/ssh/sshd_config.d/10-steelyard.conf",
+  sshCandidate: "/run/steelyard/ssh/candidate.conf",
+  // sshd's chroot for privilege separation: made by its unit, but needed by `sshd -t` too.
+  sshEmpty: "/run/sshd",
+};
+
+const units = {
+  resolver: "systemd-resolved.service",
+  time: "systemd-timesyncd.service",
+  ssh: "ssh.service",
+};
+
+export async function observeSystem(machine: Machine): Promise<SystemArtefacts> {
+  const read = async (path: string) => (await readTextIfExists(machine.path(path))) ?? "";
+  const [kernel, file, resolver, time, timeRuns, ssh, sshRuns] = await Promise.all([
+    read(paths.kernelHostname),
+    read(paths.hostname),
+    read(paths.resolver),
+    read(paths.time),
+    machine.systemd.isActive(units.time),
+    read(paths.ssh),
+    machine.systemd.isActive(units.ssh),
+  ]);
+  return {
+    hostname: { kernel: kernel.trim(), file: file.trim() },
+    resolver,
+    time: { file: time, running: timeRuns },
+    ssh: { file: ssh, running: sshRuns },
+  };
+}
+
+/** sshd's own check of its file. Throws `invalid-configuration` with its words. */
+export async function checkSsh({ ssh }: SystemArtefacts, machine: Machine): Promise<void> {
+  if (!ssh.running) return;
+  await ensureHostKeys(machine);
+  await fs.mkdir(machine.path(paths.sshEmpty), { recursive: true, mode: 0o755 });
+  const candidate = machine.path(paths.sshCandidate);
+  await writeAtomically(candidate, ssh.file, 0o600);
+  const { code, stderr } = await machine.run(["sshd", "-t", "-f", candidate], { accept: [0, 1, 255] });
+  if (code === 0) return;
+  const words = `sshd refuses its configuration: ${stderr.trim()}`;
+  throw new SteelyardError("invalid-configuration", words, { problems: [{ path: "system.ssh", message: words }] });
+}
+
+export const systemExecutors: Executors<SystemStep> = {
+  // hostnamed sets the kernel's name and /etc/hostname, and is allowed to when the agent is not.
+  "set-hostname": async ({ hostname }, machine) => {
+    await machine.run(["hostnamectl", "hostname", hostname], { timeout: 90_000 });
+  },
+  "configure-resolver": async ({ file }, machine) => {
+    await writeAtomically(machine.path(paths.resolver), file);
+    await machine.systemd.restart(units.resolver);
+  },
+  "configure-time": async ({ daemon }, machine) => {
+    await writeAtomically(machine.path(paths.time), daemon.file);
+    if (daemon.running) await machine.systemd.restart(units.time);
+    else await machine.systemd.stop(units.time);
+  },
+  "configure-ssh": async ({ daemon, was }, machine) => {
+    if (!daemon.running) {
+      await machine.systemd.stop(units.ssh);
+      await fs.rm(machine.path(paths.ssh), { force: true });
+      return;
+    }
+    await ensureHostKeys(machine);
+    await writeAtomically(machine.path(paths.ssh), daemon.file);
+    // A reload opens the new port and leaves the sessions alone.
+    if (was) await machine.systemd.reload(units.ssh);
+    else await machine.systemd.start(units.ssh);
+  },
+};
+
+/**
+ * Makes the host keys that are missing. They are the identity of this box to every client, so they are made once and never
+ * replaced: a damaged one is sshd's to report.
+ */
+async function ensureHostKeys(machine: Machine): Promise<void> {
+  for (const type of hostKeyTypes) {
+    const path = machine.path(hostKeyPath(type));
+    if ((await readTextIfExists(path)) !== undefined) continue;
+    const scratch = machine.path(`/run/steelyard/ssh/new-${machine.randomBytes(6).toString("hex")}`);
+    await fs.mkdir(dirname(scratch), { recursive: true, mode: 0o700 });
+    try {
+      // ssh-keygen does not wait for the disk; a power cut must not leave half a key where sshd looks for it.
+      await machine.run(["ssh-keygen", "-q", "-t", type, "-N", "", "-C", "steelyard", "-f", scratch], {
+        timeout: 90_000,
+      });
+      await writeAtomically(`${path}.pub`, await fs.readFile(`${scratch}.pub`));
+      await writeAtomically(path, await fs.readFile(scratch), 0o600);
+    } finally {
+      await Promise.all([scratch, `${scratch}.pub`].map((each) => fs.rm(each, { force: true })));
+    }
+    machine.log.info(`ssh: made the ${type} host key`);
+  }
+}

@@ -1,0 +1,39 @@
+import type { StepBase } from "../commit/subsystem.ts";
+import type { Daemon, SystemArtefacts } from "./render.ts";
+
+export type HostnameStep = StepBase & { kind: "set-hostname"; hostname: string };
+export type ResolverStep = StepBase & { kind: "configure-resolver"; file: string };
+export type TimeStep = StepBase & { kind: "configure-time"; daemon: Daemon };
+/** `was`: whether sshd runs now, so that a reload can keep its sessions. */
+export type SshStep = StepBase & { kind: "configure-ssh"; daemon: Daemon; was: boolean };
+
+export type SystemStep = HostnameStep | ResolverStep | TimeStep | SshStep;
+
+/** Only what differs: a daemon whose file and state are right is not restarted. */
+export function planSystem(now: SystemArtefacts, wanted: SystemArtefacts): SystemStep[] {
+  const steps: SystemStep[] = [];
+  const { hostname, resolver, time, ssh } = wanted;
+  if (now.hostname.kernel !== hostname.kernel || now.hostname.file !== hostname.file)
+    steps.push({ kind: "set-hostname", summary: `set the host name ${hostname.kernel}`, hostname: hostname.kernel });
+  if (now.resolver !== resolver) steps.push({ kind: "configure-resolver", summary: "configure DNS", file: resolver });
+  if (differs(now.time, time))
+    steps.push({ kind: "configure-time", summary: summarize("time synchronization", now.time, time), daemon: time });
+  if (differs(now.ssh, ssh))
+    steps.push({
+      kind: "configure-ssh",
+      summary: summarize("SSH", now.ssh, ssh),
+      daemon: ssh,
+      was: now.ssh.running,
+    });
+  return steps;
+}
+
+/** What a daemon that does not run would read is of no interest until it is to run. */
+function differs(now: Daemon, wanted: Daemon): boolean {
+  return now.running !== wanted.running || (wanted.running && now.file !== wanted.file);
+}
+
+function summarize(what: string, now: Daemon, wanted: Daemon): string {
+  if (!wanted.running) return `stop ${what}`;
+  return now.running ? `configure ${what}` : `start ${what}`;
+}

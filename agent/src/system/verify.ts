@@ -1,0 +1,75 @@
+import type { Finding } from "../commit/subsystem.ts";
+import { isAddress } from "../configuration/fields.ts";
+import type { Configuration } from "../configuration/schema.ts";
+
+const error = (path: string, message: string): Finding => ({ severity: "error", path, message });
+const warning = (path: string, message: string): Finding => ({ severity: "warning", path, message });
+
+/** Everything that is wrong or odd with the settings of the box, each with its path. */
+export function verifySystem(configuration: Configuration): Finding[] {
+  return [
+    ...verifyHostname(configuration),
+    ...verifyManagement(configuration),
+    ...verifySsh(configuration),
+    ...verifyNames(configuration),
+  ];
+}
+
+function verifyHostname({ system }: Configuration): Finding[] {
+  // sethostname(2) takes 64 bytes.
+  if (system.hostname.length > 64) return [error("system.hostname", "expected at most 64 characters")];
+  if (/^localhost(\.|$)/i.test(system.hostname))
+    return [error("system.hostname", "expected a name of its own, not localhost")];
+  return [];
+}
+
+function verifyManagement({ system, interfaces }: Configuration): Finding[] {
+  const names = system.management.interfaces;
+  if (names.length === 0)
+    return [warning("system.management.interfaces", "is empty: the box can be managed from its console only")];
+  return names.flatMap((name, at) => {
+    const path = `system.management.interfaces.${at}`;
+    const settings = Object.hasOwn(interfaces, name) ? interfaces[name] : undefined;
+    if (!settings) {
+      const known = Object.keys(interfaces).join(", ") || "there is none";
+      return error(path, `expected a configured interface: ${known}`);
+    }
+    if (names.indexOf(name) !== at) return error(path, `expected each interface once, but ${name} stands here again`);
+    if (!settings.enabled) return warning(path, `${name} is disabled, so nothing answers there`);
+    if (settings.ipv4.method === "none" && settings.ipv6.method === "none")
+      return warning(path, `${name} has no address of its own, so nothing answers there but virtual addresses`);
+    return [];
+  });
+}
+
+function verifySsh({ system, users }: Configuration): Finding[] {
+  const { enabled, port, passwordAuthentication } = system.ssh;
+  if (!enabled) return [];
+  const findings: Finding[] = [];
+  if (port === system.management.port)
+    findings.push(error("system.ssh.port", `expected another port than that of the API, ${port}`));
+  const canLogIn = Object.values(users).some(
+    (user) => user.sshKeys.length > 0 || (passwordAuthentication && user.passwordHash !== undefined),
+  );
+  if (!canLogIn)
+    findings.push(
+      warning("system.ssh.enabled", "nobody can log in: no user has an SSH key or a password that SSH would take"),
+    );
+  return findings;
+}
+
+/** Names need a resolver: a configured one, or one that an interface may learn. */
+function verifyNames({ system, interfaces }: Configuration): Finding[] {
+  const learns = Object.values(interfaces).some(
+    ({ ipv4, ipv6 }) => ipv4.method === "dhcp" || ipv6.method === "automatic",
+  );
+  if (system.dns.servers.length > 0 || learns) return [];
+  return system.ntp.servers.flatMap((server, at) =>
+    isAddress(server)
+      ? []
+      : warning(
+          `system.ntp.servers.${at}`,
+          `${server} cannot be looked up: there is no DNS server in system.dns.servers`,
+        ),
+  );
+}

@@ -1,0 +1,57 @@
+import type { Machine } from "./machine.ts";
+
+/** Which connections: all that is named must fit. Addresses and ports are those of the packets as the client sent them. */
+export type ConnectionFilter = {
+  family: "ipv4" | "ipv6";
+  protocol?: "tcp" | "udp";
+  /** Address the client connected to. */
+  destination?: string;
+  destinationPort?: number;
+  /** Address that answers: the backend's. */
+  server?: string;
+  /** Value and mask of the connection mark. */
+  mark?: { value: number; mask: number };
+  /** tcp only: `ESTABLISHED` leaves out what is being opened or closed. */
+  state?: "ESTABLISHED";
+};
+
+export type Connection = { destination: string; destinationPort: number; server: string; mark: number };
+
+const timeout = 60_000;
+
+function toArguments(filter: ConnectionFilter): string[] {
+  return [
+    ...["--family", filter.family],
+    ...(filter.protocol ? ["--protonum", filter.protocol] : []),
+    ...(filter.state ? ["--state", filter.state] : []),
+    ...(filter.destination ? ["--orig-dst", filter.destination] : []),
+    ...(filter.destinationPort ? ["--orig-port-dst", String(filter.destinationPort)] : []),
+    ...(filter.server ? ["--reply-src", filter.server] : []),
+    ...(filter.mark ? ["--mark", `${filter.mark.value}/${filter.mark.mask}`] : []),
+  ];
+}
+
+/** Forgets connections: the kernel stops translating them, which ends them. None to forget is no error (exit status 1). */
+export async function deleteConnections(machine: Machine, filter: ConnectionFilter): Promise<void> {
+  await machine.run(["conntrack", "--delete", ...toArguments(filter)], { timeout, accept: [0, 1] });
+}
+
+/** The connections that fit. */
+export async function listConnections(machine: Machine, filter: ConnectionFilter): Promise<Connection[]> {
+  const { stdout } = await machine.run(["conntrack", "--dump", ...toArguments(filter)], { timeout });
+  return stdout.split("\n").flatMap((line) => parseConnection(line) ?? []);
+}
+
+/**
+ * One line of conntrack(8): the original direction and then the reply's, each as `src= dst= sport= dport=`.
+ * Undefined for a line without ports, such as ICMP.
+ */
+export function parseConnection(line: string): Connection | undefined {
+  const values = (key: string) => [...line.matchAll(new RegExp(`\\b${key}=(\\S+)`, "g"))].map(([, value]) => value);
+  const [destination] = values("dst");
+  const [destinationPort] = values("dport");
+  const [, server] = values("src");
+  const [mark = "0"] = values("mark");
+  if (destination === undefined || destinationPort === undefined || server === undefined) return undefined;
+  return { destination, destinationPort: Number(destinationPort), server, mark: Number(mark) };
+}

@@ -1,0 +1,65 @@
+import { readTextIfExists } from "../adapters/files.ts";
+import type { Machine } from "../adapters/machine.ts";
+import { checkRules, listTable, loadRules, type NftObject } from "../adapters/nft.ts";
+import type { Executors } from "../commit/subsystem.ts";
+import { SteelyardError } from "../errors.ts";
+import type { FirewallStep } from "./plan.ts";
+import { type FirewallArtefacts, renderManagementRules } from "./render.ts";
+
+export const baseTableFile = "/usr/lib/steelyard/nft/base.nft";
+
+export const executors: Executors<FirewallStep> = {
+  "load-base-table": async ({ management }, machine) => {
+    await loadRules(machine, `${await readBaseTable(machine)}\n${renderManagementRules(management)}`);
+  },
+  "set-management": async ({ management }, machine) => await loadRules(machine, renderManagementRules(management)),
+};
+
+/** nft's own check, against the table that is loaded or else the image's. */
+export async function checkFirewall({ management }: FirewallArtefacts, machine: Machine): Promise<void> {
+  await checkRules(machine, `${await readBaseTable(machine)}\n${renderManagementRules(management)}`);
+}
+
+async function readBaseTable(machine: Machine): Promise<string> {
+  const text = await readTextIfExists(machine.path(baseTableFile));
+  if (text === undefined) throw new SteelyardError("internal", `${baseTableFile} is missing`);
+  return text;
+}
+
+/** The base table as the kernel has it. */
+export async function observeFirewall(machine: Machine): Promise<FirewallArtefacts> {
+  const objects = await listTable(machine, "inet", "steelyard_base");
+  if (objects === undefined) return { table: { state: "missing" }, management: { interfaces: [], ports: [] } };
+  return readBaseObjects(objects);
+}
+
+type Chain = { name: string; hook?: string; policy?: string };
+type Set = { name: string; elem?: (string | number)[] };
+
+/** Chains whose loss opens or breaks the box: with their hook, their policy, and whether they hold rules. */
+const essential = [
+  { name: "input", hook: "input", policy: "drop", rules: true },
+  { name: "forward", hook: "forward", policy: "drop", rules: true },
+  { name: "prerouting", hook: "prerouting", policy: "accept", rules: false },
+  { name: "postrouting", hook: "postrouting", policy: "accept", rules: false },
+];
+
+export function readBaseObjects(objects: readonly NftObject[]): FirewallArtefacts {
+  const chains = objects.flatMap(({ chain }) => (chain ? [chain as Chain] : []));
+  const sets = objects.flatMap(({ set }) => (set ? [set as Set] : []));
+  const ruled = new globalThis.Set(objects.flatMap(({ rule }) => (rule ? [(rule as { chain: string }).chain] : [])));
+  const damage = essential.find(({ name, hook, policy, rules }) => {
+    const chain = chains.find((each) => each.name === name);
+    return chain?.hook !== hook || chain.policy !== policy || (rules && !ruled.has(name));
+  });
+  const elements = (name: string) => sets.find((each) => each.name === name)?.elem ?? [];
+  return {
+    table: damage ? { state: "altered", reason: `its chain ${damage.name} was changed` } : { state: "loaded" },
+    management: {
+      interfaces: elements("management_interfaces").map(String).sort(),
+      ports: elements("management_ports")
+        .map(Number)
+        .sort((one, other) => one - other),
+    },
+  };
+}

@@ -1,0 +1,17 @@
+import { defineSubsystem } from "../commit/subsystem.ts";
+import { checkFirewall, executors, observeFirewall } from "./apply.ts";
+import { type FirewallStep, planFirewall } from "./plan.ts";
+import { type FirewallArtefacts, renderFirewall } from "./render.ts";
+import { verifyFirewall } from "./verify.ts";
+
+/** The base firewall: the box answers its managers where they may manage it, and nobody else. */
+export const firewall = defineSubsystem<FirewallArtefacts, FirewallStep>({
+  name: "firewall",
+  dependsOn: ["network"],
+  verify: verifyFirewall,
+  render: renderFirewall,
+  check: checkFirewall,
+  observe: observeFirewall,
+  plan: planFirewall,
+  executors,
+});

@@ -1,0 +1,21 @@
+import { defineSubsystem } from "../../commit/subsystem.ts";
+import { executors } from "./apply.ts";
+import type { L4Artefacts } from "./document.ts";
+import { type L4Step, planDataPlane } from "./plan.ts";
+import { renderFarms } from "./render.ts";
+import { observeDataPlane } from "./status.ts";
+import { verifyFarms } from "./verify.ts";
+
+export { type BackendStatus, type FarmStatus, readFarmStatus } from "./status.ts";
+export { type WatchOptions, watchDataPlane } from "./watch.ts";
+
+/** L4xNAT farms, balanced by the kernel's nftables through nftlb. */
+export const l4 = defineSubsystem<L4Artefacts, L4Step>({
+  name: "l4",
+  dependsOn: ["network"],
+  verify: verifyFarms,
+  render: renderFarms,
+  observe: observeDataPlane,
+  plan: planDataPlane,
+  executors,
+});

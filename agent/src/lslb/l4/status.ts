@@ -1,0 +1,189 @@
+import { listConnections } from "../../adapters/conntrack.ts";
+import { readTextIfExists } from "../../adapters/files.ts";
+import type { Machine } from "../../adapters/machine.ts";
+import { listTable, type NftObject } from "../../adapters/nft.ts";
+import { type NftlbFarm, openNftlb } from "../../adapters/nftlb.ts";
+import { addressFamily } from "../../configuration/fields.ts";
+import type { Configuration } from "../../configuration/schema.ts";
+import { SteelyardError } from "../../errors.ts";
+import {
+  addressName,
+  type BackendDocument,
+  type FarmDocument,
+  type Farms,
+  highestMark,
+  type L4Artefacts,
+  type Marks,
+  markKey,
+} from "./document.ts";
+import { joinPortRanges } from "./render.ts";
+import { compareRules, type KernelRules, readRules } from "./rules.ts";
+import type { L4Backend } from "./schema.ts";
+
+/** Kept while the box runs, like the connections that bear the marks: nftlb forgets, a reboot ends both. */
+export const marksFile = "/run/steelyard/l4-marks.json";
+
+/** What nftlb has, and whether the kernel has it too. */
+export async function observeDataPlane(machine: Machine): Promise<L4Artefacts> {
+  const remembered = await readMarks(machine);
+  let held: (NftlbFarm & Record<string, unknown>)[];
+  try {
+    held = await (await openNftlb(machine)).farms();
+  } catch (error) {
+    if (!(error instanceof SteelyardError) || error.code !== "not-ready") throw error;
+    return { dataPlane: { state: "stopped" }, farms: {}, marks: remembered };
+  }
+  const { farms, marks } = readHeld(held);
+  const differences = compareRules(farms, marks, await readKernelRules(machine));
+  const [first] = differences;
+  const reason = differences.length > 1 ? `${first} (and ${differences.length - 1} more)` : first;
+  return {
+    dataPlane: reason === undefined ? { state: "running" } : { state: "damaged", reason },
+    farms,
+    marks: { ...remembered, ...marks },
+  };
+}
+
+/** True when nftlb answers and has the farm. */
+export async function isFed(machine: Machine, farm: string): Promise<boolean> {
+  try {
+    return await (await openNftlb(machine)).has(farm);
+  } catch (error) {
+    if (error instanceof SteelyardError && error.code === "not-ready") return false;
+    throw error;
+  }
+}
+
+async function readMarks(machine: Machine): Promise<Marks> {
+  const text = await readTextIfExists(machine.path(marksFile));
+  return text === undefined ? {} : (JSON.parse(text) as Marks);
+}
+
+async function readKernelRules(machine: Machine): Promise<KernelRules> {
+  const objects: NftObject[] = [];
+  for (const family of ["ip", "ip6"] as const) objects.push(...((await listTable(machine, family, "nftlb")) ?? []));
+  return readRules(objects);
+}
+
+/** Settings nftlb shows for a farm of ours; another value was set by somebody else. */
+const ours: Record<string, unknown> = {
+  "source-addr": "",
+  persistence: "none",
+  helper: "none",
+  log: "none",
+  mark: "0x0",
+  state: "up",
+  "new-rtlimit": "0/second",
+  "rst-rtlimit": "0/second",
+  "est-connlimit": "0",
+  "tcp-strict": "off",
+  queue: "-1",
+};
+
+function readHeld(held: readonly (NftlbFarm & Record<string, unknown>)[]): { farms: Farms; marks: Marks } {
+  const farms: Farms = {};
+  const marks: Marks = {};
+  for (const farm of held) {
+    farms[farm.name] = readFarm(farm);
+    for (const { name, mark } of farm.backends) marks[markKey(farm.name, name)] = Number(mark);
+  }
+  return { farms, marks };
+}
+
+function readFarm(farm: NftlbFarm & Record<string, unknown>): FarmDocument {
+  const foreign = Object.entries(ours).filter(([key, value]) => key in farm && farm[key] !== value);
+  const strangers = farm.addresses.filter((each) => each.name !== addressName(farm.name, each["ip-addr"]));
+  return {
+    mode: farm.mode as FarmDocument["mode"],
+    scheduler: farm.scheduler as FarmDocument["scheduler"],
+    parameters: farm["sched-param"].trim() as FarmDocument["parameters"],
+    addresses: Object.fromEntries(
+      farm.addresses.map(({ "ip-addr": address, family, protocol, ports }) => [
+        address,
+        { family, protocol, ports: ports === "" ? "" : joinPortRanges(ports.split(",")) },
+      ]),
+    ),
+    backends: Object.fromEntries(
+      farm.backends.map(({ name, "ip-addr": address, port, weight, priority, state }): [string, BackendDocument] => [
+        name,
+        {
+          address,
+          port,
+          weight: Number(weight),
+          priority: Number(priority),
+          // "available" is up, waiting for its priority's turn.
+          state: (state === "available" ? "up" : state) as BackendDocument["state"],
+        },
+      ]),
+    ),
+    foreign: Object.fromEntries([
+      ...foreign.map(([key]) => [key, String(farm[key])]),
+      ...strangers.map(({ name }) => ["address", name]),
+    ]),
+  };
+}
+
+export type BackendStatus = {
+  name: string;
+  address: string;
+  /** Left out: the port the client asked for. */
+  port?: number;
+  /** What the operator set. */
+  state: L4Backend["state"];
+  /**
+   * What the kernel does: `up` takes new connections; `standby` waits for its priority's turn; `maintenance` keeps those it
+   * has; `down` has no rule; `disabled` belongs to a farm that is not enabled.
+   */
+  effective: "up" | "standby" | "maintenance" | "down" | "disabled";
+  /** Connections to it now; of tcp, the established ones. */
+  connections: number;
+};
+
+export type FarmStatus = {
+  name: string;
+  /** `up` when a backend takes new connections. */
+  state: "up" | "down" | "disabled";
+  backends: BackendStatus[];
+};
+
+/**
+ * What the kernel does for a farm, read from its rules and its connections; nftlb is not asked, for the rules outlive it.
+ * Throws `not-found` for a farm that is not configured.
+ */
+export async function readFarmStatus(
+  machine: Machine,
+  configuration: Configuration,
+  name: string,
+): Promise<FarmStatus> {
+  const farm = configuration.farms[name];
+  if (!farm) throw new SteelyardError("not-found", `there is no farm ${name}`);
+  const rules = (await readKernelRules(machine)).farms[name];
+  const marks = await readMarks(machine);
+  const counts = new Map<number, number>();
+  for (const destination of farm.virtualAddresses) {
+    const state = farm.protocol === "tcp" ? { state: "ESTABLISHED" as const } : {};
+    const filter = { family: addressFamily(destination), protocol: farm.protocol, destination, ...state };
+    for (const { mark } of await listConnections(machine, filter))
+      counts.set(mark & highestMark, (counts.get(mark & highestMark) ?? 0) + 1);
+  }
+  const has = (record: Record<number, unknown> | undefined, mark: number) =>
+    Object.keys(record ?? {}).some((each) => (Number(each) & highestMark) === mark);
+  const backends = Object.entries(farm.backends).map(([backend, { address, port, state }]): BackendStatus => {
+    const mark = marks[markKey(name, backend)] ?? 0;
+    const effective = !farm.enabled
+      ? "disabled"
+      : has(rules?.shares, mark)
+        ? "up"
+        : has(rules?.targets, mark)
+          ? "maintenance"
+          : state === "up" && rules !== undefined
+            ? "standby"
+            : state === "maintenance" && rules !== undefined
+              ? "maintenance"
+              : "down";
+    const connections = counts.get(mark) ?? 0;
+    return { name: backend, address, ...(port === undefined ? {} : { port }), state, effective, connections };
+  });
+  const state = !farm.enabled ? "disabled" : backends.some(({ effective }) => effective === "up") ? "up" : "down";
+  return { name, state, backends };
+}

@@ -1,0 +1,220 @@
+import ipaddr from "ipaddr.js";
+import type { Finding } from "../../commit/subsystem.ts";
+import { addressFamily, splitPortRange, splitPrefixed } from "../../configuration/fields.ts";
+import type { Configuration } from "../../configuration/schema.ts";
+import { highestBackendCount } from "./document.ts";
+import type { L4Farm } from "./schema.ts";
+
+/** Farms of this subsystem, by name, in the order in which findings blame them: an overlap is the later one's. */
+type Farms = [name: string, farm: L4Farm][];
+
+/** Every finding about the L4xNAT farms. */
+export function verifyFarms(configuration: Configuration): Finding[] {
+  const farms: Farms = Object.entries(configuration.farms)
+    .filter(([, { profile }]) => profile === "l4xnat")
+    .sort(([one], [other]) => (one < other ? -1 : 1));
+  return [
+    ...farms.flatMap(([name, farm]) => verifyShape(`farms.${name}`, farm)),
+    ...verifyOwnership(farms, configuration),
+    ...verifyManagement(farms, configuration),
+    ...verifyOverlaps(farms),
+    ...verifyBackendAddresses(farms, configuration),
+    ...verifyCount(farms),
+  ];
+}
+
+const error = (path: string, message: string): Finding => ({ severity: "error", path, message });
+const warning = (path: string, message: string): Finding => ({ severity: "warning", path, message });
+
+/** What can be said of a farm without looking at anything else. */
+function verifyShape(path: string, farm: L4Farm): Finding[] {
+  const findings: Finding[] = [];
+  const family = addressFamily(farm.virtualAddresses[0] ?? "");
+  farm.virtualAddresses.forEach((address, at) => {
+    const where = `${path}.virtualAddresses.${at}`;
+    if (addressFamily(address) !== family)
+      findings.push(error(where, `${address} is not ${say(family)} like the first: make one farm for each family`));
+    if (farm.virtualAddresses.indexOf(address) < at) findings.push(error(where, `${address} is listed twice`));
+  });
+  farm.ports.forEach((range, at) => {
+    const twin = farm.ports.slice(0, at).find((other) => overlap(splitPortRange(range), splitPortRange(other)));
+    if (twin !== undefined)
+      findings.push(error(`${path}.ports.${at}`, `${range} overlaps ${twin === range ? "the same port" : twin} above`));
+  });
+  const backends = Object.entries(farm.backends);
+  if (backends.length === 0) findings.push(warning(`${path}.backends`, "there is no backend: nobody answers clients"));
+  else if (farm.enabled && !backends.some(([, { state }]) => state === "up"))
+    findings.push(warning(`${path}.backends`, "no backend is up: nobody answers clients"));
+  findings.push(...verifyBackendPorts(path, farm));
+  const seen = new Map<string, string>();
+  for (const [name, { address, port }] of backends) {
+    const where = `${path}.backends.${name}`;
+    if (addressFamily(address) !== family)
+      findings.push(error(`${where}.address`, `${address} is not ${say(family)} like the farm's virtual addresses`));
+    const target = `${address} ${port ?? ""}`;
+    const twin = seen.get(target);
+    if (twin !== undefined)
+      findings.push(
+        error(`${where}.address`, `is the same server and port as backend ${twin}: raise its weight instead`),
+      );
+    else seen.set(target, name);
+  }
+  return findings;
+}
+
+/** A farm of several ports sends each connection to the port the client asked for, or all to one: not a mix of the two. */
+function verifyBackendPorts(path: string, { ports, backends }: L4Farm): Finding[] {
+  const [range = "0", ...others] = ports;
+  const { first, last } = splitPortRange(range);
+  if (others.length === 0 && first === last) return [];
+  const named = Object.entries(backends).filter(([, { port }]) => port !== undefined);
+  if (named.length === 0) return [];
+  if (named.length < Object.keys(backends).length)
+    return named.map(([name]) =>
+      error(
+        `${path}.backends.${name}.port`,
+        "the farm has several ports and other backends name none: name a port for every backend, or for none of them",
+      ),
+    );
+  return named.map(([name, { port }]) =>
+    warning(
+      `${path}.backends.${name}.port`,
+      `every port of the farm leads to port ${port}: leave it out to keep the client's`,
+    ),
+  );
+}
+
+/** The addresses the box is told to have, and whether it may get others from the network. */
+function ownedAddresses({ interfaces, virtualAddresses }: Configuration) {
+  const fixed = new Map<string, string>();
+  for (const [name, { enabled, ipv4, ipv6 }] of Object.entries(interfaces))
+    for (const settings of [ipv4, ipv6])
+      if (enabled && settings.method === "static")
+        for (const each of settings.addresses) fixed.set(splitPrefixed(each).address, name);
+  const virtual = new Map(Object.values(virtualAddresses).map((each) => [splitPrefixed(each.address).address, each]));
+  const dynamic = {
+    ipv4: Object.values(interfaces).some(({ enabled, ipv4 }) => enabled && ipv4.method === "dhcp"),
+    ipv6: Object.values(interfaces).some(({ enabled, ipv6 }) => enabled && ipv6.method === "automatic"),
+  };
+  return { fixed, virtual, dynamic };
+}
+
+function verifyOwnership(farms: Farms, configuration: Configuration): Finding[] {
+  const { fixed, virtual, dynamic } = ownedAddresses(configuration);
+  const findings: Finding[] = [];
+  for (const [name, farm] of farms) {
+    farm.virtualAddresses.forEach((address, at) => {
+      const where = `farms.${name}.virtualAddresses.${at}`;
+      if (fixed.has(address)) return;
+      const virtualAddress = virtual.get(address);
+      if (virtualAddress?.enabled === false)
+        findings.push(warning(where, `the virtual address ${address} is not enabled: clients cannot reach it`));
+      if (virtualAddress) return;
+      if (dynamic[addressFamily(address)])
+        findings.push(
+          warning(where, `${address} is in no virtual address: the farm works if an interface is given it`),
+        );
+      else findings.push(error(where, `the box does not have ${address}: add a virtual address for it first`));
+    });
+  }
+  return findings;
+}
+
+/** A farm on the management port of an address would take the API or SSH away from whoever manages the box there. */
+function verifyManagement(farms: Farms, configuration: Configuration): Finding[] {
+  const { management, ssh } = configuration.system;
+  const { fixed, virtual } = ownedAddresses(configuration);
+  const services = [{ port: management.port, name: "the management API" }];
+  if (ssh.enabled) services.push({ port: ssh.port, name: "SSH" });
+  const findings: Finding[] = [];
+  for (const [name, { enabled, protocol, ports, virtualAddresses }] of farms) {
+    if (!enabled || protocol !== "tcp") continue;
+    ports.forEach((range, at) => {
+      for (const service of services) {
+        if (!overlap(splitPortRange(range), { first: service.port, last: service.port })) continue;
+        for (const address of virtualAddresses) {
+          const words = `port ${service.port} of ${address} is that of ${service.name}`;
+          const own = virtual.get(address);
+          if (fixed.has(address) || !own) findings.push(error(`farms.${name}.ports.${at}`, words));
+          else if (management.interfaces.includes(own.interface))
+            findings.push(warning(`farms.${name}.ports.${at}`, `${words}: it will not answer there any more`));
+        }
+      }
+    });
+  }
+  return findings;
+}
+
+/** Two enabled farms cannot have the same address, port and protocol; the same port for tcp and for udp is fine. */
+function verifyOverlaps(farms: Farms): Finding[] {
+  const findings: Finding[] = [];
+  const taken = new Map<string, { first: number; last: number; name: string }[]>();
+  for (const [name, { enabled, protocol, ports, virtualAddresses }] of farms) {
+    if (!enabled) continue;
+    const mine: [string, { first: number; last: number; name: string }][] = [];
+    ports.forEach((range, at) => {
+      for (const address of new Set(virtualAddresses)) {
+        const key = `${protocol} ${address}`;
+        const entry = { ...splitPortRange(range), name };
+        const other = taken.get(key)?.find((each) => overlap(each, entry));
+        if (other)
+          findings.push(
+            error(`farms.${name}.ports.${at}`, `${protocol} ${range} of ${address} is taken by farm ${other.name}`),
+          );
+        mine.push([key, entry]);
+      }
+    });
+    for (const [key, entry] of mine) taken.set(key, [...(taken.get(key) ?? []), entry]);
+  }
+  return findings;
+}
+
+const unreachable = new Set(["unspecified", "broadcast", "multicast", "linkLocal", "loopback", "reserved"]);
+
+/** Traffic is translated once: a backend must be another machine, and one that packets can be sent to. */
+function verifyBackendAddresses(farms: Farms, configuration: Configuration): Finding[] {
+  const { fixed, virtual } = ownedAddresses(configuration);
+  const served = new Map(farms.flatMap(([name, farm]) => farm.virtualAddresses.map((address) => [address, name])));
+  const findings: Finding[] = [];
+  for (const [name, { backends }] of farms) {
+    for (const [backend, { address }] of Object.entries(backends)) {
+      const where = `farms.${name}.backends.${backend}.address`;
+      const farm = served.get(address);
+      if (farm !== undefined)
+        findings.push(
+          error(where, `${address} is a virtual address of farm ${farm}: a backend must be another machine`),
+        );
+      else if (fixed.has(address) || virtual.has(address))
+        findings.push(error(where, `${address} is an address of the box itself: a backend must be another machine`));
+      const range = ipaddr.parse(address).range();
+      if (unreachable.has(range) && !isPlainReserved(address))
+        findings.push(error(where, `${address} is a ${range} address: no packet can be forwarded to it`));
+    }
+  }
+  return findings;
+}
+
+/** ipaddr.js calls the documentation and test networks reserved too; those are routed like any other. */
+function isPlainReserved(address: string): boolean {
+  const parsed = ipaddr.parse(address);
+  if (parsed.range() !== "reserved") return false;
+  return parsed.kind() === "ipv6" || !parsed.match(ipaddr.parse("240.0.0.0"), 4);
+}
+
+function verifyCount(farms: Farms): Finding[] {
+  const count = farms
+    .filter(([, { enabled }]) => enabled)
+    .reduce((sum, [, { backends }]) => sum + Object.keys(backends).length, 0);
+  if (count <= highestBackendCount) return [];
+  return [error("farms", `${count} backends in all: the data plane tells at most ${highestBackendCount} apart`)];
+}
+
+type Range = { first: number; last: number };
+
+function overlap(one: Range, other: Range): boolean {
+  return one.first <= other.last && other.first <= one.last;
+}
+
+function say(family: "ipv4" | "ipv6"): string {
+  return family === "ipv4" ? "IPv4" : "IPv6";
+}

@@ -1,0 +1,81 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Machine } from "../../adapters/machine.ts";
+import type { ConfigurationControl } from "../../commit/control.ts";
+import type { Subsystem } from "../../commit/subsystem.ts";
+import { isFed } from "./status.ts";
+
+export type WatchOptions = {
+  /** Subsystems whose full comparison is made now and then: this one and, for example, the firewall. */
+  subsystems: readonly Subsystem[];
+  /** Ends the watch. */
+  signal: AbortSignal;
+  /** Milliseconds between two looks at nftlb: does it answer, and does it still have what it was given? */
+  interval?: number;
+  /** Milliseconds between two full comparisons of the machine with the configuration. */
+  comparison?: number;
+};
+
+/**
+ * Watches the data plane until the signal, and has it repaired when it is not what is configured: nftlb died and came back
+ * empty, or somebody changed rules by hand. A look in between two steps of a commit may find a difference as well: the repair
+ * then waits for the commit, plans anew, and finds nothing to do.
+ *
+ * A repair that fails is tried again after twice the time, at most a minute: a data plane that cannot be mended must not keep
+ * commits waiting. Never throws.
+ */
+export async function watchDataPlane(
+  machine: Machine,
+  control: Pick<ConfigurationControl, "current" | "reconcile">,
+  { subsystems, signal, interval = 1_500, comparison = 10_000 }: WatchOptions,
+): Promise<void> {
+  let compared = Date.now();
+  let pause = interval;
+  while (await rest(pause, signal)) {
+    try {
+      let reason = await findLoss(machine, control);
+      if (reason === undefined && Date.now() - compared >= comparison) {
+        reason = await findDrift(machine, control, subsystems);
+        compared = Date.now();
+      }
+      if (reason !== undefined && !signal.aborted) {
+        machine.log.warn(`repairing the data plane: ${reason}`);
+        await control.reconcile(reason);
+      }
+      pause = interval;
+    } catch (error) {
+      machine.log.error(`watching the data plane: ${error instanceof Error ? error.message : String(error)}`);
+      pause = Math.min(pause * 2, 60_000);
+    }
+  }
+}
+
+/** False when the signal came. */
+async function rest(milliseconds: number, signal: AbortSignal): Promise<boolean> {
+  try {
+    await sleep(milliseconds, undefined, { signal, ref: false });
+    return !signal.aborted;
+  } catch {
+    return false;
+  }
+}
+
+async function findLoss(machine: Machine, control: Pick<ConfigurationControl, "current">): Promise<string | undefined> {
+  const { farms } = control.current().configuration;
+  const farm = Object.keys(farms).find((name) => farms[name]?.profile === "l4xnat" && farms[name].enabled);
+  if (farm === undefined) return undefined;
+  const fed = await isFed(machine, farm);
+  return fed ? undefined : "nftlb stopped or started anew";
+}
+
+async function findDrift(
+  machine: Machine,
+  control: Pick<ConfigurationControl, "current">,
+  subsystems: readonly Subsystem[],
+): Promise<string | undefined> {
+  const { configuration } = control.current();
+  for (const subsystem of subsystems) {
+    const [step] = await subsystem.plan(configuration, machine);
+    if (step) return `${subsystem.name} is not as configured: ${step.summary}`;
+  }
+  return undefined;
+}

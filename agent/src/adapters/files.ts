@@ -41,12 +41,22 @@ export async function syncDirectory(path: string): Promise<void> {
 }
 
 /**
+ * Makes a directory and those above it that are missing, with this mode whatever the umask says: the agent's is 0077, and
+ * daemons with users of their own read what it renders.
+ */
+export async function makeDirectory(path: string, mode: number): Promise<void> {
+  const first = await fs.mkdir(path, { recursive: true });
+  if (first === undefined) return;
+  for (let each = path; each.length >= first.length; each = dirname(each)) await fs.chmod(each, mode);
+}
+
+/**
  * Replaces a file in one step: after a power cut it holds the old or the new content, never a part.
- * Write beside it, fsync, rename, fsync the directory.
+ * Write beside it, fsync, rename, fsync the directory. A directory that is missing is made, open to all if the file is.
  */
 export async function writeAtomically(path: string, content: string | Uint8Array, mode = 0o644): Promise<void> {
   const directory = dirname(path);
-  await fs.mkdir(directory, { recursive: true });
+  await makeDirectory(directory, mode & 0o004 ? 0o755 : 0o700);
   const beside = join(directory, `.${randomBytes(6).toString("hex")}.new`);
   try {
     await writeDurably(beside, content, mode);

@@ -1,6 +1,6 @@
 import * as fs from "node:fs/promises";
 import { dirname } from "node:path";
-import { readTextIfExists, writeAtomically } from "../adapters/files.ts";
+import { makeDirectory, readTextIfExists, writeAtomically } from "../adapters/files.ts";
 import type { Machine } from "../adapters/machine.ts";
 import type { Executors } from "../commit/subsystem.ts";
 import { SteelyardError } from "../errors.ts";
@@ -8,7 +8,6 @@ import type { SystemStep } from "./plan.ts";
 import { hostKeyPath, hostKeyTypes, type SystemArtefacts } from "./render.ts";
 
 const paths = {
-  kernelHostname: "/proc/sys/kernel/hostname",
   hostname: "/etc/hostname",
   resolver: "/run/systemd/resolved.conf.d/10-steelyard.conf",
   time: "/run/systemd/timesyncd.conf.d/10-steelyard.conf",
@@ -27,8 +26,7 @@ const units = {
 
 export async function observeSystem(machine: Machine): Promise<SystemArtefacts> {
   const read = async (path: string) => (await readTextIfExists(machine.path(path))) ?? "";
-  const [kernel, file, resolver, time, timeRuns, ssh, sshRuns] = await Promise.all([
-    read(paths.kernelHostname),
+  const [hostname, resolver, time, timeRuns, ssh, sshRuns] = await Promise.all([
     read(paths.hostname),
     read(paths.resolver),
     read(paths.time),
@@ -37,7 +35,7 @@ export async function observeSystem(machine: Machine): Promise<SystemArtefacts> 
     machine.systemd.isActive(units.ssh),
   ]);
   return {
-    hostname: { kernel: kernel.trim(), file: file.trim() },
+    hostname: hostname.trim(),
     resolver,
     time: { file: time, running: timeRuns },
     ssh: { file: ssh, running: sshRuns },
@@ -48,7 +46,7 @@ export async function observeSystem(machine: Machine): Promise<SystemArtefacts> 
 export async function checkSsh({ ssh }: SystemArtefacts, machine: Machine): Promise<void> {
   if (!ssh.running) return;
   await ensureHostKeys(machine);
-  await fs.mkdir(machine.path(paths.sshEmpty), { recursive: true, mode: 0o755 });
+  await makeDirectory(machine.path(paths.sshEmpty), 0o755);
   const candidate = machine.path(paths.sshCandidate);
   await writeAtomically(candidate, ssh.file, 0o600);
   const { code, stderr } = await machine.run(["sshd", "-t", "-f", candidate], { accept: [0, 1, 255] });
@@ -94,7 +92,7 @@ async function ensureHostKeys(machine: Machine): Promise<void> {
     const path = machine.path(hostKeyPath(type));
     if ((await readTextIfExists(path)) !== undefined) continue;
     const scratch = machine.path(`/run/steelyard/ssh/new-${machine.randomBytes(6).toString("hex")}`);
-    await fs.mkdir(dirname(scratch), { recursive: true, mode: 0o700 });
+    await makeDirectory(dirname(scratch), 0o700);
     try {
       // ssh-keygen does not wait for the disk; a power cut must not leave half a key where sshd looks for it.
       await machine.run(["ssh-keygen", "-q", "-t", type, "-N", "", "-C", "steelyard", "-f", scratch], {

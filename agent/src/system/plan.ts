@@ -13,8 +13,8 @@ export type SystemStep = HostnameStep | ResolverStep | TimeStep | SshStep;
 export function planSystem(now: SystemArtefacts, wanted: SystemArtefacts): SystemStep[] {
   const steps: SystemStep[] = [];
   const { hostname, resolver, time, ssh } = wanted;
-  if (now.hostname.kernel !== hostname.kernel || now.hostname.file !== hostname.file)
-    steps.push({ kind: "set-hostname", summary: `set the host name ${hostname.kernel}`, hostname: hostname.kernel });
+  if (now.hostname !== hostname)
+    steps.push({ kind: "set-hostname", summary: `set the host name ${hostname}`, hostname });
   if (now.resolver !== resolver) steps.push({ kind: "configure-resolver", summary: "configure DNS", file: resolver });
   if (differs(now.time, time))
     steps.push({ kind: "configure-time", summary: summarize("time synchronization", now.time, time), daemon: time });

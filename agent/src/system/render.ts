@@ -4,8 +4,8 @@ import type { Configuration } from "../configuration/schema.ts";
 export type Daemon = { file: string; running: boolean };
 
 export type SystemArtefacts = {
-  /** The kernel's host name, and the one of /etc/hostname. */
-  hostname: { kernel: string; file: string };
+  /** As in /etc/hostname. The agent cannot see the kernel's: it runs in a UTS namespace of its own (ProtectHostname=). */
+  hostname: string;
   /** Drop-in of resolved.conf(5). */
   resolver: string;
   /** Drop-in of timesyncd.conf(5). */
@@ -27,7 +27,7 @@ const headline = "# Rendered by the Steelyard agent; edits are lost.";
 export function renderSystem({ system, users }: Pick<Configuration, "system" | "users">): SystemArtefacts {
   const { hostname, dns, ntp, ssh } = system;
   return {
-    hostname: { kernel: hostname, file: hostname },
+    hostname,
     resolver: lines([
       headline,
       "[Resolve]",

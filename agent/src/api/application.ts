@@ -11,7 +11,7 @@ import { addFarmRoutes } from "../lslb/l4/routes.ts";
 import { addNetworkRoutes } from "../network/routes.ts";
 import { addSystemRoutes } from "../system/routes.ts";
 import { addAuthentication } from "./authentication.ts";
-import type { ApiContext, Routes, Transport } from "./context.ts";
+import type { ApiContext, KnownRoute, Routes, Transport } from "./context.ts";
 import { addOpenApi, addOpenApiRoute } from "./openapi.ts";
 import { answerError } from "./problem.ts";
 
@@ -84,6 +84,11 @@ export async function buildApplication(
       errorResponseBuilder: (_request, { ttl }) => new TooManyRequests(Math.ceil(ttl / 1000)),
     });
   }
+  const known: KnownRoute[] = [];
+  app.decorate("knownRoutes", known);
+  app.addHook("onRoute", ({ method, url, config }) => {
+    for (const each of [method].flat()) known.push({ method: each, url, permission: config?.permission });
+  });
   addAuthentication(app, context, transport);
   app.addHook("onResponse", async ({ method, url, principal, ip, id }, { statusCode, elapsedTime }) => {
     if (method === "GET" && statusCode < 400) return;
@@ -92,12 +97,12 @@ export async function buildApplication(
   });
 
   await addOpenApi(app, version);
-  const known = collectRoutes(app);
   for (const add of routes) add(app, context);
   addOpenApiRoute(app);
   app.setNotFoundHandler((request, reply) => {
-    const methods = known.methodsOf(request.url.split("?")[0] ?? "");
-    if (methods.length === 0) throw new SteelyardError("not-found", `there is nothing at ${request.url.split("?")[0]}`);
+    const [path = ""] = request.url.split("?");
+    const methods = methodsOf(app.knownRoutes, path);
+    if (methods.length === 0) throw new SteelyardError("not-found", `there is nothing at ${path}`);
     reply.header("Allow", methods.join(", "));
     throw new SteelyardError("method-not-allowed", `expected one of ${methods.join(", ")}`);
   });
@@ -113,16 +118,11 @@ function validate(schema: z.ZodType) {
 }
 
 /** Which methods an address knows: for 405 instead of 404. */
-function collectRoutes(app: FastifyInstance): { methodsOf(path: string): string[] } {
-  const methods = new Map<string, string[]>();
-  app.addHook("onRoute", ({ method, url }) => {
-    methods.set(url, [...(methods.get(url) ?? []), ...[method].flat()]);
-  });
-  const matches = (pattern: string, path: string) => {
-    const [wanted, given] = [pattern.split("/"), path.split("/")];
+function methodsOf(routes: readonly KnownRoute[], path: string): string[] {
+  const given = path.split("/");
+  const matches = (pattern: string) => {
+    const wanted = pattern.split("/");
     return wanted.length === given.length && wanted.every((part, at) => part.startsWith(":") || part === given[at]);
   };
-  return {
-    methodsOf: (path) => [...methods].filter(([pattern]) => matches(pattern, path)).flatMap(([, list]) => list),
-  };
+  return routes.filter(({ url }) => matches(url)).map(({ method }) => method);
 }

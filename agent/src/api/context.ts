@@ -31,7 +31,13 @@ export type ApiContext = {
 /** The routes of a subsystem. */
 export type Routes = (app: FastifyInstance, context: ApiContext) => void;
 
+export type KnownRoute = { method: string; url: string; permission: Permission | undefined };
+
 declare module "fastify" {
+  interface FastifyInstance {
+    /** Every route, in the order they were added. */
+    knownRoutes: KnownRoute[];
+  }
   interface FastifyContextConfig {
     /** What a request to this route needs; a route without one is refused when it is registered. */
     permission?: Permission;

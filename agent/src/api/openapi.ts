@@ -20,6 +20,10 @@ const describeTransforms: Override = ({ zodSchema, jsonSchema }) => {
   if (def.type === "union" && jsonSchema.anyOf) {
     jsonSchema.anyOf = jsonSchema.anyOf.filter((each) => Object.keys(each).length > 0);
   }
+  // zod leaves these out of anything that transforms, since they might be of the other side; ours are good on both.
+  const { examples } = z.globalRegistry.get(zodSchema as unknown as z.ZodType) ?? {};
+  if (examples !== undefined && !jsonSchema.$ref) jsonSchema.examples ??= examples as never[];
+  if (def.type === "default") jsonSchema.default ??= (def as z.core.$ZodDefaultDef).defaultValue as never;
   // Every z.int() would carry the bounds of a safe integer.
   if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
   if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
@@ -53,9 +57,37 @@ export async function addOpenApi(app: FastifyInstance, version: string): Promise
 }
 
 export function addOpenApiRoute(app: FastifyInstance): void {
+  let document: object | undefined;
   app.get("/api/v1/openapi.json", {
     config: { permission: "public" },
-    schema: { hide: true },
-    handler: async () => app.swagger(),
+    schema: {
+      operationId: "getOpenApi",
+      tags: ["System"],
+      summary: "This description",
+      security: [],
+      response: { 200: z.looseObject({}).describe("An OpenAPI 3.1 document") },
+    },
+    handler: async () => {
+      document ??= withoutUnusedSchemas(app.swagger() as Document);
+      return document;
+    },
   });
+}
+
+type Document = { components?: { schemas?: Record<string, unknown> } };
+
+/** Every schema is there for requests and for answers; most are of use in one of the two. */
+function withoutUnusedSchemas(document: Document): Document {
+  const all = document.components?.schemas ?? {};
+  const used = new Set<string>();
+  const collect = (part: unknown) => {
+    for (const [, name = ""] of JSON.stringify(part).matchAll(/"#\/components\/schemas\/([^"]+)"/g)) {
+      if (used.has(name)) continue;
+      used.add(name);
+      collect(all[name] ?? {});
+    }
+  };
+  collect({ ...document, components: {} });
+  const schemas = Object.fromEntries(Object.entries(all).filter(([name]) => used.has(name)));
+  return { ...document, components: { ...document.components, schemas } };
 }

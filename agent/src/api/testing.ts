@@ -74,7 +74,7 @@ export async function setUpServer(t: Test, options: Partial<ServerOptions> & { w
     version: "0.0.0",
     tls: await ensureManagementCertificate(machine, "steelyard"),
     status: {
-      readFarmStatus: async (name) => ({ name, state: "up", connections: 0, backends: [] }),
+      readFarmStatus: async (name) => ({ name, state: "up", backends: [] }),
       readLinks: async () => [],
       readInterfaceStatus: async (name) => {
         throw new SteelyardError("not-found", `there is no interface ${name}`);

@@ -6,31 +6,41 @@ import { problemDocument } from "../api/problem.ts";
 import { interfaceName } from "../configuration/fields.ts";
 import { type Configuration, collections } from "../configuration/schema.ts";
 
-/** A network card or other link the kernel has. */
+/** A network interface as it is now; {@link readLinks} of status.ts reads it. */
 export const link = z
   .object({
     name: z.string(),
-    index: z.int().describe("The kernel's number; not kept over a reboot"),
-    kind: z.string().describe("ethernet, loopback, bond, vlan …"),
-    macAddress: z.string().optional(),
-    mtu: z.int().describe("Bytes"),
-    enabled: z.boolean().describe("Administratively up"),
+    mac: z.string().optional(),
+    permanentMac: z.string().optional().describe("The address the card was made with"),
+    driver: z.string().optional().describe("Kernel driver; for a virtual link its kind"),
+    bus: z.string().optional().describe("Where the card sits: 0000:00:03.0 for PCI"),
+    speed: z.number().optional().describe("Mbit/s"),
+    duplex: z.enum(["full", "half"]).optional(),
     carrier: z.boolean().describe("The other end answers"),
-    configured: z.boolean().describe("The configuration has an interface of this name"),
+    state: z
+      .enum(["up", "no-carrier", "down"])
+      .describe("down: administratively off; no-carrier: on, but no link; up: working"),
+    mtu: z.int().describe("Bytes"),
+    addresses: z.array(z.string()).describe("With prefix length; link-local ones included"),
   })
   .meta({ id: "Link" });
 
-/** What the machine reports of an interface. */
-export const interfaceStatus = z
-  .object({
-    name: z.string(),
-    present: z.boolean().describe("The machine has such a link"),
-    enabled: z.boolean().describe("Administratively up"),
-    carrier: z.boolean().describe("The other end answers"),
-    mtu: z.int().optional().describe("Bytes"),
-    macAddress: z.string().optional(),
-    addresses: z.array(z.string()).describe("Every address it has, with its prefix length"),
+const count = z.int().describe("Since boot");
+
+/** An interface with its gateways and counters; {@link readInterfaceStatus} of status.ts reads it. */
+export const interfaceStatus = link
+  .extend({
     gateways: z.array(z.string()).describe("Default gateways reached through it"),
+    counters: z.object({
+      receivedBytes: count,
+      receivedPackets: count,
+      receivedErrors: count,
+      receivedDropped: count,
+      sentBytes: count,
+      sentPackets: count,
+      sentErrors: count,
+      sentDropped: count,
+    }),
   })
   .meta({ id: "InterfaceStatus" });
 

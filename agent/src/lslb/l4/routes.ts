@@ -7,21 +7,23 @@ import { type Configuration, collections, type Farm } from "../../configuration/
 import { SteelyardError } from "../../errors.ts";
 import { l4Backend } from "./schema.ts";
 
-/** What the data plane has of a farm, read from it. */
+/** What the kernel does for a farm; {@link readFarmStatus} of status.ts reads it. */
 export const farmStatus = z
   .object({
     name: z.string(),
-    state: z
-      .enum(["up", "degraded", "down", "disabled"])
-      .describe("degraded: some backend that should take connections does not; down: none does"),
-    connections: z.int().describe("Established connections"),
+    state: z.enum(["up", "down", "disabled"]).describe("up: at least one backend takes new connections"),
     backends: z.array(
       z.object({
         name: z.string(),
         address: z.string(),
-        port: z.int().optional(),
-        state: z.enum(["up", "maintenance", "down"]),
-        connections: z.int().describe("Established connections"),
+        port: z.int().optional().describe("Left out: the port the client asked for"),
+        state: z.enum(["up", "maintenance", "down"]).describe("What the operator set"),
+        effective: z
+          .enum(["up", "standby", "maintenance", "down", "disabled"])
+          .describe(
+            "What the kernel does. up: takes new connections; standby: waits for its priority's turn; maintenance: keeps the connections it has; down: has no rule; disabled: of a farm that is not enabled",
+          ),
+        connections: z.int().describe("Connections to it now; of tcp, the established ones"),
       }),
     ),
   })
@@ -31,8 +33,17 @@ export const farmStatus = z
       {
         name: "web",
         state: "up",
-        connections: 12,
-        backends: [{ name: "b1", address: "198.51.100.1", port: 80, state: "up", connections: 12 }],
+        backends: [
+          { name: "b1", address: "198.51.100.1", port: 80, state: "up", effective: "up", connections: 12 },
+          {
+            name: "b2",
+            address: "198.51.100.2",
+            port: 80,
+            state: "maintenance",
+            effective: "maintenance",
+            connections: 1,
+          },
+        ],
       },
     ],
   });

@@ -26,7 +26,7 @@ const routes: readonly Routes[] = [
 
 /** Bytes; a farm with a thousand backends takes a tenth of it. */
 const greatestBody = 1024 * 1024;
-const requestsPerMinute = 3000;
+const requestsPerMinute = 6000;
 const greatestConnections = 256;
 
 /** Answers are JSON for programs: nothing in them is to be shown, framed, sniffed or kept. */
@@ -77,13 +77,7 @@ export async function buildApplication(
     reply.headers(securityHeaders).header("Request-Id", request.id);
     if (transport === "https") reply.header("Strict-Transport-Security", "max-age=31536000");
   });
-  if (transport === "https") {
-    await app.register(rateLimit, {
-      max: requestsPerMinute,
-      timeWindow: 60_000,
-      errorResponseBuilder: (_request, { ttl }) => new TooManyRequests(Math.ceil(ttl / 1000)),
-    });
-  }
+  if (transport === "https") await addRateLimit(app);
   const known: KnownRoute[] = [];
   app.decorate("knownRoutes", known);
   app.addHook("onRoute", ({ method, url, config }) => {
@@ -91,7 +85,8 @@ export async function buildApplication(
   });
   addAuthentication(app, context, transport);
   app.addHook("onResponse", async ({ method, url, principal, ip, id }, { statusCode, elapsedTime }) => {
-    if (method === "GET" && statusCode < 400) return;
+    // Whoever floods the API must not flood the journal too.
+    if ((method === "GET" && statusCode < 400) || statusCode === 429) return;
     const who = `${principal?.user ?? "-"}@${principal?.source ?? ip}`;
     log.info(`api: ${who} ${method} ${url} ${statusCode} ${Math.round(elapsedTime)} ms, request ${id}`);
   });
@@ -107,6 +102,16 @@ export async function buildApplication(
     throw new SteelyardError("method-not-allowed", `expected one of ${methods.join(", ")}`);
   });
   return app;
+}
+
+/** Per address (IPv6: per /64), before anything else looks at the request, whether it leads somewhere or not. */
+async function addRateLimit(app: FastifyInstance): Promise<void> {
+  await app.register(rateLimit, { global: false, max: requestsPerMinute, timeWindow: 60_000 });
+  const check = app.createRateLimit();
+  app.addHook("onRequest", async (request) => {
+    const limit = await check(request);
+    if (!limit.isAllowed && limit.isExceeded) throw new TooManyRequests(limit.ttlInSeconds);
+  });
 }
 
 /** Parses with zod; the ZodError itself is the error, so that the error handler can name the fields. */

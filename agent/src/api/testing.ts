@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Test } from "tap";
 import { hashPassword } from "../access/password.ts";
 import { makeMachine } from "../adapters/machine.ts";
@@ -50,11 +53,14 @@ function rememberFarms() {
 /** A server on a fresh root, its clock in `clock.time`; `admin` has {@link password} unless told otherwise. */
 export async function setUpServer(t: Test, options: Partial<ServerOptions> & { withUser?: boolean } = {}) {
   const { withUser = true, ...rest } = options;
+  // A socket's path has room for 107 bytes (unix(7)), so not below the checkout.
+  const root = await mkdtemp(join(tmpdir(), "steelyard-"));
+  t.teardown(() => rm(root, { recursive: true, force: true }));
   const clock = { time: Date.parse("2026-01-02T03:04:05Z") };
   const log: string[] = [];
   const keep = (line: string) => void log.push(line);
   const machine = makeMachine({
-    root: t.testdir(),
+    root,
     log: { info: keep, warn: keep, error: keep },
     now: () => new Date(clock.time),
   });

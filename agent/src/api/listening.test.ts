@@ -1,0 +1,151 @@
+import { chmod, readFile, stat, writeFile } from "node:fs/promises";
+import { request as httpRequest } from "node:http";
+import { connect as connectTcp, createServer as createTcpServer } from "node:net";
+import { connect as connectTls, type TLSSocket } from "node:tls";
+import t from "tap";
+import { ensureManagementCertificate, readManagementFingerprint } from "../certificates/management.ts";
+import { setUpServer } from "./testing.ts";
+
+/** A port nobody listens on now. */
+async function freePort(): Promise<number> {
+  const server = createTcpServer();
+  await new Promise<void>((resolve) => server.listen(0, "::", resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** Speaks TLS to the port and hands over the open connection. */
+function openTls(port: number, options: object = {}): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const socket = connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false, ...options }, () =>
+      resolve(socket),
+    );
+    socket.on("error", reject);
+  });
+}
+
+/** One request on a connection that is closed after it; gives back the whole answer as text. */
+async function ask(socket: TLSSocket, text: string): Promise<string> {
+  socket.end(text);
+  let answer = "";
+  for await (const part of socket) answer += part;
+  return answer;
+}
+
+const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: lb\r\nConnection: close\r\n\r\n`;
+
+t.test("the local socket and HTTPS serve the same routes; the port follows the configuration", async (t) => {
+  const { server, control, machine } = await setUpServer(t);
+  const setPort = (port: number) =>
+    control.commit({
+      author: { user: "admin", source: "local" },
+      message: "move",
+      change: (now) => ({ ...now, system: { ...now.system, management: { interfaces: [], port } } }),
+    });
+  const [first, second] = [await freePort(), await freePort()];
+  await setPort(first);
+  await server.listen();
+  const socketPath = machine.path("/run/steelyard/api.sock");
+  t.equal((await stat(socketPath)).mode & 0o777, 0o660);
+  const local = await new Promise<number | undefined>((resolve, reject) => {
+    httpRequest({ socketPath, path: "/api/v1/farms" }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    })
+      .on("error", reject)
+      .end();
+  });
+  t.equal(local, 200, "the socket's caller is admin");
+
+  const answer = await ask(await openTls(first), get("/api/v1/farms"));
+  t.match(answer, /^HTTP\/1.1 401 /);
+  for (const header of [
+    /strict-transport-security: max-age=\d+/i,
+    /x-content-type-options: nosniff/i,
+    /cache-control: no-store/i,
+    /content-security-policy: default-src 'none'/i,
+    /request-id: [0-9a-f-]{36}/i,
+  ])
+    t.match(answer, header);
+  t.notMatch(answer, /access-control|server:|x-powered-by/i);
+
+  const modern = await openTls(first);
+  t.equal(modern.getProtocol(), "TLSv1.3");
+  t.equal(modern.getPeerCertificate().fingerprint256, await readManagementFingerprint(machine));
+  modern.destroy();
+  const older = await openTls(first, { maxVersion: "TLSv1.2" });
+  t.match(older.getCipher().name, /^ECDHE-ECDSA-/);
+  older.destroy();
+  await t.rejects(openTls(first, { maxVersion: "TLSv1.1", minVersion: "TLSv1" }), "nothing older");
+
+  await server.follow();
+  await setPort(second);
+  await server.follow();
+  t.match(await ask(await openTls(second), get("/api/v1/farms")), /^HTTP\/1.1 401 /);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await t.rejects(
+    new Promise((resolve, reject) => connectTcp(first, "127.0.0.1", () => resolve(0)).on("error", reject)),
+    "the old port is closed",
+  );
+  await server.close();
+  await t.rejects(stat(socketPath), "the socket is gone");
+});
+
+t.test("the management certificate is made once, and never over a damaged one", async (t) => {
+  const { machine } = await setUpServer(t);
+  const made = await ensureManagementCertificate(machine, "lb1.example.com");
+  const again = await ensureManagementCertificate(machine, "other.example.com");
+  t.same(again, made);
+  t.match(made.fingerprint, /^(?:[0-9A-F]{2}:){31}[0-9A-F]{2}$/);
+  const [key, certificate] = ["key", "certificate"].map((name) => machine.path(`/config/local/api/${name}.pem`)) as [
+    string,
+    string,
+  ];
+  t.equal((await stat(key)).mode & 0o777, 0o600);
+  const { stdout } = await machine.run([
+    "openssl",
+    "x509",
+    "-in",
+    certificate,
+    "-noout",
+    "-ext",
+    "subjectAltName",
+    "-fingerprint",
+    "-sha256",
+  ]);
+  t.match(stdout, "DNS:steelyard");
+  t.match(stdout, made.fingerprint);
+
+  const good = await readFile(certificate, "utf8");
+  await writeFile(certificate, good.slice(0, 200));
+  await t.rejects(ensureManagementCertificate(machine, "lb1"), { code: "corrupt", message: /is damaged/ });
+  t.equal((await readFile(certificate, "utf8")).length, 200, "it is left as it is");
+  await machine.run(["rm", certificate]);
+  t.not(
+    (await ensureManagementCertificate(machine, "lb1")).certificate,
+    good,
+    "a missing one is made, for the same key",
+  );
+  await chmod(key, 0o600);
+  await machine.run(["rm", key]);
+  await t.rejects(ensureManagementCertificate(machine, "lb1"), { code: "corrupt", message: /does not belong/ });
+});
+
+t.test("a route without a permission does not register", async (t) => {
+  const { server } = await setUpServer(t);
+  t.throws(() => server.local.get("/api/v1/secret", async () => "x"), /does not say which permission it needs/);
+});
+
+t.test("an address that asks too much is told to wait", async (t) => {
+  const { server } = await setUpServer(t);
+  let refused = 0;
+  for (let count = 0; count < 6001; count += 1) {
+    const answer = await server.https?.inject(count % 2 ? "/api/v1/nothing" : "/api/v1/farms");
+    if (answer?.statusCode === 429) refused += 1;
+  }
+  t.equal(refused, 1);
+  const answer = await server.https?.inject("/api/v1/openapi.json");
+  t.match(answer, { statusCode: 429, headers: { "retry-after": "60" } });
+  t.match(answer?.json(), { code: "too-many-requests" });
+});

@@ -1,7 +1,13 @@
 import { type Agent, request } from "node:https";
 import { pinCertificate } from "./pin.ts";
 
-export type ApiResponse = { status: number; body: unknown; etag: string | undefined };
+export type ApiResponse = {
+  status: number;
+  body: unknown;
+  etag: string | undefined;
+  /** The generation that a change made current. */
+  generation: number | undefined;
+};
 
 export type ApiRequest = { body?: unknown; ifMatch?: string; contentType?: string; rawBody?: string; timeout?: number };
 
@@ -93,7 +99,13 @@ export class Api {
         response.once("error", reject);
         response.once("end", () => {
           clearTimeout(late);
-          resolve({ status: response.statusCode ?? 0, body: parse(body), etag: response.headers.etag });
+          const made = response.headers["steelyard-generation"];
+          resolve({
+            status: response.statusCode ?? 0,
+            body: parse(body),
+            etag: response.headers.etag,
+            generation: made === undefined ? undefined : Number(made),
+          });
         });
       });
       outgoing.end(text);

@@ -12,6 +12,8 @@ export const managementPort = 444;
 export class Box {
   readonly machine: VirtualMachine;
   readonly password: string;
+  /** Told the seconds of every boot, from power on to an API that serves. */
+  onBoot: ((seconds: number) => void) | undefined;
   #api: Api | undefined;
   #fingerprint: string | undefined;
 
@@ -20,9 +22,10 @@ export class Box {
     this.password = password;
   }
 
-  static async create(lab: Lab, options: Omit<VirtualMachineOptions, "answerFile">, hostname = "lb1"): Promise<Box> {
+  /** A box with the lab's answer file, unless another is given; off. */
+  static async create(lab: Lab, options: VirtualMachineOptions): Promise<Box> {
     const password = makePassword();
-    const answerFile = makeAnswerFile(password, hostname);
+    const answerFile = options.answerFile ?? makeAnswerFile(password, "lb1");
     return new Box(await VirtualMachine.create(lab, { ...options, answerFile }), password);
   }
 
@@ -41,7 +44,9 @@ export class Box {
     const begin = Date.now();
     await this.machine.start();
     await this.waitUntilServing();
-    return (Date.now() - begin) / 1000;
+    const seconds = (Date.now() - begin) / 1000;
+    this.onBoot?.(seconds);
+    return seconds;
   }
 
   /** Waits for the console's banner and the API, and logs in. Also after a reboot or a restart of the agent. */

@@ -1,0 +1,173 @@
+import type { Test } from "tap";
+import type { Box } from "../src/box/box.ts";
+import { ask, type FarmShape, makeFarm } from "../src/box/farms.ts";
+import { currentGeneration } from "../src/box/state.ts";
+import { backendPorts, virtualAddresses } from "../src/lab/plan.ts";
+import type { Suite, SuiteContext } from "../src/suite.ts";
+import { HeldConnections } from "../src/traffic/held-connections.ts";
+import { sleep, waitFor } from "../src/wait.ts";
+
+const echo: FarmShape = { backendPort: backendPorts.echo };
+const web: FarmShape = {};
+const web6: FarmShape = { family: "ipv6" };
+const names: FarmShape = { protocol: "udp" };
+
+const heldCount = 20;
+
+/** What survives the death of a daemon and a reboot. */
+export const resilience: Suite = {
+  name: "resilience",
+  machine: "bios",
+  run: async (context) => {
+    const { box } = context;
+    for (const [name, shape] of Object.entries({ web, web6, names, echo }))
+      await box.api.expect(201, "POST", "/farms", { body: { name, ...makeFarm(shape) } });
+    await checkAgentDeath(context);
+    await checkBalancerDeath(context);
+    await checkDrift(context);
+    await checkReboot(context);
+    for (const name of ["web", "web6", "names", "echo"]) await box.api.expect(204, "DELETE", `/farms/${name}`);
+  },
+};
+
+async function checkAgentDeath({ box, check }: SuiteContext): Promise<void> {
+  await check("kill -9 of the agent under load is noticed by no connection, old or new", async (t) => {
+    const errors = await underLoad(t, box, async () => {
+      const before = await mainProcess(box, "steelyard-agent.service");
+      await box.machine.run(["kill", "-9", before]);
+      await waitForNewProcess(box, "steelyard-agent.service", before);
+      await box.waitUntilServing();
+    });
+    t.same(errors, [], "new connections were answered all the while");
+    t.match(await box.api.get("/farms/web"), { ports: ["80"] }, "the configuration is what it was");
+  });
+}
+
+async function checkBalancerDeath({ box, check }: SuiteContext): Promise<void> {
+  const { machine } = box;
+  await check(
+    "kill -9 of nftlb under load loses no established connection, and farms serve again in time",
+    async (t) => {
+      let gap = 0;
+      await underLoad(t, box, async () => {
+        const unit = "steelyard-nftlb.service";
+        const before = await mainProcess(box, unit);
+        const killedAt = Date.now();
+        await machine.run(["kill", "-9", before]);
+        await waitForNewProcess(box, unit, before);
+        // Twice in a row, for the old rules answer until the new instance wipes them.
+        await waitFor(
+          "the farms to serve again",
+          async () => {
+            await sleep(1_000);
+            const answers = await ask(web, 4, 1_500);
+            return answers.errors.length === 0 && (await isFed(box));
+          },
+          { timeout: machine.scale(10_000), interval: 200 },
+        );
+        gap = (Date.now() - killedAt) / 1000;
+      });
+      t.comment(`farms were whole again ${gap.toFixed(1)} s after the kill`);
+      for (const shape of [web, web6, names])
+        t.match(await ask(shape, 10, machine.scale(2_000)), { counts: { b1: 5, b2: 5 }, errors: [] });
+    },
+  );
+}
+
+/** A rule taken away behind the agent's back. */
+async function checkDrift({ box, check }: SuiteContext): Promise<void> {
+  await check("rules deleted by hand come back", async (t) => {
+    await box.machine.shell(
+      "nft list tables | grep nftlb | while read -r _ family name; do nft flush table $family $name; done",
+    );
+    t.equal((await ask(web, 1, 1_500)).errors.length, 1, "the farm is dead for now");
+    const timeout = box.machine.scale(10_000);
+    const served = async () => (await ask(web, 2, 1_500)).errors.length === 0;
+    await waitFor("the agent to repair the rules", served, { timeout });
+    for (const shape of [web, web6, names])
+      t.match(await ask(shape, 10, box.machine.scale(2_000)), { counts: { b1: 5, b2: 5 }, errors: [] });
+  });
+}
+
+async function checkReboot({ box, check }: SuiteContext): Promise<void> {
+  const { machine } = box;
+  await check("a reboot brings all back: addresses, farms, login, identity", async (t) => {
+    const identity = async () => ({
+      machineId: await machine.shell("cat /etc/machine-id"),
+      generation: await currentGeneration(box),
+      farms: await box.api.get("/farms"),
+    });
+    const before = await identity();
+    const oldBoot = await machine.shell("cat /proc/sys/kernel/random/boot_id");
+    const begin = Date.now();
+    await machine.guest(["systemctl", "--no-block", "reboot"], machine.scale(10_000));
+    await waitFor(
+      "the guest to boot again",
+      async () => {
+        const { stdout } = await machine.guest(["cat", "/proc/sys/kernel/random/boot_id"], 10_000);
+        return stdout.trim() !== oldBoot && stdout.trim() !== "";
+      },
+      { timeout: machine.scale(60_000), interval: 1_000 },
+    );
+    await box.waitUntilServing();
+    t.comment(`${((Date.now() - begin) / 1000).toFixed(0)} s from the command to an API that serves`);
+    t.same(await identity(), before);
+    for (const shape of [web, web6, names])
+      t.match(await ask(shape, 10, machine.scale(2_000)), { counts: { b1: 5, b2: 5 }, errors: [] });
+    t.equal(await machine.shell("systemctl --failed --no-legend --plain"), "");
+    t.same(await machine.serialFindings(), []);
+  });
+}
+
+/** Runs a mishap while held connections and new ones go on. Fails when a held one is lost; returns the new ones' errors. */
+async function underLoad(t: Test, box: Box, mishap: () => Promise<void>): Promise<string[]> {
+  const timeout = box.machine.scale(2_000);
+  const held = await HeldConnections.open(virtualAddresses.ipv4, backendPorts.echo, heldCount, timeout);
+  const errors: string[] = [];
+  let asked = 0;
+  let stopped = false;
+  const load = (async () => {
+    while (!stopped) {
+      const answers = await ask(web, 1, timeout);
+      asked++;
+      errors.push(...answers.errors);
+      await sleep(50);
+    }
+  })();
+  held.startPulsing(200);
+  try {
+    await sleep(1_000);
+    await mishap();
+    await sleep(1_000);
+  } finally {
+    stopped = true;
+    await load;
+    held.stopPulsing();
+  }
+  const alive = await held.probe(timeout);
+  t.equal(alive, heldCount, `${alive} of ${heldCount} established connections live; lost: ${held.losses.join(", ")}`);
+  t.comment(`${asked} new connections meanwhile, ${errors.length} of them failed`);
+  held.close();
+  return errors;
+}
+
+async function mainProcess(box: Box, unit: string): Promise<string> {
+  return await box.machine.shell(`systemctl show --property=MainPID --value ${unit}`);
+}
+
+async function waitForNewProcess(box: Box, unit: string, before: string): Promise<void> {
+  await waitFor(
+    `systemd to start ${unit} again`,
+    async () => {
+      const now = await mainProcess(box, unit);
+      return now !== "0" && now !== before;
+    },
+    { timeout: box.machine.scale(10_000), interval: 300 },
+  );
+}
+
+/** True when the status of the farm, read from the kernel, has both backends up. */
+async function isFed(box: Box): Promise<boolean> {
+  const { backends } = await box.api.get<{ backends: { effective: string }[] }>("/farms/web/status");
+  return backends.length === 2 && backends.every(({ effective }) => effective === "up");
+}

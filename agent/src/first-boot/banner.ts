@@ -1,0 +1,50 @@
+import { addressFamily, splitPrefixed } from "../configuration/fields.ts";
+import type { System } from "../system/schema.ts";
+
+/** What the console shows above the login. 80 columns, plain ASCII. */
+
+export type BannerFacts = {
+  /** As in os-release: `Steelyard 0.1.0`. */
+  product: string;
+  system: Pick<System, "hostname" | "management">;
+  links: readonly { name: string; addresses: readonly string[] }[];
+  /** SHA-256 of the API's certificate, `AB:CD:…`. */
+  fingerprint: string | undefined;
+};
+
+export function renderBanner({ product, system, links, fingerprint }: BannerFacts): string {
+  const urls = listManagementUrls(system.management, links);
+  const none =
+    system.management.interfaces.length === 0
+      ? "closed on every interface; manage the box from here"
+      : `no address yet on ${system.management.interfaces.join(", ")}`;
+  const [first = none, ...rest] = urls;
+  const fingerprintLines = fingerprint === undefined ? ["no certificate yet"] : splitFingerprint(fingerprint);
+  return [
+    "",
+    `  ${product} - ${system.hostname}`,
+    "",
+    `  Management   ${first}`,
+    ...rest.map((url) => `               ${url}`),
+    `  Certificate  SHA-256 ${fingerprintLines[0]}`,
+    ...fingerprintLines.slice(1).map((each) => `                       ${each}`),
+    "",
+    "",
+  ].join("\n");
+}
+
+/** The addresses the API answers on. Link-local ones need a zone, which browsers do not take. */
+export function listManagementUrls({ interfaces, port }: System["management"], links: BannerFacts["links"]): string[] {
+  const suffix = port === 443 ? "" : `:${port}`;
+  return links
+    .filter(({ name }) => interfaces.includes(name))
+    .flatMap(({ addresses }) => addresses.map((each) => splitPrefixed(each).address))
+    .filter((each) => !/^fe[89ab]/.test(each))
+    .map((each) => `https://${addressFamily(each) === "ipv6" ? `[${each}]` : each}${suffix}/`);
+}
+
+/** 32 bytes make 95 characters; half of them fit beside the label. */
+function splitFingerprint(fingerprint: string): string[] {
+  const bytes = fingerprint.split(":");
+  return [`${bytes.slice(0, 16).join(":")}:`, bytes.slice(16).join(":")];
+}

@@ -1,0 +1,77 @@
+import { hashPassword } from "../access/password.ts";
+import type { Machine } from "../adapters/machine.ts";
+import type { Author, CommitResult, ConfigurationControl } from "../commit/control.ts";
+import { describeIssues } from "../configuration/issues.ts";
+import type { Configuration } from "../configuration/schema.ts";
+import { type Problem, SteelyardError } from "../errors.ts";
+import { type Answers, answers } from "./schema.ts";
+
+/** True while the box has no configuration: only then is there a first boot. */
+export function isFirstBoot(control: ConfigurationControl): boolean {
+  return control.current().generation === 0;
+}
+
+/** Checks raw answers. Throws `bad-input` with every problem; values are never in the messages. */
+export function parseAnswers(raw: unknown): Answers {
+  const parsed = answers.safeParse(raw);
+  if (parsed.success) return parsed.data;
+  throw badAnswers(describeIssues(parsed.error));
+}
+
+export function badAnswers(problems: Problem[]): SteelyardError {
+  const words = problems.map(({ path, message }) => (path === "" ? message : `${path}: ${message}`)).join("; ");
+  return new SteelyardError("bad-input", words, { problems });
+}
+
+/**
+ * Commits the first configuration. Throws `bad-input` for answers that are not valid by themselves, `invalid-configuration`
+ * or `apply-failed` from the commit, and `exists` once there is a configuration, also when another console was faster.
+ * Paths are those of the answers: `admin.password`, not `users.admin.passwordHash`.
+ */
+export async function completeFirstBoot(
+  control: ConfigurationControl,
+  machine: Pick<Machine, "randomBytes">,
+  raw: unknown,
+  author: Author = { user: "admin", source: "console" },
+): Promise<CommitResult> {
+  refuseLate(control);
+  const given = parseAnswers(raw);
+  const hash =
+    given.admin.password === undefined
+      ? given.admin.passwordHash
+      : await hashPassword(given.admin.password, machine.randomBytes);
+  try {
+    return await control.commit({
+      author,
+      message: "first boot",
+      change: () => {
+        refuseLate(control);
+        return makeConfiguration(given, hash);
+      },
+    });
+  } catch (error) {
+    throw error instanceof SteelyardError ? inTermsOfAnswers(error) : error;
+  }
+}
+
+function refuseLate(control: ConfigurationControl): void {
+  if (!isFirstBoot(control)) throw new SteelyardError("exists", "the appliance is configured already");
+}
+
+function makeConfiguration(given: Answers, hash: string | undefined): Configuration {
+  const { system, interfaces, virtualAddresses, farms } = given;
+  const admin = {
+    description: "",
+    sshKeys: given.admin.sshKeys,
+    ...(hash === undefined ? {} : { passwordHash: hash }),
+  };
+  return { system, interfaces, virtualAddresses, farms, users: { admin } };
+}
+
+function inTermsOfAnswers(error: SteelyardError): SteelyardError {
+  const problems = error.problems.map(({ path, message }) => ({
+    path: path.replace(/^users\.admin\b/, "admin").replace(/^admin\.passwordHash$/, "admin.password"),
+    message,
+  }));
+  return new SteelyardError(error.code, error.message, { problems, cause: error });
+}

@@ -1,0 +1,191 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { readTextIfExists } from "../adapters/files.ts";
+import { type Machine, makeMachine } from "../adapters/machine.ts";
+import { readManagementFingerprint } from "../certificates/management.ts";
+import { SteelyardError } from "../errors.ts";
+import type { LinkStatus } from "../network/status.ts";
+import type { System } from "../system/schema.ts";
+import { listManagementUrls, renderBanner } from "./banner.ts";
+import { type LocalApi, makeLocalApi } from "./local-api.ts";
+import { type FirstBootState, readFirstBootState } from "./state.ts";
+import { openTerminal, type Terminal } from "./terminal.ts";
+import { runWizard } from "./wizard.ts";
+
+/** Milliseconds. */
+const agentPatience = 300_000;
+const addressPatience = 20_000;
+const linkPatience = 3_000;
+const pause = 1_000;
+
+type Console = { machine: Machine; api: LocalApi; terminal: Terminal };
+
+/**
+ * `steelyard console`: what stands on the VGA and serial console before the login. Asks the first-boot questions while they
+ * are open, then shows where the box is managed, and ends; the unit runs agetty(8) after it. Root, on a terminal.
+ * Gives back the exit status: 1 when the questions broke off, so that the unit begins again; else 0, also when the agent does
+ * not answer, for whoever repairs the box needs the login.
+ */
+export async function runConsole(): Promise<number> {
+  const machine = makeMachine({ log: { info: () => {}, warn: () => {}, error: () => {} } });
+  const terminal = openTerminal(process.stdin, process.stdout);
+  const parts = { machine, terminal, api: makeLocalApi(machine) };
+  const complain = (error: unknown) =>
+    terminal.write(`\n${error instanceof Error ? error.message : String(error)}\n\n`);
+  try {
+    await passFirstBoot(parts);
+  } catch (error) {
+    complain(error);
+    terminal.close();
+    return error instanceof SteelyardError && error.code === "not-ready" ? 0 : 1;
+  }
+  try {
+    terminal.write(await makeBanner(parts));
+  } catch (error) {
+    complain(error);
+  }
+  terminal.close();
+  return 0;
+}
+
+/** Comes back when the box has a configuration, whoever gave it. */
+async function passFirstBoot(parts: Console): Promise<void> {
+  const { machine, terminal } = parts;
+  let shown = "";
+  const show = (text: string) => {
+    if (text !== shown) terminal.write(text);
+    shown = text;
+  };
+  const deadline = machine.now().getTime() + agentPatience;
+  for (;;) {
+    const state = await readFirstBootState(machine);
+    switch (state?.state) {
+      case "done":
+        return;
+      case "waiting-for-answer":
+        await answerOrNotice(parts, state, "");
+        break;
+      case "bad-answer-file":
+        await answerOrNotice(parts, state, describeBadFile(state));
+        break;
+      case "applying":
+        show(`\nApplying ${state.source} ...\n`);
+        await sleep(pause);
+        break;
+      default:
+        show("\nWaiting for the Steelyard agent ...\n");
+        if (machine.now().getTime() > deadline)
+          throw new SteelyardError(
+            "not-ready",
+            "The Steelyard agent does not answer: see journalctl -u steelyard-agent",
+          );
+        await sleep(pause);
+    }
+  }
+}
+
+export function describeBadFile({ source, problems }: Extract<FirstBootState, { state: "bad-answer-file" }>): string {
+  const lines = problems.map(({ line, path, message }) => {
+    const place = [line === undefined ? "" : `line ${line}`, path].filter((each) => each !== "").join(", ");
+    return `  ${place === "" ? "" : `${place}: `}${message}\n`;
+  });
+  return [
+    `\nThe answer file${source === "" ? "" : ` ${source}`} is wrong:\n`,
+    ...lines,
+    "\nNothing was configured. Mend the file and connect its disk again: it is read at\n",
+    "once. Or press Enter to answer on this console.\n",
+  ].join("");
+}
+
+/** Runs the wizard (after Enter, when there is a notice), until it is done or the state is another one. */
+async function answerOrNotice(parts: Console, state: FirstBootState, notice: string): Promise<void> {
+  const { machine, api, terminal } = parts;
+  const moved = new AbortController();
+  const finished = new AbortController();
+  const watching = watch(machine, state, moved, finished.signal);
+  const raised = new Set<string>();
+  try {
+    if (notice !== "") {
+      terminal.write(notice);
+      await terminal.ask("", moved.signal);
+    }
+    await runWizard({
+      terminal,
+      signal: moved.signal,
+      readLinks: () => readRaisedLinks(parts, raised),
+      complete: async (answers) => {
+        // From here on the state moves because of us.
+        finished.abort();
+        await api.post("/api/v1/first-boot", answers);
+        await putDown(machine, raised, Object.keys(answers.interfaces ?? {}));
+      },
+    });
+  } catch (error) {
+    const late = error instanceof SteelyardError && error.code === "exists";
+    if (!late && !moved.signal.aborted) throw error;
+    terminal.write("\n\nThe first boot goes on elsewhere: an answer file or another console.\n");
+  } finally {
+    finished.abort();
+    await watching;
+  }
+  await sleep(pause);
+}
+
+/** Aborts `moved` when the first boot's state is no longer the one the dialogue began with. */
+async function watch(
+  machine: Machine,
+  begun: FirstBootState,
+  moved: AbortController,
+  finished: AbortSignal,
+): Promise<void> {
+  while (!finished.aborted) {
+    const now = await readFirstBootState(machine).catch(() => begun);
+    if (JSON.stringify(now) !== JSON.stringify(begun)) return moved.abort(new Error("answered elsewhere"));
+    await sleep(pause, undefined, { signal: finished }).catch(() => undefined);
+  }
+}
+
+/** A card that is down shows no link, so all are raised for the question; no address, and the firewall is closed. */
+async function readRaisedLinks({ machine, api }: Console, raised: Set<string>): Promise<LinkStatus[]> {
+  const links = await listLinks(api);
+  const down = links.filter(({ state, driver }) => state === "down" && driver !== undefined);
+  if (down.length === 0) return links;
+  for (const { name } of down) {
+    await machine.run(["ip", "link", "set", "dev", name, "up"], { accept: [0, 1, 2] });
+    raised.add(name);
+  }
+  await sleep(linkPatience);
+  return await listLinks(api);
+}
+
+async function putDown(machine: Machine, raised: ReadonlySet<string>, configured: readonly string[]): Promise<void> {
+  for (const name of raised) {
+    if (!configured.includes(name))
+      await machine.run(["ip", "link", "set", "dev", name, "down"], { accept: [0, 1, 2] });
+  }
+}
+
+async function listLinks(api: LocalApi): Promise<LinkStatus[]> {
+  const { items } = (await api.get("/api/v1/network/links")) as { items: LinkStatus[] };
+  return items;
+}
+
+/** Waits a little for an address, since a lease takes its time. */
+async function makeBanner({ machine, api }: Console): Promise<string> {
+  const deadline = machine.now().getTime() + addressPatience;
+  for (;;) {
+    const [system, links] = await Promise.all([api.get("/api/v1/system") as Promise<System>, listLinks(api)]);
+    const { management } = system;
+    const open = management.interfaces.length > 0 && listManagementUrls(management, links).length === 0;
+    if (!open || machine.now().getTime() > deadline) {
+      const fingerprint = await readManagementFingerprint(machine);
+      return renderBanner({ product: await readProduct(machine), system, links, fingerprint });
+    }
+    await sleep(pause);
+  }
+}
+
+async function readProduct(machine: Machine): Promise<string> {
+  const text = (await readTextIfExists(machine.path("/usr/lib/os-release"))) ?? "";
+  const version = /^VERSION_ID="?([^"\n]*)"?$/m.exec(text)?.[1];
+  return version === undefined ? "Steelyard" : `Steelyard ${version}`;
+}

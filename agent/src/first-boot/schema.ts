@@ -1,0 +1,51 @@
+import { z } from "zod";
+import { checkPassword } from "../access/password-policy.ts";
+import { passwordHash, user } from "../access/schema.ts";
+import { collections, farm } from "../configuration/schema.ts";
+import { networkInterface, virtualAddress } from "../network/schema.ts";
+import { system } from "../system/schema.ts";
+
+/** The answers that make a box's first configuration: what an answer file holds, and what the console wizard sends. */
+
+const admin = z
+  .strictObject(
+    {
+      password: z
+        .string("expected a password in quotes")
+        .check((context) => {
+          for (const message of checkPassword(context.value, "admin"))
+            context.issues.push({ code: "custom", input: undefined, message });
+        })
+        .optional()
+        .describe("In clear; only its hash is kept"),
+      passwordHash: passwordHash
+        .optional()
+        .describe("Instead of password: crypt(5) of the kind $7$, from mkpasswd -m scrypt"),
+      sshKeys: user.shape.sshKeys,
+    },
+    "expected the administrator's password, passwordHash or sshKeys",
+  )
+  .check((context) => {
+    const { password, passwordHash, sshKeys } = context.value;
+    const complain = (message: string) => context.issues.push({ code: "custom", input: undefined, message });
+    if (password !== undefined && passwordHash !== undefined) complain("expected password or passwordHash, not both");
+    if (password === undefined && passwordHash === undefined && sshKeys.length === 0)
+      complain("expected a password, a passwordHash or sshKeys, or nobody could manage the box");
+  });
+
+export const answers = z
+  .strictObject(
+    {
+      version: z.literal(1, "expected version: 1"),
+      admin,
+      system: system.default(system.parse({})),
+      interfaces: z.record(collections.interfaces.name, networkInterface).default({}),
+      virtualAddresses: z.record(collections.virtualAddresses.name, virtualAddress).default({}),
+      farms: z.record(collections.farms.name, farm).default({}),
+    },
+    "expected the answers as a YAML mapping, beginning with version: 1",
+  )
+  .meta({ id: "FirstBootAnswers" });
+
+export type Answers = z.output<typeof answers>;
+export type AnswersInput = z.input<typeof answers>;

@@ -1,0 +1,92 @@
+import type { ReadStream } from "node:tty";
+
+/** A dialogue on a terminal, one line at a time: the same on VGA, on a serial line and in a test. */
+export type Terminal = {
+  write(text: string): void;
+  /** The line a person typed, without white space around it. Rejects with the signal's reason, or when the line hangs up. */
+  ask(question: string, signal?: AbortSignal): Promise<string>;
+  /** The same without an echo, and as typed. Ctrl-U clears the line. */
+  askSecret(question: string, signal?: AbortSignal): Promise<string>;
+  close(): void;
+};
+
+type Input = Pick<ReadStream, "on" | "off" | "pause" | "resume" | "setEncoding"> &
+  Partial<Pick<ReadStream, "setRawMode">>;
+type Output = { write(text: string): unknown };
+
+const [backspace, rubOut, killLine] = ["\b", "\x7f", "\x15"];
+
+/**
+ * The kernel edits and echoes a line (termios(3), canonical mode), so no control sequence is sent and any terminal will do;
+ * only for a secret is it told not to, and then backspace is ours.
+ */
+export function openTerminal(input: Input, output: Output): Terminal {
+  let buffer = "";
+  let ended = false;
+  let wake: (() => void) | undefined;
+  const onData = (text: string) => {
+    buffer += text;
+    wake?.();
+  };
+  const onEnd = () => {
+    ended = true;
+    wake?.();
+  };
+  input.setEncoding("utf8");
+  input.on("data", onData);
+  input.on("end", onEnd);
+  input.on("error", onEnd);
+
+  async function readLine(signal: AbortSignal | undefined): Promise<string> {
+    input.resume();
+    for (;;) {
+      signal?.throwIfAborted();
+      const end = buffer.search(/[\r\n]/);
+      if (end >= 0) {
+        const line = buffer.slice(0, end);
+        buffer = buffer.slice(end + 1);
+        return line;
+      }
+      if (ended) throw new Error("the terminal was closed");
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+        signal?.addEventListener("abort", () => resolve(), { once: true });
+      });
+    }
+  }
+
+  return {
+    write: (text) => void output.write(text),
+    ask: async (question, signal) => {
+      output.write(question);
+      return (await readLine(signal)).trim();
+    },
+    askSecret: async (question, signal) => {
+      output.write(question);
+      input.setRawMode?.(true);
+      try {
+        return editLine(await readLine(signal));
+      } finally {
+        input.setRawMode?.(false);
+        output.write("\n");
+      }
+    },
+    close: () => {
+      input.off("data", onData);
+      input.off("end", onEnd);
+      input.off("error", onEnd);
+      input.pause();
+    },
+  };
+}
+
+/** What a line typed without the kernel's help comes to. */
+function editLine(typed: string): string {
+  let line: string[] = [];
+  for (const character of typed) {
+    if (character === backspace || character === rubOut) line.pop();
+    else if (character === killLine) line = [];
+    else if (character >= " ") line.push(character);
+  }
+  return line.join("");
+}

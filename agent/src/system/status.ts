@@ -1,0 +1,138 @@
+import { statfs } from "node:fs/promises";
+import { isMissing, readTextIfExists } from "../adapters/files.ts";
+import type { Machine } from "../adapters/machine.ts";
+import type { ConfigurationControl } from "../commit/control.ts";
+
+/** Bytes. */
+export type DiskUse = { path: string; size: number; used: number; available: number };
+
+/** ActiveState of systemd.unit(5): active, inactive, activating, failed, … */
+export type UnitState = { name: string; state: string };
+
+/** How the box is. */
+export type SystemStatus = {
+  hostname: string;
+  /** Of the appliance: VERSION_ID of os-release(5). */
+  version: string;
+  /** `steelyard-virt 0.1.0`: IMAGE_ID and IMAGE_VERSION. */
+  image: string | undefined;
+  /** The root slot it runs from. */
+  slot: "a" | "b" | undefined;
+  /** Seconds. */
+  uptime: number;
+  /** RFC 3339, UTC. */
+  time: string;
+  /** Bytes. */
+  memory: { total: number; available: number };
+  /** Mean number of runnable tasks over 1, 5 and 15 minutes. */
+  load: number[];
+  disks: DiskUse[];
+  generation: number;
+  /** degraded: a unit has failed, be it ours or not. */
+  health: "ok" | "degraded";
+  /** The services that matter. */
+  units: UnitState[];
+  failedUnits: string[];
+};
+
+const watchedUnits = [
+  "steelyard-agent.service",
+  "steelyard-base-firewall.service",
+  "steelyard-nftlb.service",
+  "systemd-networkd.service",
+  "systemd-resolved.service",
+  "systemd-timesyncd.service",
+  "ssh.service",
+  "haproxy.service",
+  "gdnsd.service",
+  "conntrackd.service",
+  "keepalived.service",
+];
+
+/** The file systems that fill up. */
+const watchedDisks = ["/config", "/data"];
+
+export async function readSystemStatus(
+  machine: Machine,
+  control: Pick<ConfigurationControl, "current">,
+): Promise<SystemStatus> {
+  const read = async (path: string) => (await readTextIfExists(machine.path(path))) ?? "";
+  const [hostname, release, commandLine, uptime, load, memory, disks, units, failedUnits] = await Promise.all([
+    read("/etc/hostname"),
+    readSystemVersion(machine),
+    read("/proc/cmdline"),
+    read("/proc/uptime"),
+    read("/proc/loadavg"),
+    read("/proc/meminfo"),
+    readDisks(machine),
+    readUnits(machine),
+    readFailedUnits(machine),
+  ]);
+  const slot = /(?:^|\s)steelyard\.slot=([ab])(?:\s|$)/.exec(commandLine)?.[1];
+  return {
+    hostname: hostname.trim(),
+    ...release,
+    slot: slot === "a" || slot === "b" ? slot : undefined,
+    uptime: Math.floor(Number(uptime.split(" ")[0])),
+    time: machine.now().toISOString(),
+    memory: { total: readKibibytes(memory, "MemTotal"), available: readKibibytes(memory, "MemAvailable") },
+    load: load.split(" ").slice(0, 3).map(Number),
+    disks,
+    generation: control.current().generation,
+    health: failedUnits.length > 0 ? "degraded" : "ok",
+    units,
+    failedUnits,
+  };
+}
+
+/** What os-release(5) says of the appliance; version `0.0.0` where there is no image under the agent. */
+export async function readSystemVersion(machine: Machine): Promise<{ version: string; image: string | undefined }> {
+  const text = (await readTextIfExists(machine.path("/usr/lib/os-release"))) ?? "";
+  const field = (name: string) => new RegExp(`^${name}=["']?([^"'\\n]*)["']?$`, "m").exec(text)?.[1] || undefined;
+  const image = [field("IMAGE_ID"), field("IMAGE_VERSION")].filter((each) => each !== undefined).join(" ");
+  return { version: field("VERSION_ID") ?? "0.0.0", image: image === "" ? undefined : image };
+}
+
+/** proc_meminfo(5) counts in KiB. */
+function readKibibytes(meminfo: string, name: string): number {
+  return Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(meminfo)?.[1] ?? 0) * 1024;
+}
+
+async function readDisks(machine: Machine): Promise<DiskUse[]> {
+  const found = watchedDisks.map(async (path) => {
+    try {
+      const { blocks, bfree, bavail, bsize } = await statfs(machine.path(path));
+      return [{ path, size: blocks * bsize, used: (blocks - bfree) * bsize, available: bavail * bsize }];
+    } catch (error) {
+      if (isMissing(error)) return [];
+      throw error;
+    }
+  });
+  return (await Promise.all(found)).flat();
+}
+
+/** The watched units that the image has. */
+async function readUnits(machine: Machine): Promise<UnitState[]> {
+  const properties = "--property=Id,LoadState,ActiveState";
+  const { stdout } = await machine.run(["systemctl", "show", properties, ...watchedUnits]);
+  return stdout.split("\n\n").flatMap((block) => {
+    const field = (name: string) => new RegExp(`^${name}=(.*)$`, "m").exec(block)?.[1] ?? "";
+    if (field("LoadState") !== "loaded") return [];
+    return { name: field("Id"), state: field("ActiveState") };
+  });
+}
+
+async function readFailedUnits(machine: Machine): Promise<string[]> {
+  const { stdout } = await machine.run([
+    "systemctl",
+    "list-units",
+    "--state=failed",
+    "--plain",
+    "--no-legend",
+    "--full",
+  ]);
+  return stdout
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/)[0] ?? "")
+    .filter((name) => name !== "");
+}

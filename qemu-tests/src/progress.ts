@@ -11,7 +11,15 @@ export function startMoment(): string {
   return process.env.STEELYARD_LAB_STARTED ?? String(started);
 }
 
+let quiet = false;
+
+/** No lines of {@link report} from now on: for a program that speaks to a person in its own words. */
+export function setQuiet(): void {
+  quiet = true;
+}
+
 /** Says on standard error what is going on: a plain line with the time since the start. Standard output is TAP's. */
 export function report(message: string): void {
+  if (quiet) return;
   process.stderr.write(`# ${elapsedSeconds().toFixed(1).padStart(6)}s  ${message}\n`);
 }

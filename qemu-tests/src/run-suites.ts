@@ -21,8 +21,10 @@ const { values } = parseArgs({
   },
 });
 
+// An old summary must not be taken for this run's, whatever happens now.
+await rm(resultFile, { force: true });
+
 await enterLab(async (lab) => {
-  await rm(resultFile, { force: true });
   return await runSuites(lab, {
     image: values.image ?? imagePath(values.profile),
     all: values.all,

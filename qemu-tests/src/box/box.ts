@@ -8,6 +8,11 @@ import { Api } from "./api.ts";
 
 export const managementPort = 444;
 
+export type BoxOptions = VirtualMachineOptions & {
+  /** No answer file: the console asks. */
+  blank?: boolean;
+};
+
 /** A Steelyard in the lab: the virtual machine, and the API once it serves. */
 export class Box {
   readonly machine: VirtualMachine;
@@ -23,10 +28,10 @@ export class Box {
   }
 
   /** A box with the lab's answer file, unless another is given; off. */
-  static async create(lab: Lab, options: VirtualMachineOptions): Promise<Box> {
+  static async create(lab: Lab, { blank = false, ...options }: BoxOptions): Promise<Box> {
     const password = makePassword();
-    const answerFile = options.answerFile ?? makeAnswerFile(password, "lb1");
-    return new Box(await VirtualMachine.create(lab, { ...options, answerFile }), password);
+    const answers = blank ? {} : { answerFile: makeAnswerFile(password, "lb1") };
+    return new Box(await VirtualMachine.create(lab, { ...answers, ...options }), password);
   }
 
   get api(): Api {

@@ -44,6 +44,8 @@ export type L4Artefacts = {
   dataPlane: { state: "running" } | { state: "stopped" } | { state: "damaged"; reason: string };
   farms: Farms;
   marks: Marks;
+  /** A copy of the rules stands in while nftlb starts anew. */
+  handover: boolean;
 };
 
 export function markKey(farm: string, backend: string): string {

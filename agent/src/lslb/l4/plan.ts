@@ -20,6 +20,7 @@ export type Cut =
 export type L4Step = StepBase &
   (
     | { kind: "start-data-plane" }
+    | { kind: "end-handover" }
     | { kind: "remember-marks"; marks: Marks }
     | { kind: "remove-farm"; farm: string }
     | { kind: "remove-address"; farm: string; address: string }
@@ -39,24 +40,48 @@ export type L4Step = StepBase &
  * Order: what gives up addresses comes before what takes them; connections are cut last, when no new one can follow them.
  */
 export function planDataPlane(now: L4Artefacts, wanted: L4Artefacts): L4Step[] {
-  const before: Farms = now.dataPlane.state === "running" ? now.farms : {};
-  const marks = assignMarks(now.marks, wanted.farms);
+  const { farms } = wanted;
+  const marks = assignMarks(now.marks, farms);
+  const restart = explainRestart(now, farms);
+  const before: Farms = restart === undefined && now.dataPlane.state === "running" ? now.farms : {};
   const steps: L4Step[] = [];
-  if (now.dataPlane.state === "damaged")
-    steps.push({ kind: "start-data-plane", summary: `restart nftlb: ${now.dataPlane.reason}` });
-  else if (now.dataPlane.state === "stopped" && Object.keys(wanted.farms).length > 0)
-    steps.push({ kind: "start-data-plane", summary: "start nftlb" });
-  steps.push(...planRemovals(before, wanted.farms));
-  for (const [name, document] of Object.entries(wanted.farms))
+  if (restart !== undefined) steps.push({ kind: "start-data-plane", summary: restart });
+  steps.push(...planRemovals(before, farms));
+  for (const [name, document] of Object.entries(farms))
     steps.push(...planFarm(name, keptFarm(before[name]), document, marks));
-  if (steps.length > 0) {
-    steps.push({ kind: "confirm-rules", summary: "check that the kernel has the rules", farms: wanted.farms });
-    if (now.dataPlane.state === "stopped" && Object.keys(wanted.farms).length === 0) steps.pop();
-  }
+  if (steps.length > 0) steps.push({ kind: "confirm-rules", summary: "check that the kernel has the rules", farms });
+  if (restart !== undefined || now.handover)
+    steps.push({ kind: "end-handover", summary: "let nftlb's rules take over from their copy" });
   if (!isDeepStrictEqual(marks, now.marks))
     steps.unshift({ kind: "remember-marks", summary: "remember the connection marks of the backends", marks });
-  steps.push(...planCuts(now, wanted.farms, marks));
+  steps.push(...planCuts(now, farms, marks));
   return steps;
+}
+
+/** Why nftlb must be started before anything else; undefined when it need not. */
+function explainRestart({ dataPlane, farms }: L4Artefacts, wanted: Farms): string | undefined {
+  if (dataPlane.state === "damaged") return `restart nftlb: ${dataPlane.reason}`;
+  if (dataPlane.state === "stopped") return Object.keys(wanted).length > 0 ? "start nftlb" : undefined;
+  return disturbsIpv6(farms, wanted)
+    ? "restart nftlb: it cannot take an IPv6 address out without the others"
+    : undefined;
+}
+
+/**
+ * nftlb 1.0.7 counts the services of IPv6 farms as IPv4's (`update_service_counters` gets a constant for the family): when one
+ * goes, it believes that none is left and removes the base chains of IPv6 from under the other farms.
+ */
+function disturbsIpv6(now: Farms, wanted: Farms): boolean {
+  const services = Object.entries(now).flatMap(([name, farm]) =>
+    Object.entries(farm.addresses)
+      .filter(([, { family }]) => family === "ipv6")
+      .map(([address, document]) => ({ name, farm, address, document })),
+  );
+  const leaves = services.some(({ name, farm, address, document }) => {
+    const target = keptFarm(farm) && wanted[name];
+    return !target || target.mode !== farm.mode || !isDeepStrictEqual(target.addresses[address], document);
+  });
+  return leaves && services.length > 1;
 }
 
 /** A farm with settings that are not ours is made anew: nftlb keeps what a change does not name. */
@@ -113,6 +138,12 @@ function planBackend(
     return [{ kind: "set-backend", summary: `farm ${farm}: add backend ${backend}`, ...at, change: wanted, mark }];
   const changed = Object.entries(wanted).filter(([key, value]) => before[key as keyof BackendDocument] !== value);
   if (changed.length === 0) return [];
+  // A new priority of a backend that is not up makes nftlb take the whole farm down for a moment, so it is made anew.
+  if (before.priority !== wanted.priority && before.state !== "up")
+    return [
+      { kind: "remove-backend", summary: `farm ${farm}: take out backend ${backend}`, ...at },
+      { kind: "set-backend", summary: `farm ${farm}: put back backend ${backend}`, ...at, change: wanted, mark },
+    ];
   const words = changed.map(([key, value]) => `${key} ${value === "" ? "of the client" : value}`).join(", ");
   const summary = `farm ${farm}: backend ${backend}: ${words}`;
   return [{ kind: "set-backend", summary, ...at, change: Object.fromEntries(changed) }];

@@ -8,7 +8,7 @@ export function renderFarms(configuration: Configuration): L4Artefacts {
   const farms: Farms = {};
   for (const [name, farm] of sortedEntries(configuration.farms))
     if (farm.profile === "l4xnat" && farm.enabled) farms[name] = renderFarm(farm);
-  return { dataPlane: { state: "running" }, farms, marks: {} };
+  return { dataPlane: { state: "running" }, farms, marks: {}, handover: false };
 }
 
 const schedulers = {

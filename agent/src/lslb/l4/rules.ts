@@ -159,7 +159,7 @@ function countValues(key: Json): number {
 function readTargets(farm: FarmRules, expressions: Json[]): void {
   for (const { dnat } of expressions) {
     for (const [mark, target] of dnat?.addr?.map?.data?.set ?? []) {
-      const [address, port] = target?.concat ?? [target];
+      const [address, port] = typeof target === "string" ? [target] : target.concat;
       farm.targets[Number(mark)] = port === undefined ? address : `${address} port ${port}`;
     }
   }

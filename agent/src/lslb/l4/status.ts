@@ -26,12 +26,13 @@ export const marksFile = "/run/steelyard/l4-marks.json";
 /** What nftlb has, and whether the kernel has it too. */
 export async function observeDataPlane(machine: Machine): Promise<L4Artefacts> {
   const remembered = await readMarks(machine);
+  const handover = await hasHandover(machine);
   let held: (NftlbFarm & Record<string, unknown>)[];
   try {
     held = await (await openNftlb(machine)).farms();
   } catch (error) {
     if (!(error instanceof SteelyardError) || error.code !== "not-ready") throw error;
-    return { dataPlane: { state: "stopped" }, farms: {}, marks: remembered };
+    return { dataPlane: { state: "stopped" }, farms: {}, marks: remembered, handover };
   }
   const { farms, marks } = readHeld(held);
   const differences = compareRules(farms, marks, await readKernelRules(machine));
@@ -41,7 +42,17 @@ export async function observeDataPlane(machine: Machine): Promise<L4Artefacts> {
     dataPlane: reason === undefined ? { state: "running" } : { state: "damaged", reason },
     farms,
     marks: { ...remembered, ...marks },
+    handover,
   };
+}
+
+/** Name of the tables, of both families, that stand in while nftlb starts: it begins by deleting its own. */
+export const handoverTable = "steelyard_handover";
+export const ruleFamilies = ["ip", "ip6"] as const;
+
+async function hasHandover(machine: Machine): Promise<boolean> {
+  for (const family of ruleFamilies) if (await listTable(machine, family, handoverTable)) return true;
+  return false;
 }
 
 /** True when nftlb answers and has the farm. */
@@ -61,7 +72,7 @@ async function readMarks(machine: Machine): Promise<Marks> {
 
 async function readKernelRules(machine: Machine): Promise<KernelRules> {
   const objects: NftObject[] = [];
-  for (const family of ["ip", "ip6"] as const) objects.push(...((await listTable(machine, family, "nftlb")) ?? []));
+  for (const family of ruleFamilies) objects.push(...((await listTable(machine, family, "nftlb")) ?? []));
   return readRules(objects);
 }
 

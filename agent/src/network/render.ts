@@ -25,7 +25,10 @@ export function renderNetwork({
 }: Pick<Configuration, "interfaces" | "virtualAddresses">): NetworkArtefacts {
   return Object.fromEntries(
     Object.entries(interfaces).map(([name, settings]) => {
-      const own = Object.entries(virtualAddresses).filter(([, each]) => each.enabled && each.interface === name);
+      // By name, so that the file does not change with the order in which the configuration was read.
+      const own = Object.entries(virtualAddresses)
+        .filter(([, each]) => each.enabled && each.interface === name)
+        .sort(([one], [other]) => (one < other ? -1 : 1));
       return [name, settings.enabled ? renderUp(name, settings, own) : renderDown(name, settings)];
     }),
   );

@@ -1,0 +1,226 @@
+import { existsSync } from "node:fs";
+import * as fs from "node:fs/promises";
+import t, { type Test } from "tap";
+import { writeAtomically } from "../adapters/files.ts";
+import { makeMachine } from "../adapters/machine.ts";
+import { type Configuration, configuration, emptyConfiguration } from "../configuration/schema.ts";
+import { system } from "./index.ts";
+import { planSystem } from "./plan.ts";
+import { renderSystem } from "./render.ts";
+import { readSystemStatus } from "./status.ts";
+import { verifySystem } from "./verify.ts";
+
+const hash = `$7$DU..../....${"a".repeat(32)}$${"b".repeat(43)}`;
+const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHuRJ2fUK7ZkYkXwqvYkqN2Qv7ZbQm1cJ2Y4t3Zt8b5d me";
+
+function make(parts: { system?: unknown; interfaces?: unknown; users?: unknown }): Configuration {
+  return configuration.parse({ ...emptyConfiguration(), ...parts });
+}
+
+/** A machine whose systemd is a set of running units. `answer` may speak for a command. */
+function setUp(
+  t: Test,
+  answer: (argv: readonly string[]) => { code: number; stderr: string } | undefined = () => undefined,
+) {
+  const log: string[] = [];
+  const running = new Set<string>();
+  const order = (verb: string, change: (unit: string) => void) => async (unit: string) => {
+    log.push(`${verb} ${unit}`);
+    change(unit);
+  };
+  const add = (unit: string) => void running.add(unit);
+  const machine = makeMachine({
+    root: t.testdir(),
+    log: { info: () => {}, warn: () => {}, error: () => {} },
+    systemd: {
+      start: order("start", add),
+      stop: order("stop", (unit) => running.delete(unit)),
+      restart: order("restart", add),
+      reload: order("reload", () => {}),
+      isActive: async (unit) => running.has(unit),
+    },
+    run: async (argv) => {
+      log.push(argv.map((each) => each.replace(/new-[0-9a-f]+/, "new")).join(" "));
+      const [program, , name = ""] = argv;
+      if (program === "hostnamectl") await writeAtomically(machine.path("/etc/hostname"), `${name}\n`);
+      if (program === "ssh-keygen") {
+        const path = argv.at(-1) ?? "";
+        await fs.writeFile(path, `private ${argv[3]}`);
+        await fs.writeFile(`${path}.pub`, `public ${argv[3]}`);
+      }
+      return { code: 0, stdout: "", stderr: "", ...answer(argv) };
+    },
+  });
+  const apply = async (wanted: Configuration) => {
+    log.length = 0;
+    await system.check(wanted, machine);
+    const steps = await system.plan(wanted, machine);
+    for (const step of steps) await step.execute();
+    return steps.map(({ summary }) => summary);
+  };
+  return { machine, log, running, apply };
+}
+
+t.test("every mistake is found at once, each with its path", async (t) => {
+  const say = (parts: Parameters<typeof make>[0]) =>
+    verifySystem(make(parts)).map(({ severity, path, message }) => `${severity} ${path}: ${message}`);
+  t.same(
+    say({ system: { management: { interfaces: ["eth0"] } }, interfaces: { eth0: { ipv4: { method: "dhcp" } } } }),
+    [],
+  );
+  t.same(
+    say({
+      system: {
+        hostname: "localhost.localdomain",
+        management: { interfaces: ["eth0", "eth0", "eth1", "eth2", "toString"], port: 22 },
+        ssh: { enabled: true },
+        ntp: { servers: ["192.0.2.1", "ntp.example.com"] },
+      },
+      interfaces: {
+        eth0: { ipv4: { method: "static", addresses: ["192.0.2.5/24"] } },
+        eth1: { enabled: false },
+        eth2: {},
+      },
+      users: { admin: { passwordHash: hash } },
+    }),
+    [
+      "error system.hostname: expected a name of its own, not localhost",
+      "error system.management.interfaces.1: expected each interface once, but eth0 stands here again",
+      "warning system.management.interfaces.2: eth1 is disabled, so nothing answers there",
+      "warning system.management.interfaces.3: eth2 has no address of its own, so nothing answers there but virtual addresses",
+      "error system.management.interfaces.4: expected a configured interface: eth0, eth1, eth2",
+      "error system.ssh.port: expected another port than that of the API, 22",
+      "warning system.ssh.enabled: nobody can log in: no user has an SSH key or a password that SSH would take",
+      "warning system.ntp.servers.1: ntp.example.com cannot be looked up: there is no DNS server in system.dns.servers",
+    ],
+  );
+  t.same(say({}), ["warning system.management.interfaces: is empty: the box can be managed from its console only"]);
+});
+
+t.test("the rendered files", async (t) => {
+  const artefacts = renderSystem(
+    make({
+      system: {
+        hostname: "lb1.example.com",
+        dns: { servers: ["192.0.2.53", "2001:DB8::53"], search: ["example.com", "example.net"] },
+        ntp: { servers: ["192.0.2.123", "ntp.example.com"] },
+        ssh: { enabled: true, port: 2222 },
+      },
+      users: { admin: { sshKeys: [key] } },
+    }),
+  );
+  t.equal(artefacts.hostname, "lb1.example.com");
+  t.matchSnapshot(artefacts.resolver, "resolved");
+  t.matchSnapshot(artefacts.time.file, "timesyncd");
+  t.matchSnapshot(artefacts.ssh.file, "sshd");
+  t.match(
+    renderSystem(emptyConfiguration()).ssh.file,
+    /^DenyUsers \*$/m,
+    "no users, nobody: an empty list would mean all",
+  );
+});
+
+t.test("only what differs is touched", async (t) => {
+  const quiet = renderSystem(emptyConfiguration());
+  t.same(planSystem(quiet, quiet), []);
+  t.same(planSystem({ ...quiet, ssh: { file: "old", running: false } }, quiet), [], "the file of a daemon that rests");
+  t.match(planSystem({ ...quiet, time: { ...quiet.time, running: true } }, quiet), [
+    { summary: "stop time synchronization" },
+  ]);
+});
+
+t.test("from an empty box to a configured one and back", async (t) => {
+  const { machine, log, running, apply } = setUp(t);
+  const wanted = make({
+    system: { hostname: "lb1", ntp: { servers: ["192.0.2.123"] }, ssh: { enabled: true } },
+    users: { admin: { sshKeys: [key] } },
+  });
+  t.same(await apply(wanted), ["set the host name lb1", "configure DNS", "start time synchronization", "start SSH"]);
+  const candidate = machine.path("/run/steelyard/ssh/candidate.conf");
+  const scratch = machine.path("/run/steelyard/ssh/new");
+  t.same(log, [
+    `ssh-keygen -q -t ed25519 -N  -C steelyard -f ${scratch}`,
+    `ssh-keygen -q -t ecdsa -N  -C steelyard -f ${scratch}`,
+    `sshd -t -f ${candidate}`,
+    "hostnamectl hostname lb1",
+    "restart systemd-resolved.service",
+    "restart systemd-timesyncd.service",
+    "start ssh.service",
+  ]);
+  const keyFile = machine.path("/config/local/ssh/ssh_host_ed25519_key");
+  t.equal((await fs.stat(keyFile)).mode & 0o777, 0o600);
+  t.equal((await fs.stat(machine.path("/run/systemd/resolved.conf.d"))).mode & 0o777, 0o755, "resolved must get in");
+  t.same(await fs.readdir(machine.path("/run/steelyard/ssh")), ["candidate.conf"], "no private key is left in /run");
+  t.same(await apply(wanted), []);
+
+  const moved = make({ ...wanted, system: { ...wanted.system, ssh: { enabled: true, port: 2222 } } });
+  t.same(await apply(moved), ["configure SSH"]);
+  t.same(log, [`sshd -t -f ${candidate}`, "reload ssh.service"], "sessions and host keys stay");
+  t.equal(await fs.readFile(keyFile, "utf8"), "private ed25519");
+
+  running.delete("ssh.service");
+  t.same(await apply(moved), ["start SSH"], "a daemon that died is drift");
+
+  t.same(await apply(make({ system: { hostname: "lb1" } })), ["stop time synchronization", "stop SSH"]);
+  t.same(log, ["stop systemd-timesyncd.service", "stop ssh.service"]);
+  t.notOk(existsSync(machine.path("/etc/ssh/sshd_config.d/10-steelyard.conf")));
+});
+
+t.test("sshd has the last word on its configuration", async (t) => {
+  const { apply, running } = setUp(t, ([program]) =>
+    program === "sshd" ? { code: 255, stderr: "candidate.conf: line 2: Badly formatted port number.\n" } : undefined,
+  );
+  await t.rejects(apply(make({ system: { ssh: { enabled: true } }, users: { admin: { sshKeys: [key] } } })), {
+    code: "invalid-configuration",
+    problems: [{ path: "system.ssh" }],
+    message: /line 2: Badly formatted port number\.$/,
+  });
+  t.equal(running.size, 0);
+});
+
+t.test("how the box is", async (t) => {
+  const machine = makeMachine({
+    root: t.testdir({
+      etc: { hostname: "lb1\n" },
+      config: {},
+      proc: {
+        cmdline: "root=/dev/mapper/root steelyard.slot=b quiet\n",
+        uptime: "1234.56 2000.00\n",
+        loadavg: "0.50 0.25 0.10 1/99 1234\n",
+        meminfo: "MemTotal:        1000 kB\nMemFree:          100 kB\nMemAvailable:     500 kB\n",
+      },
+      usr: {
+        lib: { "os-release": 'ID=steelyard\nVERSION_ID="0.1.0"\nIMAGE_ID=steelyard-virt\nIMAGE_VERSION=0.1.0\n' },
+      },
+    }),
+    now: () => new Date("2026-01-02T03:04:05Z"),
+    run: async (argv) => {
+      const list = argv.includes("list-units");
+      const shown =
+        "Id=ssh.service\nLoadState=loaded\nActiveState=inactive\n\nId=gdnsd.service\nLoadState=not-found\nActiveState=inactive\n";
+      return {
+        code: 0,
+        stderr: "",
+        stdout: list ? "haproxy.service loaded failed failed HAProxy Load Balancer\n" : shown,
+      };
+    },
+  });
+  const status = await readSystemStatus(machine, {
+    current: () => ({ generation: 7, configuration: emptyConfiguration() }),
+  });
+  t.match(status, {
+    hostname: "lb1",
+    version: "0.1.0",
+    image: "steelyard-virt 0.1.0",
+    slot: "b",
+    uptime: 1234,
+    time: "2026-01-02T03:04:05.000Z",
+    memory: { total: 1_024_000, available: 512_000 },
+    load: [0.5, 0.25, 0.1],
+    generation: 7,
+    health: "degraded",
+    units: [{ name: "ssh.service", state: "inactive" }],
+    failedUnits: ["haproxy.service"],
+  });
+  t.match(status.disks, [{ path: "/config", size: Number, used: Number, available: Number }], "there is no /data here");
+});

@@ -7,6 +7,7 @@ import { addSessionRoutes } from "../access/routes.ts";
 import { TooManyRequests } from "../access/throttle.ts";
 import { addConfigurationRoutes } from "../configuration/routes.ts";
 import { SteelyardError } from "../errors.ts";
+import { addFirstBootRoutes } from "../first-boot/routes.ts";
 import { addFarmRoutes } from "../lslb/l4/routes.ts";
 import { addNetworkRoutes } from "../network/routes.ts";
 import { addSystemRoutes } from "../system/routes.ts";
@@ -22,6 +23,7 @@ const routes: readonly Routes[] = [
   addNetworkRoutes,
   addSystemRoutes,
   addConfigurationRoutes,
+  addFirstBootRoutes,
 ];
 
 /** Bytes; a farm with a thousand backends takes a tenth of it. */

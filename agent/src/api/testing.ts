@@ -1,4 +1,5 @@
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer as createTcpServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Test } from "tap";
@@ -50,6 +51,15 @@ function rememberFarms() {
   });
 }
 
+/** A port nobody listens on now. */
+export async function findFreePort(): Promise<number> {
+  const server = createTcpServer();
+  await new Promise<void>((resolve) => server.listen(0, "::", resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
 /** A server on a fresh root, its clock in `clock.time`; `admin` has {@link password} unless told otherwise. */
 export async function setUpServer(t: Test, options: Partial<ServerOptions> & { withUser?: boolean } = {}) {
   const { withUser = true, ...rest } = options;
@@ -94,7 +104,11 @@ export async function setUpServer(t: Test, options: Partial<ServerOptions> & { w
         load: [0, 0, 0],
         generation: control.current().generation,
         health: "ok",
+        disks: [],
         units: [],
+        failedUnits: [],
+        disks: [],
+        failedUnits: [],
       }),
     },
     ...rest,

@@ -18,9 +18,13 @@ export const systemStatus = z
     time: z.string().describe("RFC 3339, UTC"),
     memory: z.object({ total: z.int(), available: z.int() }).describe("Bytes"),
     load: z.array(z.number()).describe("Mean number of runnable tasks over 1, 5 and 15 minutes"),
+    disks: z
+      .array(z.object({ path: z.string(), size: z.int(), used: z.int(), available: z.int() }))
+      .describe("Bytes; the file systems that fill up"),
     generation: z.int().describe("The current generation of the configuration"),
-    health: z.enum(["ok", "degraded"]).describe("degraded: a unit that should run does not"),
+    health: z.enum(["ok", "degraded"]).describe("degraded: a unit has failed"),
     units: z.array(z.object({ name: z.string(), state: z.string() })).describe("The services that matter"),
+    failedUnits: z.array(z.string()).describe("Every unit that has failed, be it ours or not"),
   })
   .meta({ id: "SystemStatus" });
 

@@ -1,0 +1,94 @@
+import { type Machine, makeMachine } from "./adapters/machine.ts";
+import { makeServiceManager } from "./adapters/service-manager.ts";
+import { createServer } from "./api/server.ts";
+import { ensureManagementCertificate } from "./certificates/management.ts";
+import { makeControl } from "./commit/commit.ts";
+import type { ConfigurationControl } from "./commit/control.ts";
+import { openStore } from "./configuration/store.ts";
+import { runFirstBoot } from "./first-boot/first-boot.ts";
+import { readFarmStatus, watchDataPlane } from "./lslb/l4/index.ts";
+import { readInterfaceStatus, readLinks } from "./network/status.ts";
+import { subsystems } from "./subsystems.ts";
+import { readSystemStatus, readSystemVersion } from "./system/status.ts";
+
+/**
+ * The agent: opens the configuration, serves, brings the machine to the configuration, tells systemd, and watches.
+ *
+ * It is ready once the machine was brought to the configuration for the first time, whether or not all of it worked: what did
+ * not is tried again by the watch, and an operator needs the API most when something does not work. Stopping the agent leaves
+ * the data plane as it is.
+ */
+async function main(): Promise<void> {
+  // Directories and files are for the agent and its group; what daemons read gets its mode where it is written.
+  process.umask(0o022);
+  const machine = makeMachine();
+  const manager = makeServiceManager(machine.run, process.env);
+  const beat = startHeartbeat(manager, machine);
+
+  const store = await openStore(machine.path("/config"), machine.log);
+  let afterCommit: () => void = () => {};
+  const control = withAfterCommit(makeControl(store, subsystems, machine), () => afterCommit());
+  const { hostname } = control.current().configuration.system;
+  const tls = await ensureManagementCertificate(machine, hostname);
+  const server = await createServer({
+    control,
+    machine,
+    status: {
+      readFarmStatus: (name) => readFarmStatus(machine, control.current().configuration, name),
+      readLinks: () => readLinks(machine),
+      readInterfaceStatus: (name) => readInterfaceStatus(machine, name),
+      readSystemStatus: () => readSystemStatus(machine, control),
+    },
+    version: (await readSystemVersion(machine)).version,
+    tls,
+  });
+  const stop = new AbortController();
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop.abort());
+  stop.signal.addEventListener("abort", () => void shutDown(), { once: true });
+
+  await server.listen();
+  afterCommit = () => void server.follow().catch((error) => machine.log.error(`api: ${error}`));
+
+  if (control.current().generation === 0) {
+    await manager.ready("waiting for the first boot to be completed");
+    await runFirstBoot({ machine, control, signal: stop.signal });
+    if (stop.signal.aborted) return;
+  } else {
+    await manager.status("bringing the machine to its configuration");
+    await control.reconcile("start").catch(() => undefined); // It has logged why; the watch tries again.
+  }
+  await manager.ready(`serving generation ${control.current().generation}`);
+  await watchDataPlane(machine, control, { subsystems, signal: stop.signal });
+
+  async function shutDown(): Promise<void> {
+    await manager.stopping();
+    clearInterval(beat);
+    await server.close();
+    process.exit(0);
+  }
+}
+
+/** Signs of life for systemd's watchdog: a loop that hangs does not send them, and is replaced. */
+function startHeartbeat(manager: ReturnType<typeof makeServiceManager>, machine: Machine): NodeJS.Timeout | undefined {
+  if (manager.watchdogInterval === undefined) return undefined;
+  const beat = () => void manager.keepAlive().catch((error) => machine.log.warn(`watchdog: ${error}`));
+  beat();
+  return setInterval(beat, manager.watchdogInterval);
+}
+
+function withAfterCommit(control: ConfigurationControl, hook: () => void): ConfigurationControl {
+  const follow = <Result>(result: Result): Result => {
+    hook();
+    return result;
+  };
+  return {
+    ...control,
+    commit: async (request) => follow(await control.commit(request)),
+    rollback: async (generation, author) => follow(await control.rollback(generation, author)),
+  };
+}
+
+main().catch((error) => {
+  process.stderr.write(`<2>${error instanceof Error ? (error.stack ?? error.message) : error}\n`);
+  process.exit(1);
+});

@@ -30,8 +30,8 @@ export type WizardOptions = {
 /** Asks for what the box must know before it can be managed, shows it, and commits it; again until that has worked. */
 export async function runWizard({ terminal, signal, readLinks, complete }: WizardOptions): Promise<void> {
   const asking = { terminal, signal };
-  terminal.write("\nThis appliance has no configuration yet. Some questions make the first one; the rest\n");
-  terminal.write("is done over the API. Enter takes what stands in brackets.\n");
+  terminal.write("\nThis appliance has no configuration yet. Some questions make the first one;\n");
+  terminal.write("the rest is done over the API. Enter takes what stands in brackets.\n");
   let draft: Draft = {
     hostname: "steelyard",
     interface: undefined,

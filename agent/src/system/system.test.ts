@@ -94,6 +94,14 @@ t.test("every mistake is found at once, each with its path", async (t) => {
       "warning system.ntp.servers.1: ntp.example.com cannot be looked up: there is no DNS server in system.dns.servers",
     ],
   );
+  t.match(say({ users: { admin: { sshKeys: [key] } } }), [
+    /^warning/,
+    /^error system.ssh.enabled: expected true, for no user has a password/,
+  ]);
+  t.match(say({ system: { ssh: { enabled: true } }, users: { admin: { sshKeys: [key] } } }), [
+    /^warning/,
+    /^error system.management.interfaces: expected an interface for SSH/,
+  ]);
   t.same(say({}), ["warning system.management.interfaces: is empty: the box can be managed from its console only"]);
 });
 

@@ -11,6 +11,7 @@ export function verifySystem(configuration: Configuration): Finding[] {
     ...verifyHostname(configuration),
     ...verifyManagement(configuration),
     ...verifySsh(configuration),
+    ...verifyReachable(configuration),
     ...verifyNames(configuration),
   ];
 }
@@ -56,6 +57,16 @@ function verifySsh({ system, users }: Configuration): Finding[] {
       warning("system.ssh.enabled", "nobody can log in: no user has an SSH key or a password that SSH would take"),
     );
   return findings;
+}
+
+/** Keys are good for SSH alone: without a password the API and the console let nobody in. */
+function verifyReachable({ system, users }: Configuration): Finding[] {
+  const accounts = Object.values(users);
+  if (accounts.length === 0 || accounts.some(({ passwordHash }) => passwordHash !== undefined)) return [];
+  const words = "for no user has a password, and without SSH nobody could manage the box";
+  if (!system.ssh.enabled) return [error("system.ssh.enabled", `expected true, ${words}`)];
+  if (system.management.interfaces.length > 0) return [];
+  return [error("system.management.interfaces", `expected an interface for SSH, ${words}`)];
 }
 
 /** Names need a resolver: a configured one, or one that an interface may learn. */

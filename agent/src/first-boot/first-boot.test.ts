@@ -1,0 +1,253 @@
+import * as fs from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import t, { type Test } from "tap";
+import { verifyPassword } from "../access/password.ts";
+import { makeMachine } from "../adapters/machine.ts";
+import type { RunResult } from "../adapters/process.ts";
+import { makeControl } from "../commit/commit.ts";
+import { defineSubsystem } from "../commit/subsystem.ts";
+import { openStore } from "../configuration/store.ts";
+import { verifyNetwork } from "../network/verify.ts";
+import { parseAnswerFile } from "./answer-file.ts";
+import { completeFirstBoot } from "./complete.ts";
+import { runFirstBoot } from "./first-boot.ts";
+import { readFirstBootState } from "./state.ts";
+
+const password = "correct horse battery";
+const good = `#steelyard
+version: 1
+admin:
+  password: "${password}"
+system: { hostname: lb1, management: { interfaces: [eth0] } }
+interfaces:
+  eth0: { ipv4: { method: static, addresses: [192.0.2.5/24], gateway: 192.0.2.1 } }
+virtualAddresses:
+  web: { interface: eth0, address: 192.0.2.10/24 }
+`;
+
+type Disk = { label: string; fstype?: string; sequence: number; files: Record<string, string>; partition?: boolean };
+
+/** A box with a store of its own, disks that a test plugs in, and the network's verify as its one subsystem. */
+async function setUp(t: Test) {
+  const disks = new Map<string, Disk>();
+  const commands: string[] = [];
+  const log: string[] = [];
+  const say = (text: string) => void log.push(text);
+  const root = t.testdir();
+  const run = async (argv: readonly [string, ...string[]]): Promise<RunResult> => {
+    commands.push(argv.map((each) => each.replace(root, "")).join(" "));
+    const mountPoint = argv.at(-1) ?? "";
+    if (argv[0] === "systemd-mount") {
+      await fs.mkdir(mountPoint, { recursive: true });
+      const files = disks.get(argv.at(-2) ?? "")?.files ?? {};
+      for (const [name, text] of Object.entries(files)) await fs.writeFile(join(mountPoint, name), text);
+    }
+    if (argv[0] === "systemd-umount") await fs.rm(mountPoint, { recursive: true });
+    const blockdevices = [...disks].map(([name, { label, fstype = "vfat", sequence, partition }]) => {
+      const volume = { name, label, fstype, "disk-seq": partition ? null : sequence };
+      return partition
+        ? { name: name.slice(0, -1), label: null, fstype: null, "disk-seq": sequence, children: [volume] }
+        : volume;
+    });
+    return { code: 0, stdout: argv[0] === "lsblk" ? JSON.stringify({ blockdevices }) : "", stderr: "" };
+  };
+  const machine = makeMachine({ root, run, log: { info: say, warn: say, error: say } });
+  const verifier = defineSubsystem({
+    name: "network",
+    dependsOn: [],
+    verify: verifyNetwork,
+    render: () => ({}),
+    observe: async () => ({}),
+    plan: () => [],
+    executors: {},
+  });
+  const store = await openStore(machine.path("/config"), machine.log);
+  const control = makeControl(store, [verifier], machine);
+  const stop = new AbortController();
+  t.teardown(() => stop.abort());
+  const start = () => runFirstBoot({ machine, control, signal: stop.signal, interval: 10 });
+  const reach = async (wanted: string) => {
+    for (let tries = 0; tries < 500; tries += 1) {
+      const state = await readFirstBootState(machine);
+      if (state?.state === wanted) return state;
+      await sleep(10);
+    }
+    throw new Error(`never came to ${wanted}: ${JSON.stringify(await readFirstBootState(machine))}`);
+  };
+  return { machine, control, disks, commands, log, stop, start, reach };
+}
+
+/** What is wrong with a file, as the console shows it. */
+function complaints(text: string): string[] {
+  const parsed = parseAnswerFile(text);
+  return "problems" in parsed ? parsed.problems.map(({ line, path, message }) => `${line} ${path}: ${message}`) : [];
+}
+
+t.test("an answer file becomes the first generation", async (t) => {
+  const { machine, control, disks, commands, log, start } = await setUp(t);
+  disks.set("/dev/vda1", { label: "steelyard-config", sequence: 1, files: {} });
+  disks.set("/dev/sdb1", { label: "STEELYARD", sequence: 2, files: { "STEELYARD.YAML": good }, partition: true });
+  await start();
+  const { generation, configuration } = control.current();
+  t.equal(generation, 1);
+  t.equal(configuration.system.hostname, "lb1");
+  t.equal(configuration.system.management.port, 444, "what the file leaves out has its default");
+  t.equal(configuration.virtualAddresses.web?.address, "192.0.2.10/24");
+  t.ok(await verifyPassword(password, configuration.users.admin?.passwordHash ?? ""));
+  t.match(await control.history(), [{ author: "admin", source: "answer-file", message: "first boot" }]);
+  t.same(await readFirstBootState(machine), { state: "done" });
+  t.same(commands, [
+    "udevadm settle --timeout=60",
+    "lsblk --json --paths --output NAME,LABEL,FSTYPE,DISK-SEQ",
+    "systemd-mount --quiet --collect --fsck=no --type=vfat --options=ro,nosuid,nodev,noexec /dev/sdb1 /run/steelyard/answer-file",
+    "systemd-umount --quiet /run/steelyard/answer-file",
+  ]);
+  const stored = await fs.readdir(machine.path("/config"), { recursive: true, withFileTypes: true });
+  for (const file of stored.filter((each) => each.isFile()))
+    t.notMatch(await fs.readFile(join(file.parentPath, file.name), "utf8"), password, `${file.name} has no password`);
+  t.notMatch(log.join("\n"), password);
+
+  commands.length = 0;
+  await start();
+  t.same(commands, [], "a box with a configuration looks at no disk");
+});
+
+t.test("NoCloud's user-data is the same file; its meta-data may give the name", async (t) => {
+  const { control, disks, start, reach, commands } = await setUp(t);
+  disks.set("/dev/sr0", { label: "cidata", fstype: "iso9660", sequence: 1, files: { "user-data": "#cloud-config\n" } });
+  const running = start();
+  await reach("waiting-for-answer");
+  t.equal(control.current().generation, 0, "a file for cloud-init is not ours");
+  const userData = good.replace("hostname: lb1, ", "");
+  const files = { "user-data": userData, "meta-data": "instance-id: i-1\nlocal-hostname: from-cloud\n" };
+  disks.set("/dev/sr0", { label: "CIDATA", fstype: "iso9660", sequence: 2, files });
+  await running;
+  t.equal(control.current().configuration.system.hostname, "from-cloud");
+  t.equal(commands.filter((each) => each.startsWith("systemd-mount")).length, 2, "each disc is read once");
+});
+
+t.test("a bad file configures nothing, is explained, and is read again when its disk was replaced", async (t) => {
+  const { machine, control, disks, start, reach, log } = await setUp(t);
+  disks.set("/dev/vdb", {
+    label: "steelyard",
+    sequence: 1,
+    files: { "steelyard.yaml": good.replace("192.0.2.1 ", "198.51.100.1 ") },
+  });
+  const running = start();
+  t.same(await reach("bad-answer-file"), {
+    state: "bad-answer-file",
+    source: "steelyard.yaml on /dev/vdb",
+    problems: [
+      {
+        line: 7,
+        path: "interfaces.eth0.ipv4.gateway",
+        message: "expected an address within a network of this interface, or nothing can reach it",
+      },
+    ],
+  });
+  await sleep(50);
+  t.equal(log.filter((each) => each.includes("gateway")).length, 1, "told once, though it is tried again and again");
+  t.equal(control.current().generation, 0);
+
+  disks.set("/dev/vdb", { label: "steelyard", sequence: 2, files: { "readme.txt": "" } });
+  for (let problem = ""; !problem.includes("expected a file steelyard.yaml"); await sleep(10))
+    problem = JSON.stringify(await readFirstBootState(machine));
+  disks.set("/dev/vdc", { label: "STEELYARD", sequence: 3, files: {} });
+  for (let problem = ""; !problem.includes("/dev/vdb and /dev/vdc both are"); await sleep(10))
+    problem = JSON.stringify(await readFirstBootState(machine));
+  disks.delete("/dev/vdc");
+  disks.set("/dev/vdb", {
+    label: "steelyard",
+    sequence: 4,
+    files: { "steelyard.yaml": `${good}#${"x".repeat(1024 * 1024)}` },
+  });
+  for (let problem = ""; !problem.includes("at most 1 MiB"); await sleep(10))
+    problem = JSON.stringify(await readFirstBootState(machine));
+
+  disks.set("/dev/vdb", { label: "steelyard", sequence: 5, files: { "steelyard.yaml": good } });
+  await running;
+  t.equal(control.current().generation, 1);
+});
+
+t.test("the wizard's answers end the wait, and only the first ones count", async (t) => {
+  const { machine, control, start, reach } = await setUp(t);
+  const running = start();
+  await reach("waiting-for-answer");
+  await t.rejects(completeFirstBoot(control, machine, { version: 1, admin: { password: "short" } }), {
+    code: "bad-input",
+    problems: [{ path: "admin.password", message: "expected at least 10 characters" }],
+  });
+  const answers = { version: 1, admin: { password }, system: { hostname: "lb2" } };
+  await completeFirstBoot(control, machine, answers);
+  await running;
+  t.same(await readFirstBootState(machine), { state: "done" });
+  t.match(await control.history(), [{ source: "console" }]);
+  await t.rejects(completeFirstBoot(control, machine, { ...answers, system: { hostname: "late" } }), {
+    code: "exists",
+  });
+  t.equal(control.current().configuration.system.hostname, "lb2");
+});
+
+t.test("two consoles at the same moment: one wins, the other hears of it", async (t) => {
+  const { machine, control } = await setUp(t);
+  const answer = (hostname: string) =>
+    completeFirstBoot(control, machine, { version: 1, admin: { password }, system: { hostname } });
+  const results = await Promise.allSettled([answer("one"), answer("two")]);
+  t.same(results.map(({ status }) => status).sort(), ["fulfilled", "rejected"]);
+  t.match(
+    results.find(({ status }) => status === "rejected"),
+    { reason: { code: "exists" } },
+  );
+  t.equal(control.current().generation, 1);
+});
+
+t.test("stopping the agent ends the wait", async (t) => {
+  const { machine, start, reach, stop } = await setUp(t);
+  const running = start();
+  await reach("waiting-for-answer");
+  stop.abort();
+  await running;
+  t.same(await readFirstBootState(machine), { state: "waiting-for-answer" });
+});
+
+t.test("all that is wrong with a file is said at once, with its line and without its words", async (t) => {
+  t.same(complaints(good), []);
+  const many = `version: 2
+admin: { password: "0123456789", passwordHash: x, sshKeys: [me] }
+system:
+  hostname: "-"
+  color: red
+interfaces:
+  eth0.100:
+    mtu: 99
+  "too long a name for one": {}
+farms:
+  web: { profile: l4xnat, virtualAddresses: [] }
+`;
+  t.same(complaints(many), [
+    "1 version: expected version: 1",
+    "2 admin.password: expected a password that is not among the first to be guessed",
+    "2 admin.passwordHash: expected a crypt(3) scrypt hash ($7$…)",
+    "2 admin.sshKeys.0: expected an OpenSSH public key on one line, like ssh-ed25519 AAAA… name",
+    "4 system.hostname: expected a host name of letters, digits and hyphens, like lb1 or lb1.example.com",
+    "5 system.color: there is no such field",
+    "8 interfaces.eth0.100.mtu: expected an MTU of at least 1280 bytes, which IPv6 needs (RFC 8200)",
+    "9 interfaces.too long a name for one: the name: expected a network interface name of at most 15 characters, like eth0",
+    ...complaints(many).filter((each) => each.includes("farms.web")),
+  ]);
+  t.ok(complaints(many).some((each) => each.startsWith("11 farms.web.")));
+  t.same(complaints("version: 1\n"), [
+    "undefined admin: expected the administrator's password, passwordHash or sshKeys",
+  ]);
+  t.same(complaints("version: 1\nadmin: {}\n"), [
+    "2 admin: expected a password, a passwordHash or sshKeys, or nobody could manage the box",
+  ]);
+  t.match(complaints(""), [/expected the answers as a YAML mapping/]);
+  const secret = complaints('version: 1\nadmin: { password: "my secret words }\n').join("\n");
+  t.match(secret, /expected YAML, but column/);
+  t.notMatch(secret, /secret/);
+  t.same(complaints("version: 1\nversion: 1\n").slice(0, 1), ["2 : expected YAML, but column 1: duplicate key"]);
+  t.match(complaints("a: &a [1]\nb: *a\n"), ["2 : expected no YAML alias (*name)"]);
+  t.match(complaints(`${"[".repeat(100_000)}`), [/^\d+ : expected YAML|a few levels of nesting/]);
+});

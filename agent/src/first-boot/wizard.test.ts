@@ -1,0 +1,214 @@
+import { PassThrough } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import t, { type Test } from "tap";
+import { SteelyardError } from "../errors.ts";
+import { renderBanner } from "./banner.ts";
+import { describeBadFile } from "./console.ts";
+import { type Answers, answers } from "./schema.ts";
+import { openTerminal } from "./terminal.ts";
+import { runWizard } from "./wizard.ts";
+
+const links = [
+  { name: "eth0", mac: "02:00:00:00:00:01", driver: "virtio_net", carrier: false, speed: undefined },
+  { name: "eth1", mac: "02:00:00:00:00:02", driver: "ixgbe", carrier: true, speed: 10_000 },
+];
+const password = "correct horse battery";
+
+/** A person at a terminal: types the next line when the screen stops at a question. */
+function sitDown(t: Test, typed: string[]) {
+  const keyboard = Object.assign(new PassThrough(), { raw: false, setRawMode: () => keyboard });
+  const modes: boolean[] = [];
+  keyboard.setRawMode = ((mode: boolean) => {
+    modes.push(mode);
+    return keyboard;
+  }) as typeof keyboard.setRawMode;
+  let screen = "";
+  const lines = [...typed];
+  const terminal = openTerminal(keyboard as never, {
+    write: (text: string) => {
+      screen += text;
+      const line = text.endsWith(": ") ? lines.shift() : undefined;
+      if (line === undefined) return;
+      if (modes.at(-1) !== true && !/^(?:Password|The same)/.test(text)) screen += `${line}\n`;
+      keyboard.write(`${line}\n`);
+    },
+  });
+  t.teardown(() => terminal.close());
+  return { terminal, modes, keyboard, screen: () => screen, left: () => lines };
+}
+
+t.test("Enter everywhere makes a box with DHCP on the interface that has a link", async (t) => {
+  const { terminal, screen, modes, left } = sitDown(t, ["", "", "", "", "", "", password, password, ""]);
+  const given: Answers[] = [];
+  await runWizard({
+    terminal,
+    readLinks: async () => links,
+    complete: async (each) => void given.push(answers.parse(each)),
+  });
+  t.same(left(), []);
+  t.match(given, [
+    {
+      admin: { password },
+      system: { hostname: "steelyard", management: { interfaces: ["eth1"], port: 444 }, ssh: { enabled: false } },
+      interfaces: { eth1: { ipv4: { method: "dhcp" }, ipv6: { method: "none" } } },
+    },
+  ]);
+  t.notMatch(screen(), password, "the password never shows");
+  t.same(modes, [true, false, true, false], "the terminal's echo is off for the password and on again");
+  t.matchSnapshot(screen());
+  t.ok(
+    screen()
+      .split("\n")
+      .every((line) => line.length <= 80),
+    "80 columns",
+  );
+  t.ok(/^[\n\x20-\x7e]*$/.test(screen()), "plain ASCII");
+});
+
+t.test("wrong answers are explained and asked again", async (t) => {
+  const { terminal, screen, left } = sitDown(t, [
+    "no spaces please",
+    "lb1.example.com",
+    "eth7",
+    "r",
+    "1",
+    "sometimes",
+    "s",
+    "192.0.2.5",
+    "192.0.2.5/24",
+    "2001:db8::1",
+    "192.0.2.1",
+    "static",
+    "192.0.2.5/24",
+    "2001:DB8::5/64",
+    "-",
+    "192.0.2.53 8.8.8",
+    "192.0.2.53, 2001:db8::53",
+    "y",
+    "short",
+    password,
+    "another one here",
+    `wrong\x15${password}x\x7f`,
+    password,
+    "yes",
+  ]);
+  const given: Answers[] = [];
+  await runWizard({
+    terminal,
+    readLinks: async () => links,
+    complete: async (each) => void given.push(answers.parse(each)),
+  });
+  t.same(left(), []);
+  t.match(given, [
+    {
+      system: {
+        hostname: "lb1.example.com",
+        dns: { servers: ["192.0.2.53", "2001:db8::53"] },
+        management: { interfaces: ["eth0"] },
+        ssh: { enabled: true, passwordAuthentication: true },
+      },
+      interfaces: {
+        eth0: {
+          ipv4: { method: "static", addresses: ["192.0.2.5/24"], gateway: "192.0.2.1" },
+          ipv6: { method: "static", addresses: ["2001:db8::5/64"] },
+        },
+      },
+      admin: { password },
+    },
+  ]);
+  for (const expected of [
+    "Expected a host name of letters, digits and hyphens",
+    "Expected one of eth0, eth1.",
+    "Expected dhcp, static or none.",
+    "Expected an address with its prefix length",
+    "Expected an IPv4 address.",
+    "Expected an IPv6 address, like 2001:db8::5/64.",
+    "8.8.8: expected an IPv4 or IPv6 address",
+    "expected at least 10 characters",
+    "These were not the same.",
+  ])
+    t.match(screen(), expected);
+});
+
+t.test("what the commit refuses is shown, and the answers are kept as presets", async (t) => {
+  const first = ["lb1", "eth0", "static", "192.0.2.5/24", "192.0.2.1", "", "", "", password, password, ""];
+  const again = ["", "", "", "", "192.0.2.2", "", "", "", password, password, "no"];
+  const third = ["", "", "", "", "", "", "", "", password, password, ""];
+  const { terminal, screen, left } = sitDown(t, [...first, ...again, ...third]);
+  const gateways: unknown[] = [];
+  await runWizard({
+    terminal,
+    readLinks: async () => links,
+    complete: async ({ interfaces }) => {
+      gateways.push(interfaces?.eth0?.ipv4?.gateway);
+      if (gateways.length > 1) return;
+      const problems = [{ path: "interfaces.eth0.ipv4.gateway", message: "expected another one" }];
+      throw new SteelyardError("invalid-configuration", "no", { problems });
+    },
+  });
+  t.same(left(), []);
+  t.same(gateways, ["192.0.2.1", "192.0.2.2"]);
+  t.match(screen(), "  interfaces.eth0.ipv4.gateway: expected another one\n");
+});
+
+t.test("the wizard gives way", async (t) => {
+  const elsewhere = new AbortController();
+  const { terminal, keyboard } = sitDown(t, [""]);
+  const running = runWizard({
+    terminal,
+    signal: elsewhere.signal,
+    readLinks: async () => links,
+    complete: async () => {},
+  });
+  await sleep(20);
+  elsewhere.abort(new Error("answered elsewhere"));
+  await t.rejects(running, { message: "answered elsewhere" });
+
+  const late = sitDown(t, ["", "", "", "", "", "", password, password, ""]);
+  const complete = async () => {
+    throw new SteelyardError("exists", "the appliance is configured already");
+  };
+  await t.rejects(runWizard({ terminal: late.terminal, readLinks: async () => links, complete }), { code: "exists" });
+
+  const gone = sitDown(t, []);
+  const hungUp = runWizard({ terminal: gone.terminal, readLinks: async () => links, complete: async () => {} });
+  gone.keyboard.end();
+  await t.rejects(hungUp, { message: "the terminal was closed" });
+  t.ok(keyboard);
+});
+
+t.test("without a card the wizard looks until one is plugged in", async (t) => {
+  const { terminal, screen } = sitDown(t, ["", "", "", "", "", "", "", password, password, ""]);
+  let looks = 0;
+  const readLinks = async () => {
+    looks += 1;
+    return looks < 2 ? [] : links;
+  };
+  await runWizard({ terminal, readLinks, complete: async () => {} });
+  t.match(screen(), "No network interface was found.");
+});
+
+t.test("the screens around the wizard", async (t) => {
+  const fingerprint = Array.from({ length: 32 }, (_, at) => at.toString(16).padStart(2, "0").toUpperCase()).join(":");
+  const system = { hostname: "lb1", management: { interfaces: ["eth0"], port: 444 } };
+  const addresses = ["192.0.2.5/24", "2001:db8::5/64", "fe80::1/64"];
+  const found = [
+    { name: "eth0", addresses },
+    { name: "eth1", addresses: ["198.51.100.5/24"] },
+  ];
+  const banner = renderBanner({ product: "Steelyard 0.1.0", system, links: found, fingerprint });
+  t.matchSnapshot(banner);
+  t.ok(banner.split("\n").every((line) => line.length <= 80));
+  t.match(renderBanner({ product: "Steelyard", system, links: [], fingerprint: undefined }), "no address yet on eth0");
+  const closed = { ...system, management: { interfaces: [], port: 443 } };
+  t.match(
+    renderBanner({ product: "Steelyard", system: closed, links: found, fingerprint }),
+    "closed on every interface",
+  );
+
+  const problems = [
+    { line: 7, path: "interfaces.eth0.mtu", message: "expected a whole number" },
+    { path: "", message: "x" },
+  ];
+  t.matchSnapshot(describeBadFile({ state: "bad-answer-file", source: "steelyard.yaml on /dev/vdb", problems }));
+});

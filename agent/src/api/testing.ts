@@ -107,8 +107,6 @@ export async function setUpServer(t: Test, options: Partial<ServerOptions> & { w
         disks: [],
         units: [],
         failedUnits: [],
-        disks: [],
-        failedUnits: [],
       }),
     },
     ...rest,

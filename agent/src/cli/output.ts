@@ -1,0 +1,105 @@
+import { catalogue, type Problem, SteelyardError } from "../errors.ts";
+
+/** What the command writes, and where: tests take it from a list of lines. */
+export type Output = {
+  /** Standard output. */
+  print(text: string): void;
+  /** Standard error. */
+  warn(text: string): void;
+  /** Colours for standard output: on a terminal, unless NO_COLOR is set (no-color.org). */
+  colours: boolean;
+};
+
+type Style = "bold" | "red" | "green" | "yellow" | "cyan";
+
+const codes: Record<Style, number> = { bold: 1, red: 31, green: 32, yellow: 33, cyan: 36 };
+
+export function paint({ colours }: Output, style: Style, text: string): string {
+  return colours ? `\u001b[${codes[style]}m${text}\u001b[0m` : text;
+}
+
+/** States that an operator looks for in a table, and the colour that finds them. */
+const stateStyles: Record<string, Style> = {
+  up: "green",
+  ok: "green",
+  active: "green",
+  maintenance: "yellow",
+  standby: "yellow",
+  degraded: "red",
+  down: "red",
+  failed: "red",
+  "no-carrier": "red",
+};
+
+/** Rows under their titles, columns as wide as their widest cell. Without rows, a word says so. */
+export function printTable(output: Output, titles: readonly string[], rows: readonly (readonly unknown[])[]): void {
+  if (rows.length === 0) {
+    output.print("(none)");
+    return;
+  }
+  const cells = rows.map((row) => row.map(formatCell));
+  const widths = titles.map((title, at) => Math.max(title.length, ...cells.map((row) => row[at]?.length ?? 0)));
+  const line = (row: readonly string[]) => row.map((cell, at) => cell.padEnd(widths[at] ?? 0));
+  output.print(paint(output, "bold", line(titles).join("  ").trimEnd()));
+  for (const row of cells) {
+    const styled = line(row).map((cell, at) => {
+      const style = stateStyles[row[at] ?? ""];
+      return style ? paint(output, style, cell) : cell;
+    });
+    output.print(styled.join("  ").trimEnd());
+  }
+}
+
+function formatCell(value: unknown): string {
+  if (value === undefined || value === null || value === "") return "-";
+  if (Array.isArray(value)) return value.length === 0 ? "-" : value.join(",");
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  return String(value);
+}
+
+/** An object as indented `field: value` lines, for people; programs take `--json`. */
+export function printObject(output: Output, object: unknown, indent = ""): void {
+  for (const [key, value] of Object.entries(object as Record<string, unknown>)) {
+    const label = `${indent}${paint(output, "cyan", key)}:`;
+    const members = typeof value === "object" && value !== null && !Array.isArray(value) ? Object.keys(value) : [];
+    if (members.length > 0) {
+      output.print(label);
+      printObject(output, value, `${indent}  `);
+    } else if (Array.isArray(value) && value.some((item) => typeof item === "object")) {
+      output.print(label);
+      for (const item of value) {
+        output.print(`${indent}  -`);
+        printObject(output, item, `${indent}    `);
+      }
+    } else {
+      const text = typeof value === "object" ? formatCell(Array.isArray(value) ? value : undefined) : formatCell(value);
+      output.print(`${label} ${text}`);
+    }
+  }
+}
+
+export function printJson(output: Output, value: unknown): void {
+  output.print(JSON.stringify(value, null, 2));
+}
+
+export function printWarnings(output: Output, warnings: readonly Problem[]): void {
+  for (const { path, message } of warnings) output.warn(`warning: ${path}: ${message}`);
+}
+
+/** Says what went wrong, field by field, and gives back the exit status of the catalogue; 1 for what it does not know. */
+export function reportError(output: Output, error: unknown): number {
+  if (!(error instanceof SteelyardError)) {
+    output.warn(`steelyard: ${error instanceof Error ? error.message : String(error)}`);
+    return catalogue.internal.exit;
+  }
+  const { title, exit } = catalogue[error.code] ?? catalogue.internal;
+  if (error.problems.length === 0) {
+    output.warn(`steelyard: ${title}: ${error.message}`);
+    return exit;
+  }
+  output.warn(`steelyard: ${title}:`);
+  for (const { path, message } of error.problems) output.warn(path === "" ? `  ${message}` : `  ${path}: ${message}`);
+  // An apply that failed has words of its own beside the fields.
+  if (error.code === "apply-failed") output.warn(`  ${error.message}`);
+  return exit;
+}

@@ -127,6 +127,9 @@ async function cutConnections(machine: Machine, cut: Cut): Promise<void> {
   const { family, protocol, ports } = cut.document;
   const ranges = parseRanges(ports);
   const filter = { family, protocol, destination: cut.address };
+  const [[first, last] = [0, 0], ...others] = ranges;
+  if (others.length === 0 && first === last)
+    return await deleteConnections(machine, { ...filter, destinationPort: first });
   // conntrack takes one port at a time: ask which are in use rather than try thousands.
   const open = new Set((await listConnections(machine, filter)).map(({ destinationPort }) => destinationPort));
   for (const destinationPort of open)

@@ -154,34 +154,44 @@ function marksOf(farm: string, { backends }: FarmDocument, marks: Marks): Marks 
 }
 
 function planCuts(now: L4Artefacts, wanted: Farms, marks: Marks): L4Step[] {
+  return [...planBackendCuts(now, wanted, marks), ...planServiceCuts(now, wanted)];
+}
+
+/** Backends that go, move or fall lose their connections. Those of a farm that goes are cut with its services, all at once. */
+function planBackendCuts(now: L4Artefacts, wanted: Farms, marks: Marks): L4Step[] {
   const steps: L4Step[] = [];
-  const cut = (summary: string, what: Cut) => steps.push({ kind: "cut-connections", summary, cut: what });
   for (const [key, mark] of Object.entries(now.marks)) {
     const [farm = "", backend = ""] = key.split("/");
+    if (now.farms[farm] && !wanted[farm]) continue;
     const had = now.farms[farm]?.backends[backend];
     const has = wanted[farm]?.backends[backend];
     const moved = had && has && (had.address !== has.address || had.port !== has.port);
     const fell = has?.state === "down" && had?.state !== "down";
     if (key in marks && !moved && !fell) continue;
-    const server = had?.address ?? (moved ? undefined : has?.address);
-    cut(`farm ${farm}: cut the connections to backend ${backend}`, {
-      of: "backend",
-      mark,
-      families: server ? [addressFamily(server)] : ["ipv4", "ipv6"],
-      ...(server ? { server } : {}),
+    const server = had?.address ?? has?.address;
+    const families = server ? [addressFamily(server)] : (["ipv4", "ipv6"] as const).slice();
+    steps.push({
+      kind: "cut-connections",
+      summary: `farm ${farm}: cut the connections to backend ${backend}`,
+      cut: { of: "backend", mark, families, ...(server ? { server } : {}) },
     });
   }
-  for (const [farm, document] of Object.entries(now.farms)) {
-    for (const [address, had] of Object.entries(document.addresses)) {
+  return steps;
+}
+
+/** Addresses and ports that a farm gives up lose their connections. */
+function planServiceCuts(now: L4Artefacts, wanted: Farms): L4Step[] {
+  const steps: L4Step[] = [];
+  for (const [farm, { addresses }] of Object.entries(now.farms)) {
+    for (const [address, had] of Object.entries(addresses)) {
       const has = wanted[farm]?.addresses[address];
-      if (!wanted[farm] || isDeepStrictEqual(had, has)) continue;
-      const ports = has && has.protocol === had.protocol ? subtractPorts(had.ports, has.ports) : had.ports;
-      if (ports !== "")
-        cut(`farm ${farm}: cut the connections to ${address} ${had.protocol} ${ports}`, {
-          of: "service",
-          address,
-          document: { ...had, ports },
-        });
+      const ports = has?.protocol === had.protocol ? subtractPorts(had.ports, has.ports) : had.ports;
+      if (ports === "") continue;
+      steps.push({
+        kind: "cut-connections",
+        summary: `farm ${farm}: cut the connections to ${had.protocol} ${ports} of ${address}`,
+        cut: { of: "service", address, document: { ...had, ports } },
+      });
     }
   }
   return steps;

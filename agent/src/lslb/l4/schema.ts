@@ -17,7 +17,7 @@ export const l4Backend = z
       .min(1, "expected a priority from 1 to 9")
       .max(9, "expected a priority from 1 to 9")
       .default(1)
-      .describe("1 is used first; a higher number joins only when too few of the lower ones are up"),
+      .describe("1 is used first; for each backend in use that is not up, the next priority is used as well"),
     state: z
       .enum(["up", "maintenance", "down"], "expected up, maintenance or down")
       .default("up")

@@ -201,12 +201,31 @@ function isPlainReserved(address: string): boolean {
   return parsed.kind() === "ipv6" || !parsed.match(ipaddr.parse("240.0.0.0"), 4);
 }
 
+/** Each port of each address is an entry of two maps in the kernel; 65,535 of them take a second to load and 3 s to read back. */
+const highestPortCount = 65_535;
+
 function verifyCount(farms: Farms): Finding[] {
-  const count = farms
-    .filter(([, { enabled }]) => enabled)
-    .reduce((sum, [, { backends }]) => sum + Object.keys(backends).length, 0);
-  if (count <= highestBackendCount) return [];
-  return [error("farms", `${count} backends in all: the data plane tells at most ${highestBackendCount} apart`)];
+  const enabled = farms.filter(([, farm]) => farm.enabled).map(([, farm]) => farm);
+  const sum = (count: (farm: L4Farm) => number) => enabled.reduce((total, farm) => total + count(farm), 0);
+  const backends = sum((farm) => Object.keys(farm.backends).length);
+  const ports = sum((farm) => farm.virtualAddresses.length * countPorts(farm.ports));
+  const findings: Finding[] = [];
+  if (backends > highestBackendCount)
+    findings.push(
+      error("farms", `${backends} backends in all: the data plane tells at most ${highestBackendCount} apart`),
+    );
+  if (ports > highestPortCount)
+    findings.push(
+      error(
+        "farms",
+        `${ports} ports in all, counted for each address: the data plane takes at most ${highestPortCount}`,
+      ),
+    );
+  return findings;
+}
+
+function countPorts(ranges: readonly string[]): number {
+  return ranges.map(splitPortRange).reduce((total, { first, last }) => total + last - first + 1, 0);
 }
 
 type Range = { first: number; last: number };

@@ -1,0 +1,109 @@
+import * as fs from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import t from "tap";
+import { makeMachine } from "../adapters/machine.ts";
+import type { Run } from "../adapters/process.ts";
+import { type Configuration, configuration, emptyConfiguration } from "../configuration/schema.ts";
+import { baseTableFile, readBaseObjects } from "./apply.ts";
+import { firewall } from "./index.ts";
+import { planFirewall } from "./plan.ts";
+import { type FirewallArtefacts, renderFirewall, renderManagementRules } from "./render.ts";
+import { verifyFirewall } from "./verify.ts";
+
+const image = join(dirname(fileURLToPath(import.meta.url)), "../../../image/overlay");
+
+function box(system: object, interfaces: string[] = ["eth0"]): Configuration {
+  const known = Object.fromEntries(interfaces.map((name) => [name, {}]));
+  return configuration.parse({ ...emptyConfiguration(), system, interfaces: known });
+}
+
+t.test("management follows the configuration: interfaces, the API's port, SSH's when it is on", async (t) => {
+  const management = (system: object) => renderFirewall(box(system)).management;
+  t.same(management({}), { interfaces: [], ports: [444] });
+  t.same(
+    management({
+      management: { interfaces: ["eth1", "eth0", "eth1"], port: 8444 },
+      ssh: { enabled: true, port: 2222 },
+    }),
+    { interfaces: ["eth0", "eth1"], ports: [2222, 8444] },
+  );
+});
+
+t.test("both sets are replaced in one transaction; an empty one is only emptied", async (t) => {
+  t.equal(
+    renderManagementRules({ interfaces: ["eth0", "bond0.5"], ports: [22, 444] }),
+    `flush set inet steelyard_base management_interfaces
+add element inet steelyard_base management_interfaces { "eth0", "bond0.5" }
+flush set inet steelyard_base management_ports
+add element inet steelyard_base management_ports { 22, 444 }
+`,
+  );
+  t.equal(
+    renderManagementRules({ interfaces: [], ports: [444] }),
+    `flush set inet steelyard_base management_interfaces
+flush set inet steelyard_base management_ports
+add element inet steelyard_base management_ports { 444 }
+`,
+  );
+});
+
+t.test("a box nobody can manage is warned about, and so is an interface that is not configured", async (t) => {
+  t.match(verifyFirewall(box({})), [{ severity: "warning", path: "system.management.interfaces" }]);
+  t.match(verifyFirewall(box({ management: { interfaces: ["eth0", "eth7"] } })), [
+    { severity: "warning", path: "system.management.interfaces.1", message: /eth7/ },
+  ]);
+});
+
+t.test("the plan loads the table when it is not the image's, and else changes what differs", async (t) => {
+  const wanted = renderFirewall(box({ management: { interfaces: ["eth0"] } }));
+  t.same(planFirewall(wanted, wanted), []);
+  const now = (table: FirewallArtefacts["table"]): FirewallArtefacts => ({ ...wanted, table });
+  t.match(planFirewall(now({ state: "missing" }), wanted), [{ kind: "load-base-table", summary: /missing/ }]);
+  t.match(planFirewall(now({ state: "altered", reason: "its chain input was changed" }), wanted), [
+    { kind: "load-base-table", summary: /input was changed/ },
+  ]);
+  t.match(planFirewall({ ...wanted, management: { interfaces: [], ports: [444] } }, wanted), [
+    { kind: "set-management", summary: "open management on eth0, tcp port 444" },
+  ]);
+});
+
+t.test("nft's list says what is open and whether a chain was changed", async (t) => {
+  const base = (name: string, policy: string) => ({ chain: { name, hook: name, policy } });
+  const rule = (chain: string) => ({ rule: { chain } });
+  const whole = [
+    { metainfo: {} },
+    { set: { name: "management_interfaces", elem: ["eth1", "eth0"] } },
+    { set: { name: "management_ports", elem: [444, 22] } },
+    ...[base("input", "drop"), base("forward", "drop"), base("prerouting", "accept"), base("postrouting", "accept")],
+    ...[rule("input"), rule("forward")],
+  ];
+  t.same(readBaseObjects(whole), {
+    table: { state: "loaded" },
+    management: { interfaces: ["eth0", "eth1"], ports: [22, 444] },
+  });
+  const without = (index: number) => readBaseObjects(whole.filter((_, at) => at !== index)).table;
+  t.match(without(7), { state: "altered", reason: /input/ }, "the rules of input were flushed");
+  t.match(without(6), { state: "altered", reason: /postrouting/ }, "without it connections are lost when nftlb starts");
+  t.match(readBaseObjects([...whole.slice(0, 3), base("input", "accept")]).table, { state: "altered" });
+});
+
+t.test("the table of the image is loaded and filled at once, and nft is asked first", async (t) => {
+  const root = t.testdir({});
+  await fs.cp(join(image, baseTableFile), join(root, baseTableFile));
+  const calls: { argv: string; input: string }[] = [];
+  const run: Run = async (argv, options) => {
+    calls.push({ argv: argv.join(" "), input: options?.input ?? "" });
+    const missing = argv.includes("list");
+    return { code: missing ? 1 : 0, stdout: "", stderr: missing ? "Error: No such file or directory" : "" };
+  };
+  const machine = makeMachine({ root, run });
+  const wanted = box({ management: { interfaces: ["eth0"] } });
+  await firewall.check(wanted, machine);
+  for (const step of await firewall.plan(wanted, machine)) await step.execute();
+  t.same(
+    calls.map(({ argv }) => argv),
+    ["nft --check --file -", "nft --json list table inet steelyard_base", "nft --file -"],
+  );
+  t.match(calls[2]?.input, /^table inet steelyard_base$[\s\S]*add element inet steelyard_base management_interfaces/m);
+});

@@ -5,6 +5,7 @@ import { readManagementFingerprint } from "../certificates/management.ts";
 import { SteelyardError } from "../errors.ts";
 import type { LinkStatus } from "../network/status.ts";
 import type { System } from "../system/schema.ts";
+import type { SystemStatus } from "../system/status.ts";
 import { listManagementUrls, renderBanner } from "./banner.ts";
 import { type LocalApi, makeLocalApi } from "./local-api.ts";
 import { type FirstBootState, readFirstBootState } from "./state.ts";
@@ -72,6 +73,8 @@ async function passFirstBoot(parts: Console): Promise<void> {
         await sleep(pause);
         break;
       default:
+        // An agent that came up with a configuration has no first boot to tell of.
+        if (await hasConfiguration(parts.api)) return;
         show("\nWaiting for the Steelyard agent ...\n");
         if (machine.now().getTime() > deadline)
           throw new SteelyardError(
@@ -80,6 +83,15 @@ async function passFirstBoot(parts: Console): Promise<void> {
           );
         await sleep(pause);
     }
+  }
+}
+
+async function hasConfiguration(api: LocalApi): Promise<boolean> {
+  try {
+    const { generation } = (await api.get("/api/v1/system/status")) as SystemStatus;
+    return generation > 0;
+  } catch {
+    return false;
   }
 }
 

@@ -22,6 +22,8 @@ async function test(): Promise<void> {
   t.teardown(() => rm(root, { recursive: true, force: true }));
   const box = makeMachine();
   const { netlink } = box;
+  // sysfs shows the namespace it was mounted in.
+  await run(["mount", "-t", "sysfs", "-o", "ro", "sysfs", "/sys"]);
   await ip("link set lo up");
   await ip("link add eth0 address 02:00:00:00:00:10 mtu 1400 type veth peer name far0");
   await ip("link add eth1 type veth peer name far1");

@@ -2,7 +2,6 @@ import { rm } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { enterLab } from "./lab/enter.ts";
 import { imagePath, resultFile } from "./paths.ts";
-import { runSuites } from "./suite-runner.ts";
 
 /**
  * Boots images and checks what they do.
@@ -24,7 +23,12 @@ const { values } = parseArgs({
 // An old summary must not be taken for this run's, whatever happens now.
 await rm(resultFile, { force: true });
 
+// tap's limit for a whole run, in seconds. Every wait in the suites has a limit of its own.
+process.env.TAP_TIMEOUT = "86400";
+
 await enterLab(async (lab) => {
+  // Loaded inside only: tap begins to report, and to count down, in any process that imports it.
+  const { runSuites } = await import("./suite-runner.ts");
   return await runSuites(lab, {
     image: values.image ?? imagePath(values.profile),
     all: values.all,

@@ -17,7 +17,6 @@ type Run = RunOptions & { lab: Lab; accelerator: Accelerator; boots: Record<stri
 
 /** Runs the chosen suites, one machine after the other, and writes the summary. Returns the exit status. */
 export async function runSuites(lab: Lab, options: RunOptions): Promise<number> {
-  t.setTimeout(0);
   const begin = performance.now();
   const chosen = selectSuites(suites, options.test);
   const accelerator = await chooseAccelerator(options.image);

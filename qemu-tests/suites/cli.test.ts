@@ -11,14 +11,10 @@ export const cli: Suite = {
     const { machine } = box;
     const timeout = machine.scale(20_000);
     const steelyard = (...words: string[]) => machine.guest(["steelyard", ...words], timeout);
-    const definition = JSON.stringify({
-      profile: "l4xnat",
-      virtualAddresses: [virtualAddresses.ipv4],
-      ports: ["80"],
-      algorithm: "round-robin",
-      backends: { b1: { address: backends.b1.ipv4, port: 80 } },
-    });
-    const file = "/run/farm.json";
+    const create = [
+      ...["farm", "create", "web", "--vip", virtualAddresses.ipv4, "--port", "80"],
+      ...["--backend", `b1=${backends.b1.ipv4}:80,weight=3`, "algorithm=round-robin"],
+    ];
 
     await check("status says who the box is and that it is well", async (t) => {
       const { code, stdout } = await steelyard("status");
@@ -27,8 +23,7 @@ export const cli: Suite = {
       t.match(JSON.parse((await steelyard("status", "--json")).stdout), { hostname: "lb1", health: "ok" });
     });
     await check("farm create, list, show, set and delete", async (t) => {
-      await machine.run(["/bin/sh", "-c", `printf %s '${definition}' > ${file}`]);
-      t.match(await steelyard("farm", "create", "web", "--file", file), { code: 0 });
+      t.match(await steelyard(...create), { code: 0 });
       t.match(await ask({}, 3, machine.scale(2_000)), { counts: { b1: 3 }, errors: [] });
       const list = await steelyard("farm", "list");
       t.match(list, { code: 0, stdout: /web/ });

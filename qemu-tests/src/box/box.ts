@@ -90,8 +90,8 @@ export class Box {
   }
 }
 
-/** The last SHA-256 fingerprint in a console's text: 32 bytes in hexadecimal, colons between or not. */
+/** The last SHA-256 fingerprint in a console's text: 32 bytes in hexadecimal with colons, perhaps on two lines. */
 export function findFingerprint(text: string): string | undefined {
-  const found = text.match(/\b(?:[0-9A-Fa-f]{2}:){31}[0-9A-Fa-f]{2}\b/g);
-  return found?.at(-1);
+  const found = text.match(/\b(?:[0-9A-Fa-f]{2}:\s*){31}[0-9A-Fa-f]{2}\b/g);
+  return found?.at(-1)?.replace(/\s/g, "");
 }

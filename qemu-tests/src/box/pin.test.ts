@@ -16,6 +16,7 @@ t.test("a fingerprint is the same in every spelling", async (t) => {
 t.test("the last fingerprint of a console's text is found", async (t) => {
   const print = (byte: string) => Array.from({ length: 32 }, () => byte).join(":");
   t.equal(findFingerprint(`SHA-256 ${print("AA")}\nagain ${print("BB")}\nlogin:`), print("BB"));
+  t.equal(findFingerprint(print("CC").replace(":CC:CC", ":\n      CC:CC")), print("CC"), "also on two lines");
   t.equal(findFingerprint("SHA-1 AA:BB:CC"), undefined);
 });
 

@@ -29,14 +29,14 @@ Address=192.0.2.5/24
 [Address]
 Address=2001:db8::5/64
 
-# virtual address web
-[Address]
-Address=192.0.2.10/24
-
 # virtual address six
 [Address]
 Address=2001:db8::10/64
 PreferredLifetime=0
+
+# virtual address web
+[Address]
+Address=192.0.2.10/24
 
 [Route]
 Gateway=192.0.2.1
@@ -51,8 +51,8 @@ Object {
   "addresses": Array [
     "192.0.2.5/24",
     "2001:db8::5/64",
-    "192.0.2.10/24",
     "2001:db8::10/64",
+    "192.0.2.10/24",
   ],
   "gateways": Array [
     "192.0.2.1",

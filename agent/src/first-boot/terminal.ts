@@ -38,20 +38,25 @@ export function openTerminal(input: Input, output: Output): Terminal {
   input.on("error", onEnd);
 
   async function readLine(signal: AbortSignal | undefined): Promise<string> {
-    input.resume();
-    for (;;) {
-      signal?.throwIfAborted();
-      const end = buffer.search(/[\r\n]/);
-      if (end >= 0) {
-        const line = buffer.slice(0, end);
-        buffer = buffer.slice(end + 1);
-        return line;
+    const onAbort = () => wake?.();
+    signal?.addEventListener("abort", onAbort);
+    try {
+      input.resume();
+      for (;;) {
+        signal?.throwIfAborted();
+        const end = buffer.search(/[\r\n]/);
+        if (end >= 0) {
+          const line = buffer.slice(0, end);
+          buffer = buffer.slice(end + 1);
+          return line;
+        }
+        if (ended) throw new Error("the terminal was closed");
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
       }
-      if (ended) throw new Error("the terminal was closed");
-      await new Promise<void>((resolve) => {
-        wake = resolve;
-        signal?.addEventListener("abort", () => resolve(), { once: true });
-      });
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
     }
   }
 

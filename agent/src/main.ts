@@ -49,11 +49,12 @@ async function main(): Promise<void> {
   await server.listen();
   afterCommit = () => void server.follow().catch((error) => machine.log.error(`api: ${error}`));
 
-  if (control.current().generation === 0) {
-    await manager.ready("waiting for the first boot to be completed");
-    await runFirstBoot({ machine, control, signal: stop.signal });
-    if (stop.signal.aborted) return;
-  } else {
+  const fresh = control.current().generation === 0;
+  if (fresh) await manager.ready("waiting for the first boot to be completed");
+  // On a box that has a configuration this returns at once, and tells the console so.
+  await runFirstBoot({ machine, control, signal: stop.signal });
+  if (stop.signal.aborted) return;
+  if (!fresh) {
     await manager.status("bringing the machine to its configuration");
     await control.reconcile("start").catch(() => undefined); // It has logged why; the watch tries again.
   }

@@ -1,0 +1,81 @@
+import { chmod, cp, mkdir, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { build as bundleWithEsbuild } from "esbuild";
+import { BuildError } from "./errors.ts";
+import { build, repository } from "./paths.ts";
+
+const entries = { agent: "agent/src/main.ts", cli: "agent/src/cli/main.ts" };
+
+/** Packages with native code: not bundled, but laid beside the bundle with the files they load at run time. */
+const nativeFiles: Record<string, RegExp> = {
+  "node-netlink": /^\/(package\.json|LICENSE|dist\/.*\.js|prebuilds\/linux-x64\/.*\.node)$/,
+  "node-gyp-build": /^\/(package\.json|LICENSE|[a-z-]+\.js)$/,
+};
+
+// CommonJS dependencies inside an ESM bundle ask for `require`, `__filename` and `__dirname`, which ESM does not have.
+const banner = `import { createRequire as __makeRequire } from "node:module";
+import { dirname as __directoryOf } from "node:path";
+import { fileURLToPath as __pathOf } from "node:url";
+const require = __makeRequire(import.meta.url);
+const __filename = __pathOf(import.meta.url);
+const __dirname = __directoryOf(__filename);`;
+
+/** Bundles the agent and the `steelyard` command into build/bundle, which becomes /usr/lib/steelyard. */
+export async function bundleAgent(): Promise<string> {
+  const output = join(build, "bundle");
+  await rm(output, { recursive: true, force: true });
+  await mkdir(output, { recursive: true });
+  const placeholder = process.env.STEELYARD_WITHOUT_AGENT === "1";
+  for (const [name, entry] of Object.entries(entries)) {
+    if (placeholder) await writePlaceholder(join(output, `${name}.mjs`), name);
+    else
+      await bundleWithEsbuild({
+        entryPoints: [join(repository, entry)],
+        outfile: join(output, `${name}.mjs`),
+        bundle: true,
+        platform: "node",
+        format: "esm",
+        target: "node20",
+        minifySyntax: true,
+        minifyWhitespace: true,
+        keepNames: true,
+        sourcemap: "external",
+        sourcesContent: false,
+        external: Object.keys(nativeFiles),
+        banner: { js: `${name === "cli" ? "#!/usr/bin/node\n" : ""}${banner}` },
+        legalComments: "none",
+        logLevel: "silent",
+      }).catch((error: unknown) => {
+        throw new BuildError(`${entry} cannot be bundled: ${error instanceof Error ? error.message : error}`, {
+          cause: error,
+        });
+      });
+  }
+  await chmod(join(output, "cli.mjs"), 0o755);
+  await copyNative(output);
+  return output;
+}
+
+/** For working on the image alone: an agent that says it is ready, a console that shows a login. Never in a released image. */
+async function writePlaceholder(path: string, name: string): Promise<void> {
+  const agent = `import { execFileSync } from "node:child_process";
+execFileSync("systemd-notify", ["--ready", "--status=placeholder"]);
+setInterval(() => execFileSync("systemd-notify", ["WATCHDOG=1"]), 10000);
+`;
+  const cli = `#!/usr/bin/node
+import { spawnSync } from "node:child_process";
+spawnSync("/sbin/agetty", ["--noclear", "-"], { stdio: "inherit" });
+`;
+  await writeFile(path, name === "agent" ? agent : cli, { mode: 0o755 });
+}
+
+/** Only what `require("node-netlink")` opens: its JavaScript, the binary for this architecture, and the loader that finds it. */
+async function copyNative(output: string): Promise<void> {
+  for (const [name, wanted] of Object.entries(nativeFiles)) {
+    const source = join(repository, "node_modules", name);
+    await cp(source, join(output, "node_modules", name), {
+      recursive: true,
+      filter: async (path) => (await stat(path)).isDirectory() || wanted.test(path.slice(source.length)),
+    });
+  }
+}

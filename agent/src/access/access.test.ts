@@ -1,6 +1,5 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import type { FastifyInstance } from "fastify";
 import t from "tap";
 import { password, setUpServer } from "../api/testing.ts";
 import { decoyHash, hashPassword, verifyPassword } from "./password.ts";
@@ -115,8 +114,7 @@ t.test("delays grow with each attempt and are forgotten after an hour", async (t
 });
 
 t.test("logging in over HTTPS: right, wrong, too often; out again", async (t) => {
-  const { server, control, clock } = await setUpServer(t);
-  const https = server.https as FastifyInstance;
+  const { https, control, clock } = await setUpServer(t);
   const logIn = (user: string, secret: string, remoteAddress = "192.0.2.1") =>
     https.inject({ method: "POST", url: "/api/v1/sessions", remoteAddress, payload: { user, password: secret } });
   const get = (authorization?: string) =>
@@ -177,8 +175,7 @@ t.test("logging in over HTTPS: right, wrong, too often; out again", async (t) =>
 });
 
 t.test("without a password nobody logs in, and the answer says what to do", async (t) => {
-  const { server } = await setUpServer(t, { withUser: false });
-  const https = server.https as FastifyInstance;
+  const { server, https } = await setUpServer(t, { withUser: false });
   const answer = await https.inject({
     method: "POST",
     url: "/api/v1/sessions",
@@ -189,8 +186,7 @@ t.test("without a password nobody logs in, and the answer says what to do", asyn
 });
 
 t.test("every route declares the permission it needs, and one that does not is refused", async (t) => {
-  const { server } = await setUpServer(t);
-  const https = server.https as FastifyInstance;
+  const { https } = await setUpServer(t);
   const open = https.knownRoutes.filter(({ permission }) => permission === "public");
   t.same(open.map(({ method, url }) => `${method} ${url}`).sort(), [
     "GET /api/v1/openapi.json",

@@ -1,6 +1,6 @@
 import { chmod, readFile, stat, writeFile } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
-import { connect as connectTcp } from "node:net";
+import { connect as connectTcp, createServer as createTcpServer } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import t from "tap";
 import { ensureManagementCertificate, readManagementFingerprint } from "../certificates/management.ts";
@@ -71,8 +71,17 @@ t.test("the local socket and HTTPS serve the same routes; the port follows the c
   await t.rejects(openTls(first, { maxVersion: "TLSv1.1", minVersion: "TLSv1" }), "nothing older");
 
   await server.follow();
+  const blocker = createTcpServer();
+  await new Promise<void>((resolve) => blocker.listen(second, "::", resolve));
   await setPort(second);
   await server.follow();
+  t.match(
+    await ask(await openTls(first), get("/api/v1/farms")),
+    /^HTTP\/1.1 401 /,
+    "the old port is kept while the new one is taken",
+  );
+  await new Promise((resolve) => blocker.close(resolve));
+  await Promise.all([server.follow(), server.follow()]);
   t.match(await ask(await openTls(second), get("/api/v1/farms")), /^HTTP\/1.1 401 /);
   await new Promise((resolve) => setTimeout(resolve, 50));
   await t.rejects(
@@ -81,6 +90,21 @@ t.test("the local socket and HTTPS serve the same routes; the port follows the c
   );
   await server.close();
   await t.rejects(stat(socketPath), "the socket is gone");
+});
+
+t.test("before the first boot only the local socket answers", async (t) => {
+  const { server, control, machine, log } = await setUpServer(t, { withUser: false });
+  const port = await findFreePort();
+  await server.listen();
+  t.ok((await stat(machine.path("/run/steelyard/api.sock"))).isSocket());
+  t.same(log, [], "nothing was opened, and nothing was wrong");
+  await control.commit({
+    author: { user: "admin", source: "console" },
+    message: "first boot",
+    change: (now) => ({ ...now, system: { ...now.system, management: { interfaces: [], port } } }),
+  });
+  await server.follow();
+  (await openTls(port)).destroy();
 });
 
 t.test("the management certificate is made once, and never over a damaged one", async (t) => {
@@ -129,14 +153,14 @@ t.test("a route without a permission does not register", async (t) => {
 });
 
 t.test("an address that asks too much is told to wait", async (t) => {
-  const { server } = await setUpServer(t);
+  const { https } = await setUpServer(t);
   let refused = 0;
   for (let count = 0; count < 6001; count += 1) {
-    const answer = await server.https?.inject(count % 2 ? "/api/v1/nothing" : "/api/v1/farms");
-    if (answer?.statusCode === 429) refused += 1;
+    const answer = await https.inject(count % 2 ? "/api/v1/nothing" : "/api/v1/farms");
+    if (answer.statusCode === 429) refused += 1;
   }
   t.equal(refused, 1);
-  const answer = await server.https?.inject("/api/v1/openapi.json");
+  const answer = await https.inject("/api/v1/openapi.json");
   t.match(answer, { statusCode: 429, headers: { "retry-after": /^[56]\d$/ } });
-  t.match(answer?.json(), { code: "too-many-requests" });
+  t.match(answer.json(), { code: "too-many-requests" });
 });

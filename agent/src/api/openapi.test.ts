@@ -1,4 +1,3 @@
-import type { FastifyInstance } from "fastify";
 import t from "tap";
 import { setUpServer } from "./testing.ts";
 
@@ -16,8 +15,7 @@ type Document = {
 };
 
 t.test("the OpenAPI document holds every route", async (t) => {
-  const { server } = await setUpServer(t);
-  const https = server.https as FastifyInstance;
+  const { https } = await setUpServer(t);
   const response = await https.inject("/api/v1/openapi.json");
   t.equal(response.statusCode, 200, "without logging in");
   const document: Document = response.json();

@@ -18,26 +18,39 @@ export type ServerOptions = {
   status: StatusReaders;
   /** Of the appliance, shown in OpenAPI. */
   version: string;
-  /** PEM. Left out, only the local socket is served. */
-  tls?: { key: string; certificate: string };
+  /**
+   * PEM, asked for when HTTPS opens: after the first boot, when the box has its name. Left out, only the local socket is
+   * served.
+   */
+  tls?: Tls | (() => Promise<Tls>);
   /** Left out, a store of its own. */
   sessions?: Sessions;
 };
 
+type Tls = { key: string; certificate: string };
+
 export type Server = {
-  /** The two applications, for `inject()`. HTTPS is there once it listens, or when asked for. */
+  /** The application behind the local socket, for `inject()`. */
   local: FastifyInstance;
-  https: FastifyInstance | undefined;
-  /** Opens the local socket, then HTTPS on the management port of the configuration. Throws what listen(2) says. */
+  /** An application as HTTPS serves it, which does not listen: for `inject()`. */
+  makeHttps(): Promise<FastifyInstance>;
+  /**
+   * Opens the local socket, and HTTPS as {@link Server.follow} does. Throws when the socket cannot be opened: without it
+   * nobody could mend the rest.
+   */
   listen(): Promise<void>;
   /**
-   * Follows the configuration: when the management port has changed, HTTPS opens on the new one, and the old one closes when
-   * its requests are answered (the one that made the change among them). Call after each commit; cheap when nothing changed.
+   * Follows the configuration: HTTPS opens on the management port with the first one; when the port has changed, it opens on
+   * the new one, and the old one closes when its requests are answered (the one that made the change among them). Call after
+   * each commit; cheap when nothing changed. A port that cannot be opened is logged and tried again, and the old one kept.
    */
   follow(): Promise<void>;
   /** Stops accepting, answers what is under way, removes the socket. */
   close(): Promise<void>;
 };
+
+/** Milliseconds until a port that could not be opened is tried again. */
+const retryInterval = 10_000;
 
 /** The management API: the same routes over HTTPS and over the local socket, whose callers act as `admin`. */
 export async function createServer(options: ServerOptions): Promise<Server> {
@@ -45,46 +58,67 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const sessions = options.sessions ?? makeSessions(machine);
   const context: ApiContext = { control, machine, status, sessions, login: makeLogin(control, sessions, machine) };
   const socket = machine.path(socketPath);
-  const wantedPort = () => control.current().configuration.system.management.port;
-  const buildHttps = async () =>
-    tls ? await buildApplication(context, { transport: "https", version, https: tlsOptions(tls) }) : undefined;
-
   const local = await buildApplication(context, { transport: "local", version });
-  let https = await buildHttps();
-  let port: number | undefined;
+  let https: { app: FastifyInstance; port: number } | undefined;
+  let turn: Promise<void> = Promise.resolve();
+  let retry: NodeJS.Timeout | undefined;
+  let closed = false;
+
+  async function makeHttps(): Promise<FastifyInstance> {
+    if (!tls) throw new Error("HTTPS needs a certificate");
+    const own = typeof tls === "function" ? await tls() : tls;
+    return await buildApplication(context, { transport: "https", version, https: tlsOptions(own) });
+  }
+
+  async function openWantedPort(): Promise<void> {
+    const { generation, configuration } = control.current();
+    const { port } = configuration.system.management;
+    // Before the first boot the box serves nobody: there is no user, and no firewall of the operator's.
+    if (closed || !tls || generation === 0 || https?.port === port) return;
+    const app = await makeHttps();
+    try {
+      await listenOn(app, port);
+    } catch (error) {
+      await app.close();
+      throw error;
+    }
+    const previous = https?.app;
+    https = { app, port };
+    machine.log.info(`api: listening on port ${port}`);
+    // Not awaited: it ends when the request that asked for the change has been answered.
+    previous?.close().catch((error) => machine.log.error(`api: closing the old port: ${error}`));
+  }
+
+  /** One at a time: commits may follow each other faster than ports open. */
+  function follow(): Promise<void> {
+    clearTimeout(retry);
+    turn = turn.then(openWantedPort).catch((error) => {
+      machine.log.error(`api: HTTPS cannot be opened: ${error instanceof Error ? error.message : error}`);
+      retry = setTimeout(() => void follow(), retryInterval).unref();
+    });
+    return turn;
+  }
 
   return {
     local,
-    get https() {
-      return https;
-    },
+    makeHttps,
     async listen() {
       await listenLocally(local, socket, machine);
-      port = wantedPort();
-      if (https) await listenOn(https, port);
+      await follow();
     },
-    async follow() {
-      const wanted = wantedPort();
-      if (port === undefined || port === wanted || !https) return;
-      const next = await buildHttps();
-      if (!next) return;
-      await listenOn(next, wanted);
-      const previous = https;
-      https = next;
-      port = wanted;
-      machine.log.info(`api: listening on port ${wanted}`);
-      // Not awaited: it ends when the request that asked for the change has been answered.
-      previous.close().catch((error) => machine.log.error(`api: closing the old port: ${error}`));
-    },
+    follow,
     async close() {
-      await Promise.all([local.close(), https?.close()]);
+      closed = true;
+      clearTimeout(retry);
+      await turn;
+      await Promise.all([local.close(), https?.app.close()]);
       await rm(socket, { force: true });
     },
   };
 }
 
 /** Mozilla's intermediate list for an ECDSA or RSA certificate: TLS 1.2 with forward secrecy and AEAD alone, and TLS 1.3. */
-function tlsOptions({ key, certificate }: { key: string; certificate: string }) {
+function tlsOptions({ key, certificate }: Tls) {
   return {
     key,
     cert: certificate,

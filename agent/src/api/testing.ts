@@ -88,7 +88,7 @@ export async function setUpServer(t: Test, options: Partial<ServerOptions> & { w
     control,
     machine,
     version: "0.0.0",
-    tls: await ensureManagementCertificate(machine, "steelyard"),
+    tls: () => ensureManagementCertificate(machine, "steelyard"),
     status: {
       readFarmStatus: async (name) => ({ name, state: "up", backends: [] }),
       readLinks: async () => [],
@@ -112,5 +112,8 @@ export async function setUpServer(t: Test, options: Partial<ServerOptions> & { w
     ...rest,
   });
   t.teardown(() => server.close());
-  return { server, control, machine, clock, log };
+  const https = await server.makeHttps();
+  log.length = 0;
+  t.teardown(() => https.close());
+  return { server, https, control, machine, clock, log };
 }

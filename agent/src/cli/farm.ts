@@ -19,7 +19,7 @@ type Farm = {
 type FarmStatus = { state: string; backends: { name: string; effective: string; connections: number }[] };
 
 type ChangeOptions = { dryRun?: boolean };
-type CreateOptions = ChangeOptions & { vip: string[]; port: string[]; backend: string[]; profile: string };
+type CreateOptions = ChangeOptions & { vip: string[]; port: string[]; backend: string[]; file?: string };
 
 const farmsPath = "/api/v1/farms";
 const farmOperation = "put /api/v1/farms/{farm}";
@@ -67,13 +67,15 @@ export async function showFarm({ client, output, json }: CommandContext, name: s
   printTable(output, ["BACKEND", "ADDRESS", "WEIGHT", "PRIORITY", "STATE", "EFFECTIVE", "CONNECTIONS"], rows);
 }
 
+/** A farm from a file, from options, or from both: options come on top of the file, fields on top of all. */
 export async function createFarm(
   context: CommandContext,
   name: string,
   words: string[],
   options: CreateOptions,
 ): Promise<void> {
-  const { vip, port, backend, profile, dryRun = false } = options;
+  const { vip, port, backend, file, dryRun = false } = options;
+  const base: Fields = file === undefined ? {} : await (await import("./file.ts")).readObjectFile(file);
   const fields = await readFields(context.client, farmOperation, words);
   const backends: Fields = {};
   for (const text of backend) {
@@ -81,11 +83,12 @@ export async function createFarm(
     backends[key] = object;
   }
   const farm = {
+    profile: "l4xnat",
+    ...base,
     name,
-    profile,
     ...(vip.length > 0 ? { virtualAddresses: vip } : {}),
     ...(port.length > 0 ? { ports: port } : {}),
-    ...(backend.length > 0 ? { backends } : {}),
+    ...(backend.length > 0 ? { backends: { ...(base.backends as Fields), ...backends } } : {}),
     ...withoutNulls(fields),
   };
   const answer = await context.client.send("POST", `${farmsPath}${changeQuery(options)}`, farm);

@@ -1,3 +1,4 @@
+import { writeFile } from "node:fs/promises";
 import { PassThrough } from "node:stream";
 import t, { type Test } from "tap";
 import { verifyPassword } from "../access/password.ts";
@@ -32,7 +33,7 @@ async function setUp(t: Test) {
 }
 
 t.test("a farm is created, shown, listed, changed and deleted on the command line", async (t) => {
-  const { run, control } = await setUp(t);
+  const { run, control, machine } = await setUp(t);
   const create =
     "farm create web --vip 192.0.2.10 --port 80 --port 8000-8010 --backend b1=198.51.100.1:80,weight=3 --backend b2=198.51.100.2 natType=dnat";
   t.match(await run(`${create} --dry-run`), { status: 0, out: "memory: remember web" });
@@ -78,6 +79,17 @@ t.test("a farm is created, shown, listed, changed and deleted on the command lin
   );
   t.match(await run("farm delete web"), { status: 0, out: /farm web deleted/ });
   t.match(await run("farm list"), { out: "(none)" });
+
+  const file = machine.path("/farm.yaml");
+  await writeFile(
+    file,
+    "profile: l4xnat\nvirtualAddresses: [192.0.2.10]\nports: [80]\nbackends:\n  b1: { address: 198.51.100.1 }\n",
+  );
+  t.match(await run(`farm create mail --file ${file} --backend b2=198.51.100.2 protocol=udp`), { status: 0 });
+  t.match(control.current().configuration.farms.mail, { protocol: "udp", backends: { b1: {}, b2: {} } });
+  t.match(await run("farm create web --file /nowhere"), { status: 2, err: /\/nowhere: no such file/ });
+  await writeFile(file, "[");
+  t.match(await run(`farm create web --file ${file}`), { status: 2, err: /farm\.yaml: .*line 1/ });
 });
 
 t.test("mistakes are told field by field, with the exit status of the catalogue", async (t) => {

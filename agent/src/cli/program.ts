@@ -65,7 +65,7 @@ function makeProgram({ output, environment, input }: Surroundings, end: { status
   farm
     .command("create <farm> [field=value...]")
     .description("a new farm: farm create web --vip 192.0.2.10 --port 80 --backend b1=198.51.100.1:80,weight=3")
-    .option("--profile <profile>", "kind of farm", "l4xnat")
+    .option("--file <path>", "farm as YAML or JSON, as the API shows it; - is standard input")
     .option("--vip <address>", "address clients connect to (repeatable)", collect, [])
     .option("--port <port>", "port or range, 80 or 8000-8010 (repeatable)", collect, [])
     .option("--backend <name=address:port,field=value>", "a backend (repeatable)", collect, [])

@@ -9,6 +9,9 @@ export function sleep(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
+/** Thrown by a probe when waiting any longer is in vain. */
+export class InVainError extends Error {}
+
 /**
  * Asks again and again until the probe gives something other than undefined or false, and returns that.
  * A probe that throws counts as "not yet"; its last words are in the error when time is up.
@@ -26,6 +29,7 @@ export async function waitFor<Value>(
       if (value !== undefined && value !== false) return value;
       lastError = undefined;
     } catch (error) {
+      if (error instanceof InVainError) throw error;
       lastError = error;
     }
     await sleep(Math.min(options.interval ?? 500, Math.max(0, end - Date.now())));

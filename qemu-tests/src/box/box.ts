@@ -2,7 +2,7 @@ import type { Lab } from "../lab/enter.ts";
 import { front } from "../lab/plan.ts";
 import { report } from "../progress.ts";
 import { VirtualMachine, type VirtualMachineOptions } from "../vm/virtual-machine.ts";
-import { waitFor } from "../wait.ts";
+import { InVainError, waitFor } from "../wait.ts";
 import { makeAnswerFile, makePassword } from "./answer-file.ts";
 import { Api } from "./api.ts";
 
@@ -75,8 +75,11 @@ export class Box {
   }
 
   async #readFingerprint(): Promise<string | undefined> {
-    if (!this.machine.running) throw new Error("QEMU ended");
-    return findFingerprint(await this.machine.serialText());
+    if (!this.machine.running) throw new InVainError("QEMU ended");
+    const text = await this.machine.serialText();
+    const verdict = /^.*(?:Kernel panic|emergency mode|Failed to start .*steelyard-agent\.service).*$/m.exec(text);
+    if (verdict) throw new InVainError(`the boot failed: ${verdict[0].trim()}`);
+    return findFingerprint(text);
   }
 
   async #explain<Value>(promise: Promise<Value>): Promise<Value> {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Lab } from "../lab/enter.ts";
 import { inNamespace } from "../lab/namespaces.ts";
 import { report } from "../progress.ts";
-import { waitFor } from "../wait.ts";
+import { InVainError, waitFor } from "../wait.ts";
 import { scaleTimeout } from "./accelerator.ts";
 import { type Accelerator, type MachineDescription, qemuArguments } from "./arguments.ts";
 import { GuestChannel, type GuestResult } from "./channel.ts";
@@ -187,17 +187,11 @@ export class VirtualMachine {
 
   async #whileRunning<Value>(what: string, probe: () => Promise<Value>, timeout: number): Promise<Value> {
     try {
-      return await waitFor(
-        what,
-        async () => {
-          if (!this.running) return { ended: true as const };
-          return { value: await probe() };
-        },
-        { timeout, interval: 200 },
-      ).then((outcome) => {
-        if ("ended" in outcome) throw new Error("QEMU ended");
-        return outcome.value;
-      });
+      const guarded = () => {
+        if (!this.running) throw new InVainError("QEMU ended");
+        return probe();
+      };
+      return await waitFor(what, guarded, { timeout, interval: 200 });
     } catch (error) {
       const words = error instanceof Error ? error.message : String(error);
       throw new Error(`${this.name}: ${words}\n${this.describeLogs()}`, { cause: error });

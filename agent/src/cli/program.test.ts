@@ -1,11 +1,12 @@
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { PassThrough } from "node:stream";
+import type { Command } from "commander";
 import t, { type Test } from "tap";
 import { verifyPassword } from "../access/password.ts";
 import { findFreePort, password, setUpServer } from "../api/testing.ts";
 import { SteelyardError } from "../errors.ts";
 import { mergeFields } from "./fields.ts";
-import { runCommandLine } from "./program.ts";
+import { makeProgram, runCommandLine } from "./program.ts";
 
 /** A box that listens, and the command line as a function of it. */
 async function setUp(t: Test) {
@@ -213,4 +214,16 @@ t.test("fields nest along their dots and are typed by their schemas", async (t) 
   t.same(read('object:={"x":[1]}', "text=a=b"), { object: { x: [1] }, text: "a=b" });
   for (const wrong of ["count=x", "object=x", "text", "a..b=1", "__proto__.x=1", "count:={", "=3"])
     t.throws(() => read(wrong), SteelyardError, wrong);
+});
+
+t.test("docs/cli.md names every command", async (t) => {
+  const text = await readFile(new URL("../../../docs/cli.md", import.meta.url), "utf8");
+  const nothing = { print: () => {}, warn: () => {}, colours: false };
+  const program = makeProgram({ output: nothing, environment: {}, input: process.stdin });
+  const list = (command: Command, words: string): string[] =>
+    command.commands.length === 0 ? [words] : command.commands.flatMap((each) => list(each, `${words} ${each.name()}`));
+  const all = list(program, "steelyard");
+  t.ok(all.length > 20);
+  for (const words of all) t.match(text, `\`${words}`, words);
+  for (const { long } of program.options) t.match(text, `\`${long}`, long ?? "");
 });

@@ -27,7 +27,7 @@ not allowed or too many requests; 5 the object changed meanwhile; 6 the change c
 
 Values are typed by the box: lists with commas (ports=80,443), field= for the default, field:=… for JSON.`;
 
-function makeProgram({ output, environment, input }: Surroundings, end: { status: number }): Command {
+export function makeProgram({ output, environment, input }: Surroundings, end = { status: 0 }): Command {
   const act = <Arguments extends unknown[]>(action: Parameters<typeof withContext<Arguments>>[2]) =>
     withContext<Arguments>(output, environment, action);
   const collect = (value: string, all: string[]) => [...all, value];

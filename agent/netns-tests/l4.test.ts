@@ -315,7 +315,7 @@ async function test(): Promise<void> {
     await set("keep", { ports: ["80"], virtualAddresses: ["10.9.1.11"], backends: backends({ port: 80 }, 2) });
     await client.ask({ ask: "hold", host: "10.9.1.11", port: 80, count: 10 });
     const random = seededRandom(20_26);
-    for (let round = 0; round < 60; round++) {
+    for (let round = 0; round < 40; round++) {
       await apply((configuration) => {
         const { keep } = configuration.farms;
         configuration.farms = { ...(keep ? { keep } : {}), ...inventFarms(random) };

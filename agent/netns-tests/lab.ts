@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { type Machine, makeMachine } from "../src/adapters/machine.ts";
+import { loadRules } from "../src/adapters/nft.ts";
 import { run } from "../src/adapters/process.ts";
 import type { Systemd } from "../src/adapters/systemd.ts";
 import type { Request } from "./traffic.ts";
@@ -66,7 +67,7 @@ export async function buildLab(tcp: number[], udp: number[]): Promise<Lab> {
 
   await run(["ip", "link", "set", "lo", "up"]);
   await applySettings();
-  await run(["nft", "--file", join(root, base)]);
+  await loadRules(machine, readFileSync(join(root, base), "utf8"));
   const client = await startPeer();
   await link("client0", client.pid, ["10.9.1.1/24", "10.9.1.10/32", "10.9.1.11/32", "fd09:1::1/64", "fd09:1::10/128"]);
   await address(client.pid, ["10.9.1.2/24", "fd09:1::2/64"], "10.9.1.1", "fd09:1::1");

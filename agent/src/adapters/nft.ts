@@ -18,14 +18,16 @@ export async function listTable(machine: Machine, family: NftFamily, table: stri
   throw new SteelyardError("command-failed", `${argv.join(" ")}: ${stderr.trim()}`);
 }
 
+/** The tables there are, each as `ip nftlb`. */
+export async function listTableNames(machine: Machine): Promise<Set<string>> {
+  const { stdout } = await machine.run(["nft", "--json", "list", "tables"], { timeout });
+  const { nftables } = JSON.parse(stdout) as { nftables: { table?: { family: string; name: string } }[] };
+  return new Set(nftables.flatMap(({ table }) => (table ? [`${table.family} ${table.name}`] : [])));
+}
+
 /** Loads rules in one transaction: all of them or none. Fails with nft's own words. */
 export async function loadRules(machine: Machine, rules: string): Promise<void> {
   await machine.run(["nft", "--file", "-"], { timeout, input: rules });
-}
-
-/** Has nft check rules without loading them. */
-export async function checkRules(machine: Machine, rules: string): Promise<void> {
-  await machine.run(["nft", "--check", "--file", "-"], { timeout, input: rules });
 }
 
 /** Makes a copy of a table under another name, in place of one that has it. False when there is no such table. */

@@ -64,8 +64,8 @@ export const nftlbUnit = "steelyard-nftlb.service";
 export const nftlbKeyFile = "/run/steelyard/nftlb.key";
 const port = 5555;
 
-/** nftlb answers nobody while it loads rules: seconds for hundreds of farms. */
-const timeout = 120_000;
+/** Milliseconds. nftlb does one thing at a time: a question waits while it loads rules, which can take seconds. */
+const timeouts = { GET: 20_000, POST: 120_000, DELETE: 120_000 };
 
 /** Gives back the key, made now if there is none: 32 random bytes in hexadecimal, in a file for root alone. */
 export async function ensureNftlbKey(machine: Machine): Promise<string> {
@@ -86,6 +86,7 @@ type Answer = { status: number; text: string };
 
 /** A connection per request: nftlb closes it after each. Throws `not-ready` when nobody answers. */
 async function ask(key: string, { method, path, body }: Request): Promise<Answer> {
+  const timeout = timeouts[method];
   return await new Promise((resolve, reject) => {
     const fail = (cause: Error) => reject(new SteelyardError("not-ready", `nftlb: ${cause.message}`, { cause }));
     const request = http.request(

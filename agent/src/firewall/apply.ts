@@ -1,6 +1,6 @@
 import { readTextIfExists } from "../adapters/files.ts";
 import type { Machine } from "../adapters/machine.ts";
-import { checkRules, listTable, loadRules, type NftObject } from "../adapters/nft.ts";
+import { listTable, loadRules, type NftObject } from "../adapters/nft.ts";
 import type { Executors } from "../commit/subsystem.ts";
 import { SteelyardError } from "../errors.ts";
 import type { FirewallStep } from "./plan.ts";
@@ -9,16 +9,13 @@ import { type FirewallArtefacts, renderManagementRules } from "./render.ts";
 export const baseTableFile = "/usr/lib/steelyard/nft/base.nft";
 
 export const executors: Executors<FirewallStep> = {
+  // Two transactions: nft 1.1.3 crashes on one that makes a set anew and then flushes it. In between, management is closed.
   "load-base-table": async ({ management }, machine) => {
-    await loadRules(machine, `${await readBaseTable(machine)}\n${renderManagementRules(management)}`);
+    await loadRules(machine, await readBaseTable(machine));
+    await loadRules(machine, renderManagementRules(management));
   },
   "set-management": async ({ management }, machine) => await loadRules(machine, renderManagementRules(management)),
 };
-
-/** nft's own check, against the table that is loaded or else the image's. */
-export async function checkFirewall({ management }: FirewallArtefacts, machine: Machine): Promise<void> {
-  await checkRules(machine, `${await readBaseTable(machine)}\n${renderManagementRules(management)}`);
-}
 
 async function readBaseTable(machine: Machine): Promise<string> {
   const text = await readTextIfExists(machine.path(baseTableFile));

@@ -1,5 +1,5 @@
 import { defineSubsystem } from "../commit/subsystem.ts";
-import { checkFirewall, executors, observeFirewall } from "./apply.ts";
+import { executors, observeFirewall } from "./apply.ts";
 import { type FirewallStep, planFirewall } from "./plan.ts";
 import { type FirewallArtefacts, renderFirewall } from "./render.ts";
 import { verifyFirewall } from "./verify.ts";
@@ -10,7 +10,6 @@ export const firewall = defineSubsystem<FirewallArtefacts, FirewallStep>({
   dependsOn: ["network"],
   verify: verifyFirewall,
   render: renderFirewall,
-  check: checkFirewall,
   observe: observeFirewall,
   plan: planFirewall,
   executors,

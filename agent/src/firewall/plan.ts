@@ -5,7 +5,7 @@ import type { FirewallArtefacts, Management } from "./render.ts";
 export type FirewallStep = StepBase &
   ({ kind: "load-base-table"; management: Management } | { kind: "set-management"; management: Management });
 
-/** Loading the base table empties its sets, so that step fills them too, in the same transaction. */
+/** Loading the base table empties its sets, so that step fills them too. */
 export function planFirewall(now: FirewallArtefacts, { management }: FirewallArtefacts): FirewallStep[] {
   if (now.table.state !== "loaded") {
     const reason = now.table.state === "missing" ? "it is missing" : now.table.reason;

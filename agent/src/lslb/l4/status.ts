@@ -1,7 +1,7 @@
 import { listConnections } from "../../adapters/conntrack.ts";
 import { readTextIfExists } from "../../adapters/files.ts";
 import type { Machine } from "../../adapters/machine.ts";
-import { listTable, type NftObject } from "../../adapters/nft.ts";
+import { listTable, listTableNames, type NftObject } from "../../adapters/nft.ts";
 import { type NftlbFarm, openNftlb } from "../../adapters/nftlb.ts";
 import { addressFamily } from "../../configuration/fields.ts";
 import type { Configuration } from "../../configuration/schema.ts";
@@ -26,16 +26,23 @@ export const marksFile = "/run/steelyard/l4-marks.json";
 /** What nftlb has, and whether the kernel has it too. */
 export async function observeDataPlane(machine: Machine): Promise<L4Artefacts> {
   const remembered = await readMarks(machine);
-  const handover = await hasHandover(machine);
+  const tables = await listTableNames(machine);
+  const handover = ruleFamilies.some((family) => tables.has(`${family} ${handoverTable}`));
   let held: (NftlbFarm & Record<string, unknown>)[];
   try {
     held = await (await openNftlb(machine)).farms();
   } catch (error) {
     if (!(error instanceof SteelyardError) || error.code !== "not-ready") throw error;
-    return { dataPlane: { state: "stopped" }, farms: {}, marks: remembered, handover };
+    const leftBehind = ruleFamilies.some((family) => tables.has(`${family} nftlb`));
+    return {
+      dataPlane: leftBehind ? { state: "damaged", reason: "it died and left its rules" } : { state: "stopped" },
+      farms: {},
+      marks: remembered,
+      handover,
+    };
   }
   const { farms, marks } = readHeld(held);
-  const differences = compareRules(farms, marks, await readKernelRules(machine));
+  const differences = compareRules(farms, marks, await readKernelRules(machine, tables));
   const [first] = differences;
   const reason = differences.length > 1 ? `${first} (and ${differences.length - 1} more)` : first;
   return {
@@ -50,11 +57,6 @@ export async function observeDataPlane(machine: Machine): Promise<L4Artefacts> {
 export const handoverTable = "steelyard_handover";
 export const ruleFamilies = ["ip", "ip6"] as const;
 
-async function hasHandover(machine: Machine): Promise<boolean> {
-  for (const family of ruleFamilies) if (await listTable(machine, family, handoverTable)) return true;
-  return false;
-}
-
 /** True when nftlb answers and has the farm. */
 export async function isFed(machine: Machine, farm: string): Promise<boolean> {
   try {
@@ -67,12 +69,21 @@ export async function isFed(machine: Machine, farm: string): Promise<boolean> {
 
 async function readMarks(machine: Machine): Promise<Marks> {
   const text = await readTextIfExists(machine.path(marksFile));
-  return text === undefined ? {} : (JSON.parse(text) as Marks);
+  if (text === undefined) return {};
+  try {
+    return JSON.parse(text) as Marks;
+  } catch {
+    // Without it connections to backends that go may outlive them; that is no reason to stop balancing.
+    machine.log.warn(`${marksFile} is damaged; it is written anew`);
+    return {};
+  }
 }
 
-async function readKernelRules(machine: Machine): Promise<KernelRules> {
+/** nftlb's tables as nft lists them; only what is there is asked for, since each question is a process. */
+async function readKernelRules(machine: Machine, tables: Set<string>): Promise<KernelRules> {
   const objects: NftObject[] = [];
-  for (const family of ruleFamilies) objects.push(...((await listTable(machine, family, "nftlb")) ?? []));
+  for (const family of ruleFamilies)
+    if (tables.has(`${family} nftlb`)) objects.push(...((await listTable(machine, family, "nftlb")) ?? []));
   return readRules(objects);
 }
 
@@ -168,7 +179,7 @@ export async function readFarmStatus(
 ): Promise<FarmStatus> {
   const farm = configuration.farms[name];
   if (!farm) throw new SteelyardError("not-found", `there is no farm ${name}`);
-  const rules = (await readKernelRules(machine)).farms[name];
+  const rules = (await readKernelRules(machine, await listTableNames(machine))).farms[name];
   const marks = await readMarks(machine);
   const counts = new Map<number, number>();
   for (const destination of farm.virtualAddresses) {

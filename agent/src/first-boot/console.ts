@@ -2,12 +2,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { readTextIfExists } from "../adapters/files.ts";
 import { type Machine, makeMachine } from "../adapters/machine.ts";
 import { readManagementFingerprint } from "../certificates/management.ts";
+import { type Client, makeClient } from "../cli/client.ts";
 import { SteelyardError } from "../errors.ts";
 import type { LinkStatus } from "../network/status.ts";
 import type { System } from "../system/schema.ts";
 import type { SystemStatus } from "../system/status.ts";
 import { listManagementUrls, renderBanner } from "./banner.ts";
-import { type LocalApi, makeLocalApi } from "./local-api.ts";
 import { type FirstBootState, readFirstBootState } from "./state.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
 import { runWizard } from "./wizard.ts";
@@ -18,7 +18,9 @@ const addressPatience = 20_000;
 const linkPatience = 3_000;
 const pause = 1_000;
 
-type Console = { machine: Machine; api: LocalApi; terminal: Terminal };
+const linksPath = "/api/v1/network/links";
+
+type Console = { machine: Machine; api: Client; terminal: Terminal };
 
 /**
  * `steelyard console`: what stands on the VGA and serial console before the login. Asks the first-boot questions while they
@@ -29,7 +31,7 @@ type Console = { machine: Machine; api: LocalApi; terminal: Terminal };
 export async function runConsole(): Promise<number> {
   const machine = makeMachine({ log: { info: () => {}, warn: () => {}, error: () => {} } });
   const terminal = openTerminal(process.stdin, process.stdout);
-  const parts = { machine, terminal, api: makeLocalApi(machine) };
+  const parts = { machine, terminal, api: makeClient({ socket: machine.path("/run/steelyard/api.sock") }) };
   const complain = (error: unknown) =>
     terminal.write(`\n${error instanceof Error ? error.message : String(error)}\n\n`);
   try {
@@ -86,10 +88,10 @@ async function passFirstBoot(parts: Console): Promise<void> {
   }
 }
 
-async function hasConfiguration(api: LocalApi): Promise<boolean> {
+async function hasConfiguration(api: Client): Promise<boolean> {
   try {
-    const { generation } = (await api.get("/api/v1/system/status")) as SystemStatus;
-    return generation > 0;
+    const { body } = await api.send<SystemStatus>("GET", "/api/v1/system/status");
+    return body.generation > 0;
   } catch {
     return false;
   }
@@ -127,7 +129,7 @@ async function answerOrNotice(parts: Console, state: FirstBootState, notice: str
       complete: async (answers) => {
         // From here on the state moves because of us.
         finished.abort();
-        await api.post("/api/v1/first-boot", answers);
+        await api.send("POST", "/api/v1/first-boot", answers);
         await putDown(machine, raised, Object.keys(answers.interfaces ?? {}));
       },
     });
@@ -158,7 +160,7 @@ async function watch(
 
 /** A card that is down shows no link, so all are raised for the question; no address, and the firewall is closed. */
 async function readRaisedLinks({ machine, api }: Console, raised: Set<string>): Promise<LinkStatus[]> {
-  const links = await listLinks(api);
+  const links = await api.list<LinkStatus>(linksPath);
   const down = links.filter(({ state, driver }) => state === "down" && driver !== undefined);
   if (down.length === 0) return links;
   for (const { name } of down) {
@@ -166,7 +168,7 @@ async function readRaisedLinks({ machine, api }: Console, raised: Set<string>): 
     raised.add(name);
   }
   await sleep(linkPatience);
-  return await listLinks(api);
+  return await api.list<LinkStatus>(linksPath);
 }
 
 async function putDown(machine: Machine, raised: ReadonlySet<string>, configured: readonly string[]): Promise<void> {
@@ -176,16 +178,14 @@ async function putDown(machine: Machine, raised: ReadonlySet<string>, configured
   }
 }
 
-async function listLinks(api: LocalApi): Promise<LinkStatus[]> {
-  const { items } = (await api.get("/api/v1/network/links")) as { items: LinkStatus[] };
-  return items;
-}
-
 /** Waits a little for an address, since a lease takes its time. */
 async function makeBanner({ machine, api }: Console): Promise<string> {
   const deadline = machine.now().getTime() + addressPatience;
   for (;;) {
-    const [system, links] = await Promise.all([api.get("/api/v1/system") as Promise<System>, listLinks(api)]);
+    const [{ body: system }, links] = await Promise.all([
+      api.send<System>("GET", "/api/v1/system"),
+      api.list<LinkStatus>(linksPath),
+    ]);
     const { management } = system;
     const open = management.interfaces.length > 0 && listManagementUrls(management, links).length === 0;
     if (!open || machine.now().getTime() > deadline) {

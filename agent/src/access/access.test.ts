@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import t from "tap";
 import { password, setUpServer } from "../api/testing.ts";
+import { attemptKey, clientAddress } from "./address.ts";
 import { decoyHash, hashPassword, verifyPassword } from "./password.ts";
 import { checkPassword } from "./password-policy.ts";
 import { isPermitted } from "./permissions.ts";
@@ -55,6 +56,15 @@ t.test("a permission covers what it names, and * covers all", async (t) => {
   t.equal(isPermitted(["*:*"], "system:update"), true);
   t.equal(isPermitted(["farms:read", "*:list"], "farms:update"), false);
   t.equal(isPermitted([], "farms:read"), false);
+});
+
+t.test("a client is known by its address, and counted by its network", async (t) => {
+  t.equal(clientAddress({ ip: "::ffff:192.0.2.1" }), "192.0.2.1");
+  t.equal(clientAddress({ ip: "2001:db8:0::1" }), "2001:db8::1");
+  t.equal(clientAddress({ ip: undefined }), "local");
+  t.equal(attemptKey("192.0.2.1"), "192.0.2.1");
+  t.equal(attemptKey("2001:db8:1:2:3::4"), attemptKey("2001:db8:1:2:ffff::1"));
+  t.not(attemptKey("2001:db8:1:2::4"), attemptKey("2001:db8:1:3::4"));
 });
 
 t.test("sessions end when idle, after twelve hours, and when closed", async (t) => {

@@ -1,6 +1,7 @@
 import type { Machine } from "../adapters/machine.ts";
 import type { ConfigurationControl } from "../commit/control.ts";
 import { SteelyardError } from "../errors.ts";
+import { attemptKey } from "./address.ts";
 import { decoyHash, verifyPassword } from "./password.ts";
 import type { Sessions } from "./sessions.ts";
 import { makeThrottle, TooManyRequests } from "./throttle.ts";
@@ -36,15 +37,16 @@ export function makeLogin(control: ConfigurationControl, sessions: Sessions, { n
         "no user has a password yet: set one on the console, or log in there by key",
       );
 
-    const place = `${user} ${source}`;
-    perAddress.attempt(source);
+    const key = attemptKey(source);
+    const place = `${user} ${key}`;
+    perAddress.attempt(key);
     if (!knownPlaces.has(place)) perUser.attempt(user);
     const hash = Object.hasOwn(users, user) ? users[user]?.passwordHash : undefined;
     // An unknown user costs as much time as a known one: hashes of other settings take another time, so one of the box's own.
     const right = await limit(() => verifyPassword(password, hash ?? hashes[0] ?? decoyHash));
     if (!right || hash === undefined) throw new SteelyardError("unauthenticated", "wrong user name or password");
 
-    perAddress.forgive(source);
+    perAddress.forgive(key);
     perUser.forgive(user);
     if (knownPlaces.size >= greatestKnownPlaces) knownPlaces.clear();
     knownPlaces.add(place);

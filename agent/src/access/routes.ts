@@ -2,6 +2,7 @@ import { z } from "zod";
 import { bearerToken } from "../api/authentication.ts";
 import type { Routes } from "../api/context.ts";
 import { problemDocument } from "../api/problem.ts";
+import { clientAddress } from "./address.ts";
 
 const credentials = z
   .strictObject({
@@ -35,7 +36,7 @@ export const addSessionRoutes: Routes = (app, { login, sessions }) => {
       response: { 201: session, default: problemDocument },
     },
     handler: async (request, reply) => {
-      const { token, expires } = await login(request.body as z.output<typeof credentials>, request.ip ?? "local");
+      const { token, expires } = await login(request.body as z.output<typeof credentials>, clientAddress(request));
       return reply.code(201).send({ token, expires: expires.toISOString() });
     },
   });

@@ -3,6 +3,7 @@ import type { ServerOptions } from "node:https";
 import rateLimit from "@fastify/rate-limit";
 import fastify, { type FastifyInstance } from "fastify";
 import type { z } from "zod";
+import { clientAddress } from "../access/address.ts";
 import { addSessionRoutes } from "../access/routes.ts";
 import { TooManyRequests } from "../access/throttle.ts";
 import { addConfigurationRoutes } from "../configuration/routes.ts";
@@ -14,7 +15,7 @@ import { addSystemRoutes } from "../system/routes.ts";
 import { addAuthentication } from "./authentication.ts";
 import type { ApiContext, KnownRoute, Routes, Transport } from "./context.ts";
 import { addOpenApi, addOpenApiRoute } from "./openapi.ts";
-import { answerError } from "./problem.ts";
+import { answerError, answerNoHttp } from "./problem.ts";
 
 /** Every subsystem's routes. */
 const routes: readonly Routes[] = [
@@ -60,6 +61,7 @@ export async function buildApplication(
     requestTimeout: 30_000,
     keepAliveTimeout: 30_000,
     forceCloseConnections: "idle",
+    clientErrorHandler: answerNoHttp,
     routerOptions: { maxParamLength: 64 },
   }) as unknown as FastifyInstance;
   app.server.maxConnections = greatestConnections;
@@ -86,10 +88,11 @@ export async function buildApplication(
     for (const each of [method].flat()) known.push({ method: each, url, permission: config?.permission });
   });
   addAuthentication(app, context, transport);
-  app.addHook("onResponse", async ({ method, url, principal, ip, id }, { statusCode, elapsedTime }) => {
+  app.addHook("onResponse", async (request, { statusCode, elapsedTime }) => {
+    const { method, url, principal, id } = request;
     // Whoever floods the API must not flood the journal too.
     if ((method === "GET" && statusCode < 400) || statusCode === 429) return;
-    const who = `${principal?.user ?? "-"}@${principal?.source ?? ip}`;
+    const who = `${principal?.user ?? "-"}@${principal?.source ?? clientAddress(request)}`;
     log.info(`api: ${who} ${method} ${url} ${statusCode} ${Math.round(elapsedTime)} ms, request ${id}`);
   });
 

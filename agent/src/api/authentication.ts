@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
+import { clientAddress } from "../access/address.ts";
 import { administratorPermissions, isPermitted, type Principal } from "../access/permissions.ts";
 import { SteelyardError } from "../errors.ts";
 import type { ApiContext, Transport } from "./context.ts";
@@ -39,7 +40,7 @@ function identify(request: FastifyRequest, { sessions, control }: ApiContext): P
     sessions.close(token);
     throw new SteelyardError("unauthenticated", "the password changed since: log in again");
   }
-  return { user: session.user, source: request.ip, permissions: administratorPermissions };
+  return { user: session.user, source: clientAddress(request), permissions: administratorPermissions };
 }
 
 /** RFC 6750, 2.1. */

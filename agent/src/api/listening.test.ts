@@ -61,6 +61,7 @@ t.test("the local socket and HTTPS serve the same routes; the port follows the c
     t.match(answer, header);
   t.notMatch(answer, /access-control|server:|x-powered-by/i);
 
+  t.match(await ask(await openTls(first), "nonsense\r\n\r\n"), /^HTTP\/1.1 400 [\s\S]*problem\+json[\s\S]*bad-input/);
   const modern = await openTls(first);
   t.equal(modern.getProtocol(), "TLSv1.3");
   t.equal(modern.getPeerCertificate().fingerprint256, await readManagementFingerprint(machine));

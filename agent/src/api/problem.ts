@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { TooManyRequests } from "../access/throttle.ts";
@@ -40,7 +41,7 @@ export function answerError(error: unknown, request: FastifyRequest, reply: Fast
     log.error(`api: request ${request.id} ${request.method} ${request.url.split("?")[0]}: ${trace(error)}`);
     return answer(new SteelyardError("internal", "the log has the details, under the request id"), request, reply);
   }
-  if (catalogue[known.code].http >= 500) log.warn(`api: request ${request.id}: ${trace(known)}`);
+  if (catalogue[known.code].http >= 500) log.warn(`api: request ${request.id}: ${known.code}: ${known.message}`);
   return answer(known, request, reply);
 }
 
@@ -57,6 +58,27 @@ function answer(error: SteelyardError, request: FastifyRequest, reply: FastifyRe
     requestId: request.id,
   };
   return reply.code(status).type("application/problem+json").serializer(JSON.stringify).send(document);
+}
+
+/** What is no HTTP at all, or came too slowly or too long in its headers: there is no request to answer, only a connection. */
+export function answerNoHttp(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const { http: status, title } = catalogue["bad-input"];
+  const document = {
+    title,
+    status,
+    detail: "this is no request of HTTP",
+    code: "bad-input",
+    problems: [],
+    requestId: "",
+  };
+  const body = JSON.stringify(document);
+  socket.end(
+    `HTTP/1.1 ${status} Bad Request\r\nContent-Type: application/problem+json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+  );
 }
 
 function toSteelyardError(error: unknown, request: FastifyRequest): SteelyardError | undefined {

@@ -122,6 +122,8 @@ function tlsOptions({ key, certificate }: Tls) {
   return {
     key,
     cert: certificate,
+    // Milliseconds for a client to get through the handshake; node would wait two minutes.
+    handshakeTimeout: 10_000,
     minVersion: "TLSv1.2" as const,
     honorCipherOrder: true,
     ciphers: [

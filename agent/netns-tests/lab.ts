@@ -24,7 +24,9 @@ const inside = "STEELYARD_NETNS_TEST";
 export async function enterBox(file: string): Promise<boolean> {
   if (process.env[inside]) return true;
   const namespaces = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
-  const child = spawn("unshare", [...namespaces, process.execPath, ...process.execArgv, file], {
+  // The kernel ends unshare when we end, even by SIGKILL, and unshare ends what it holds.
+  const tied = ["--pdeathsig", "KILL", "unshare", ...namespaces, process.execPath, ...process.execArgv, file];
+  const child = spawn("setpriv", tied, {
     stdio: "inherit",
     env: { ...process.env, [inside]: "1" },
   });

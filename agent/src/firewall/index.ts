@@ -7,7 +7,8 @@ import { verifyFirewall } from "./verify.ts";
 /** The base firewall: the box answers its managers where they may manage it, and nobody else. */
 export const firewall = defineSubsystem<FirewallArtefacts, FirewallStep>({
   name: "firewall",
-  dependsOn: ["network"],
+  // Nothing: sets name interfaces that need not be there yet, and a network that came up in part must not lock managers out.
+  dependsOn: [],
   verify: verifyFirewall,
   render: renderFirewall,
   observe: observeFirewall,

@@ -12,7 +12,8 @@ export { type WatchOptions, watchDataPlane } from "./watch.ts";
 /** L4xNAT farms, balanced by the kernel's nftables through nftlb. */
 export const l4 = defineSubsystem<L4Artefacts, L4Step>({
   name: "l4",
-  dependsOn: ["network"],
+  // Nothing: rules name addresses that need not be there yet, and a network that came up in part must not stop the farms.
+  dependsOn: [],
   verify: verifyFarms,
   render: renderFarms,
   observe: observeDataPlane,

@@ -15,37 +15,53 @@ export type WatchOptions = {
   comparison?: number;
 };
 
+type Control = Pick<ConfigurationControl, "current" | "reconcile">;
+
 /**
  * Watches the data plane until the signal, and has it repaired when it is not what is configured: nftlb died and came back
  * empty, or somebody changed rules by hand. A look in between two steps of a commit may find a difference as well: the repair
  * then waits for the commit, plans anew, and finds nothing to do.
  *
- * A repair that fails is tried again after twice the time, at most a minute: a data plane that cannot be mended must not keep
- * commits waiting. Never throws.
+ * A repair that fails is tried again after twice the time, at most a minute: what cannot be mended must not keep commits
+ * waiting. The two looks wait apart from each other, so that a subsystem that stays broken does not delay nftlb's return.
+ * Never throws.
  */
 export async function watchDataPlane(
   machine: Machine,
-  control: Pick<ConfigurationControl, "current" | "reconcile">,
+  control: Control,
   { subsystems, signal, interval = 1_500, comparison = 10_000 }: WatchOptions,
 ): Promise<void> {
-  let compared = Date.now();
-  let pause = interval;
-  while (await rest(pause, signal)) {
-    try {
-      let reason = await findLoss(machine, control);
-      if (reason === undefined && Date.now() - compared >= comparison) {
-        reason = await findDrift(machine, control, subsystems);
-        compared = Date.now();
-      }
-      if (reason !== undefined && !signal.aborted) {
-        machine.log.warn(`repairing the data plane: ${reason}`);
-        await control.reconcile(reason);
-      }
-      pause = interval;
-    } catch (error) {
-      machine.log.error(`watching the data plane: ${error instanceof Error ? error.message : String(error)}`);
-      pause = Math.min(pause * 2, 60_000);
+  const looks = [
+    { find: () => findLoss(machine, control), every: interval, pause: interval, next: 0 },
+    {
+      find: () => findDrift(machine, control, subsystems),
+      every: comparison,
+      pause: comparison,
+      next: Date.now() + comparison,
+    },
+  ];
+  while (await rest(interval, signal)) {
+    for (const look of looks) {
+      if (Date.now() < look.next || signal.aborted) continue;
+      const succeeded = await repair(machine, control, look.find);
+      look.pause = succeeded ? look.every : Math.min(look.pause * 2, 60_000);
+      // Less than a whole turn early is on time: timers come late, never early.
+      look.next = Date.now() + look.pause - interval / 2;
     }
+  }
+}
+
+/** Repairs when there is a reason. False when it failed. */
+async function repair(machine: Machine, control: Control, find: () => Promise<string | undefined>): Promise<boolean> {
+  try {
+    const reason = await find();
+    if (reason === undefined) return true;
+    machine.log.warn(`repairing the data plane: ${reason}`);
+    await control.reconcile(reason);
+    return true;
+  } catch (error) {
+    machine.log.error(`watching the data plane: ${error instanceof Error ? error.message : String(error)}`);
+    return false;
   }
 }
 
@@ -69,7 +85,7 @@ async function findLoss(machine: Machine, control: Pick<ConfigurationControl, "c
 
 async function findDrift(
   machine: Machine,
-  control: Pick<ConfigurationControl, "current">,
+  control: Control,
   subsystems: readonly Subsystem[],
 ): Promise<string | undefined> {
   const { configuration } = control.current();

@@ -15,6 +15,8 @@ export type MachineDescription = {
   answerDisk?: string;
   sockets: { qmp: string; channel: string; serial: string };
   serialLog: string;
+  /** Added to the kernel's command line; only with UEFI, where the image's stub reads it from SMBIOS (systemd-stub(7)). */
+  kernelArguments?: string;
   /** Loads this kernel itself instead of the disk's boot loader. */
   directKernel?: { kernel: string; initrd: string; commandLine: string };
 };
@@ -54,10 +56,16 @@ export function qemuArguments(machine: MachineDescription): string[] {
     ...["-device", "virtio-serial-pci"],
     ...["-chardev", `socket,id=channel,path=${sockets.channel},server=on,wait=off`],
     ...["-device", "virtserialport,chardev=channel,name=org.steelyard.lab"],
-    ...["-smbios", "type=11,value=steelyard.lab=1"],
+    ...["-smbios", `type=11,value=steelyard.lab=1${kernelArguments(machine)}`],
     ...["-qmp", `unix:${sockets.qmp},server=on,wait=off`],
     ...directKernel(machine.directKernel),
   ];
+}
+
+/** A comma in a value is written twice for QEMU. */
+function kernelArguments({ kernelArguments: words }: MachineDescription): string {
+  if (words === undefined) return "";
+  return `,value=io.systemd.stub.kernel-cmdline-extra=${words.replaceAll(",", ",,")}`;
 }
 
 function acceleration(accelerator: Accelerator): string[] {

@@ -17,7 +17,9 @@ export class GuestChannel {
     this.#lines = lines;
     lines.on("message", (message) => {
       if (typeof message.id !== "number") return;
-      this.#answers.get(message.id)?.(message as unknown as GuestResult);
+      const { code = -1, stdout = "", stderr = "", error = "" } = message as Partial<GuestResult> & { error?: string };
+      // A command that could not run, or was stopped, comes back with an error and perhaps without a status.
+      this.#answers.get(message.id)?.({ code: error === "" ? code : -1, stdout, stderr: `${stderr}${error}` });
     });
     lines.on("close", () => {
       for (const refuse of this.#refusals) refuse(new Error("the test channel closed: QEMU ended"));

@@ -23,6 +23,7 @@ export type VirtualMachineOptions = {
   memoryMegabytes?: number;
   processors?: number;
   directKernel?: MachineDescription["directKernel"];
+  kernelArguments?: string;
 };
 
 /** One box of the lab: its disk outlives starts and stops, so it can lose power and come back. */
@@ -70,6 +71,7 @@ export class VirtualMachine {
         serial: join(lab.sockets, `${options.name}-serial`),
       },
       serialLog: join(lab.logs, `${options.name}-serial.log`),
+      ...(options.kernelArguments === undefined ? {} : { kernelArguments: options.kernelArguments }),
       ...(options.directKernel ? { directKernel: options.directKernel } : {}),
     });
   }

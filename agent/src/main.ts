@@ -28,8 +28,6 @@ async function main(): Promise<void> {
   const store = await openStore(machine.path("/config"), machine.log);
   let afterCommit: () => void = () => {};
   const control = withAfterCommit(makeControl(store, subsystems, machine), () => afterCommit());
-  const { hostname } = control.current().configuration.system;
-  const tls = await ensureManagementCertificate(machine, hostname);
   const server = await createServer({
     control,
     machine,
@@ -40,7 +38,7 @@ async function main(): Promise<void> {
       readSystemStatus: () => readSystemStatus(machine, control),
     },
     version: (await readSystemVersion(machine)).version,
-    tls,
+    tls: () => ensureManagementCertificate(machine, control.current().configuration.system.hostname),
   });
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop.abort());

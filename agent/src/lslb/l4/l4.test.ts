@@ -166,6 +166,11 @@ t.test("what nftlb cannot do in place is done another way", async (t) => {
     "end-handover: let nftlb's rules take over from their copy",
     "cut-connections: farm other: cut the connections to tcp 81 of 2001:db8::10",
   ]);
+  t.match(
+    planDataPlane(applied({ six }), render({ six: { ...six, natType: "dnat" }, aside: { ...six, ports: ["81"] } }))[0],
+    { kind: "start-data-plane" },
+    "one that comes in the same plan would be hit too",
+  );
   t.notMatch(
     say(planDataPlane(applied({ six, web: {} }), render({ web: {} }))).join(),
     /start-data-plane/,

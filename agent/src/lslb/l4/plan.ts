@@ -72,16 +72,20 @@ function explainRestart({ dataPlane, farms }: L4Artefacts, wanted: Farms): strin
  * goes, it believes that none is left and removes the base chains of IPv6 from under the other farms.
  */
 function disturbsIpv6(now: Farms, wanted: Farms): boolean {
-  const services = Object.entries(now).flatMap(([name, farm]) =>
-    Object.entries(farm.addresses)
-      .filter(([, { family }]) => family === "ipv6")
-      .map(([address, document]) => ({ name, farm, address, document })),
-  );
+  const services = listIpv6Services(now);
   const leaves = services.some(({ name, farm, address, document }) => {
     const target = keptFarm(farm) && wanted[name];
     return !target || target.mode !== farm.mode || !isDeepStrictEqual(target.addresses[address], document);
   });
-  return leaves && services.length > 1;
+  return leaves && (services.length > 1 || listIpv6Services(wanted).length > 1);
+}
+
+function listIpv6Services(farms: Farms) {
+  return Object.entries(farms).flatMap(([name, farm]) =>
+    Object.entries(farm.addresses)
+      .filter(([, { family }]) => family === "ipv6")
+      .map(([address, document]) => ({ name, farm, address, document })),
+  );
 }
 
 /** A farm with settings that are not ours is made anew: nftlb keeps what a change does not name. */

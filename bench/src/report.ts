@@ -41,7 +41,7 @@ function renderSection({ section, date, commit, accelerator, seconds, tables, mi
     "",
     `Measured ${date}, commit ${commit}, ${accelerator}, in ${Math.round(seconds)} s.`,
     "",
-    ...tables.flatMap((table) => [renderTable(table), ""]),
+    ...tables.filter(({ rows }) => rows.length > 0).flatMap((table) => [renderTable(table), ""]),
   ];
   if (missing.length > 0) {
     lines.push("Could not be measured:", "");

@@ -1,5 +1,7 @@
 import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { GuestChannel } from "./channel.ts";
@@ -7,7 +9,9 @@ import { parseObject } from "./json-lines.ts";
 
 /** A guest on the other side of a real socket, answering with what it is given. */
 async function serve(t: Test, answer: (line: string, socket: Socket) => void): Promise<string> {
-  const path = join(t.testdir(), "channel");
+  // Not in t.testdir(): its long names do not fit into a socket's path, which is then cut without a word.
+  const directory = await mkdtemp(join(tmpdir(), "steelyard-"));
+  const path = join(directory, "channel");
   const server = createServer((socket) => {
     let rest = "";
     socket.on("data", (data) => {
@@ -18,7 +22,10 @@ async function serve(t: Test, answer: (line: string, socket: Socket) => void): P
   });
   server.listen(path);
   await once(server, "listening");
-  t.teardown(() => server.close());
+  t.teardown(async () => {
+    server.close();
+    await rm(directory, { recursive: true });
+  });
   return path;
 }
 

@@ -178,20 +178,19 @@ async function putDown(machine: Machine, raised: ReadonlySet<string>, configured
   }
 }
 
-/** Waits a little for an address, since a lease takes its time. */
+/** Waits a little for an address, since a lease takes its time, and for the certificate, made when HTTPS first opens. */
 async function makeBanner({ machine, api }: Console): Promise<string> {
   const deadline = machine.now().getTime() + addressPatience;
   for (;;) {
-    const [{ body: system }, links] = await Promise.all([
+    const [{ body: system }, links, fingerprint] = await Promise.all([
       api.send<System>("GET", "/api/v1/system"),
       api.list<LinkStatus>(linksPath),
+      readManagementFingerprint(machine),
     ]);
     const { management } = system;
-    const open = management.interfaces.length > 0 && listManagementUrls(management, links).length === 0;
-    if (!open || machine.now().getTime() > deadline) {
-      const fingerprint = await readManagementFingerprint(machine);
+    const reachable = management.interfaces.length === 0 || listManagementUrls(management, links).length > 0;
+    if ((reachable && fingerprint !== undefined) || machine.now().getTime() > deadline)
       return renderBanner({ product: await readProduct(machine), system, links, fingerprint });
-    }
     await sleep(pause);
   }
 }

@@ -95,17 +95,20 @@ export async function buildImage(name: string, progress: Progress): Promise<Prof
   await rename(join(run.output, "steelyard.raw"), raw);
   await rename(join(run.output, "steelyard.manifest"), join(directory, "manifest.json"));
   await rename(join(run.output, "steelyard.efi"), join(directory, "steelyard.efi"));
+  await rm(join(directory, "SHA256SUMS"), { force: true });
   await writeChecksums(directory, ["steelyard.raw", "steelyard.efi", "manifest.json"]);
   await writeFile(stampFile, `${stamp}\n`);
   return profile;
 }
 
-/** SHA256SUMS, as `sha256sum --check` reads it. */
+/** SHA256SUMS, as `sha256sum --check` reads it: new lines for the named files, the others as they were. */
 export async function writeChecksums(directory: string, names: readonly string[]): Promise<void> {
-  const lines: string[] = [];
-  for (const name of names)
-    if (existsSync(join(directory, name))) lines.push(`${await hashFile(join(directory, name))}  ${name}\n`);
-  await writeFile(join(directory, "SHA256SUMS"), lines.join(""));
+  const path = join(directory, "SHA256SUMS");
+  const before = (await readFile(path, "utf8").catch(() => "")).split("\n");
+  const kept = before.filter((line) => line && !names.includes(line.slice(66)));
+  const made: string[] = [];
+  for (const name of names) made.push(`${await hashFile(join(directory, name))}  ${name}`);
+  await writeFile(path, `${[...kept, ...made].sort((a, b) => a.slice(66).localeCompare(b.slice(66))).join("\n")}\n`);
 }
 
 export async function fileSize(path: string): Promise<number> {

@@ -49,6 +49,6 @@ export async function buildMedia(name: string, kind: string, progress: Progress)
       `the ${kind} of ${name} has ${(size / 1e6).toFixed(0)} MB; the limit is ${profile.mediaLimit} MB (build/mkosi/${name}/output/steelyard.sizes shows where it goes)`,
     );
   await rename(join(directory, partial), path);
-  await writeChecksums(directory, ["steelyard.raw", "steelyard.efi", medium.file, "manifest.json"]);
+  await writeChecksums(directory, [medium.file]);
   await writeFile(stampFile, `${stamp}\n`);
 }

@@ -53,6 +53,7 @@ export async function runTool(tool: Tool, progress: Progress): Promise<void> {
   const path = join(directory, tool.log);
   const log = createWriteStream(path);
   const stage = progress.stage(tool.title);
+  const started = Date.now();
   const [file, ...args] = tool.argv;
   log.write(`$ ${tool.argv.join(" ")}\n`);
   const child = execa(file, args, {
@@ -76,7 +77,7 @@ export async function runTool(tool: Tool, progress: Progress): Promise<void> {
   try {
     for await (const line of child.iterable({ from: "all" })) {
       const text = String(line);
-      log.write(`${text}\n`);
+      log.write(`[${((Date.now() - started) / 1000).toFixed(1).padStart(6)}] ${text}\n`);
       tail.push(text);
       if (tail.length > 200) tail.shift();
       stage.line(text);

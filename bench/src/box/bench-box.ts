@@ -5,7 +5,7 @@ import { findFingerprint, managementPort } from "../../../qemu-tests/src/box/box
 import type { Lab } from "../../../qemu-tests/src/lab/enter.ts";
 import { front } from "../../../qemu-tests/src/lab/plan.ts";
 import { VirtualMachine, type VirtualMachineOptions } from "../../../qemu-tests/src/vm/virtual-machine.ts";
-import { waitFor } from "../../../qemu-tests/src/wait.ts";
+import { InVainError, waitFor } from "../../../qemu-tests/src/wait.ts";
 import { toConfiguration } from "../farms.ts";
 import type { HandFarm } from "../peers/nft-rules.ts";
 
@@ -39,10 +39,7 @@ export class BenchBox {
   async waitUntilServing(timeout = 60_000): Promise<void> {
     const { machine } = this;
     const patience = { timeout: machine.scale(timeout), interval: 1_000 };
-    const read = async () => {
-      if (!machine.running) throw new Error("QEMU ended");
-      return findFingerprint(await machine.serialText());
-    };
+    const read = async () => findFingerprint(await readConsole(machine));
     try {
       const fingerprint = await waitFor("the certificate's fingerprint on the console", read, patience);
       const target = { address: front.box.ipv4, port: managementPort, fingerprint, timeout: machine.scale(20_000) };
@@ -61,4 +58,13 @@ export class BenchBox {
     this.#api?.close();
     await this.machine.cutPower();
   }
+}
+
+/** What the console says so far. Throws `InVainError` when the boot has failed: then nothing more will come. */
+export async function readConsole(machine: VirtualMachine): Promise<string> {
+  if (!machine.running) throw new InVainError("QEMU ended");
+  const text = await machine.serialText();
+  const verdict = /^.*(?:Kernel panic|emergency mode|Failed to start .*steelyard-agent\.service).*$/m.exec(text);
+  if (verdict) throw new InVainError(`the boot failed: ${verdict[0].trim()}`);
+  return text;
 }

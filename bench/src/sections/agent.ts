@@ -88,7 +88,7 @@ export function reportAgent(all: readonly AgentFigures[]): Pick<Findings, "table
         title: "Start-up, seconds",
         columns: [
           "farms",
-          "agent, at boot",
+          "agent, first boot",
           "agent, restarted",
           ...(all[0]?.commands ?? []).map(({ name }) => `\`${name}\``),
         ],
@@ -99,7 +99,7 @@ export function reportAgent(all: readonly AgentFigures[]): Pick<Findings, "table
           ...commands.map(({ seconds }) => describeSamples(seconds)),
         ]),
         notes: [
-          "Agent: from the start of the process to READY=1, which it says once the data plane is as configured and the API serves; at boot that includes loading all farms.",
+          "Agent: from the start of the process to READY=1. Restarted: the API serves and the data plane, which lived on, was compared with the configuration. At boot: a first boot, before it has read the answer file.",
           "Commands: whole run of the program in the guest, by the guest's clock.",
         ],
       },

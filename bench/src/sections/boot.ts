@@ -1,7 +1,7 @@
 import { report } from "../../../qemu-tests/src/progress.ts";
 import { VirtualMachine } from "../../../qemu-tests/src/vm/virtual-machine.ts";
 import { waitFor } from "../../../qemu-tests/src/wait.ts";
-import { BenchBox } from "../box/bench-box.ts";
+import { BenchBox, readConsole } from "../box/bench-box.ts";
 import { attempt, type BenchContext } from "../context.ts";
 import type { DebianDisk } from "../debian/build-debian.ts";
 import { type BootReport, parseBootReport } from "../debian/files.ts";
@@ -150,10 +150,11 @@ async function bootDebian({ lab, accelerator, options }: BenchContext, debian: D
   return boots;
 }
 
+/** Seconds to the first byte. The clock starts before QEMU does: firmware is part of the boot. */
 async function powerOn(machine: VirtualMachine): Promise<number> {
-  // The clock starts before QEMU does: firmware is part of the boot.
-  const timeout = machine.scale(60_000);
-  const probe = waitForFirstByte({ address: bootFarm.address, port: bootFarm.port, timeout, interval: 100 });
+  const { address, port } = bootFarm;
+  const check = () => readConsole(machine);
+  const probe = waitForFirstByte({ address, port, timeout: machine.scale(60_000), interval: 100, check });
   const [seconds] = await Promise.all([probe, machine.start()]);
   return seconds;
 }

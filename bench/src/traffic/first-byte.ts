@@ -4,15 +4,24 @@ import { sleep } from "../../../qemu-tests/src/wait.ts";
 
 const request = "GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n";
 
-export type Probe = { address: string; port: number; timeout: number; interval: number };
+export type Probe = {
+  address: string;
+  port: number;
+  /** Milliseconds. */
+  timeout: number;
+  interval: number;
+  /** Throws when waiting any longer is in vain; asked every five seconds. */
+  check?: () => Promise<unknown>;
+};
 
 /**
  * Seconds from now until the first byte comes back. A new connection is tried at each interval and lives at most three
  * seconds: waiting for one lost SYN to be sent again would measure TCP's timer (1 s, 3 s, 7 s) instead of the box.
  */
-export async function waitForFirstByte({ address, port, timeout, interval }: Probe): Promise<number> {
+export async function waitForFirstByte({ address, port, timeout, interval, check }: Probe): Promise<number> {
   const begin = performance.now();
   let arrived: number | undefined;
+  let checked = begin;
   const tries = new Set<() => void>();
   try {
     while (arrived === undefined && performance.now() - begin < timeout) {
@@ -22,6 +31,10 @@ export async function waitForFirstByte({ address, port, timeout, interval }: Pro
       tries.add(stop);
       if (tries.size > 200) tries.delete(tries.values().next().value ?? stop);
       await sleep(interval);
+      if (check && performance.now() - checked > 5_000) {
+        checked = performance.now();
+        await check();
+      }
     }
   } finally {
     for (const stop of tries) stop();

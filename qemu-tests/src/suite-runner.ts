@@ -42,7 +42,10 @@ export async function runSuites(lab: Lab, options: RunOptions): Promise<number> 
 async function runOnMachine(run: Run, kind: MachineKind, group: readonly Suite[]): Promise<SuiteResult[]> {
   let box: Box | undefined;
   try {
-    box = await prepareBox(run, kind, group[0]?.answerFile);
+    const answerFile = group[0]?.answerFile;
+    box = await createBox(run, kind, answerFile);
+    // With an answer file of the suite's own the machine is left off: it is not expected to serve.
+    if (answerFile === undefined) await box.boot();
     const finished: SuiteResult[] = [];
     for (const suite of group) finished.push(await runSuite(run, box, suite));
     return finished;
@@ -56,8 +59,7 @@ async function runOnMachine(run: Run, kind: MachineKind, group: readonly Suite[]
   }
 }
 
-/** A box that serves; with an answer file of the suite's own, one that is still off. */
-async function prepareBox(run: Run, kind: MachineKind, answerFile: string | undefined): Promise<Box> {
+async function createBox(run: Run, kind: MachineKind, answerFile: string | undefined): Promise<Box> {
   const { lab, image, accelerator, boots } = run;
   const firmware = kind === "uefi" ? "uefi" : "bios";
   const given = answerFile === undefined ? {} : { answerFile };
@@ -65,7 +67,6 @@ async function prepareBox(run: Run, kind: MachineKind, answerFile: string | unde
   box.onBoot = (seconds) => {
     boots[kind] = [...(boots[kind] ?? []), Math.round(seconds)];
   };
-  if (answerFile === undefined) await box.boot();
   return box;
 }
 

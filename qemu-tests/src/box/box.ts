@@ -8,6 +8,8 @@ import { Api } from "./api.ts";
 
 export const managementPort = 444;
 
+const certificate = "/config/local/api/certificate.pem";
+
 export type BoxOptions = VirtualMachineOptions & {
   /** No answer file: the console asks. */
   blank?: boolean;
@@ -39,7 +41,7 @@ export class Box {
     return this.#api;
   }
 
-  /** SHA-256 of the API's certificate as the console shows it. */
+  /** SHA-256 of the API's certificate, as the guest's root knows it. What the console shows is a check of its own. */
   get fingerprint(): string {
     return this.#fingerprint ?? "";
   }
@@ -54,12 +56,12 @@ export class Box {
     return seconds;
   }
 
-  /** Waits for the console's banner and the API, and logs in. Also after a reboot or a restart of the agent. */
+  /** Waits for the certificate and the API, and logs in. Also after a reboot or a restart of the agent. */
   async waitUntilServing(): Promise<void> {
     const { machine } = this;
     const timeout = machine.scale(40_000);
     this.#fingerprint ??= await this.#explain(
-      waitFor("the certificate's fingerprint on the serial console", () => this.#readFingerprint(), { timeout }),
+      waitFor("the certificate of the API", () => this.#readFingerprint(), { timeout, interval: 1_000 }),
     );
     this.#api?.close();
     this.#api = this.newApi();
@@ -79,7 +81,8 @@ export class Box {
     const text = await this.machine.serialText();
     const verdict = /^.*(?:Kernel panic|emergency mode|Failed to start .*steelyard-agent\.service).*$/m.exec(text);
     if (verdict) throw new InVainError(`the boot failed: ${verdict[0].trim()}`);
-    return findFingerprint(text);
+    const command = ["openssl", "x509", "-in", certificate, "-noout", "-fingerprint", "-sha256"];
+    return findFingerprint((await this.machine.guest(command, this.machine.scale(5_000))).stdout);
   }
 
   async #explain<Value>(promise: Promise<Value>): Promise<Value> {

@@ -1,27 +1,27 @@
 import { z } from "zod";
 import { address, description, interfaceName, prefixedAddress } from "../configuration/fields.ts";
 
+/** What both address families have beside their method. */
+const fixed = {
+  addresses: z
+    .array(prefixedAddress)
+    .max(64, "expected at most 64 addresses")
+    .default([])
+    .describe("For method static"),
+  gateway: address.optional().describe("Default gateway reached through this interface"),
+};
+
 const ipv4 = z
   .strictObject({
     method: z.enum(["none", "dhcp", "static"], "expected none, dhcp or static").default("none"),
-    addresses: z
-      .array(prefixedAddress)
-      .max(64, "expected at most 64 addresses")
-      .default([])
-      .describe("For method static"),
-    gateway: address.optional().describe("Default gateway reached through this interface"),
+    ...fixed,
   })
   .meta({ id: "Ipv4Settings" });
 
 const ipv6 = z
   .strictObject({
     method: z.enum(["none", "automatic", "static"], "expected none, automatic or static").default("none"),
-    addresses: z
-      .array(prefixedAddress)
-      .max(64, "expected at most 64 addresses")
-      .default([])
-      .describe("For method static"),
-    gateway: address.optional().describe("Default gateway reached through this interface"),
+    ...fixed,
   })
   .meta({ id: "Ipv6Settings", description: "automatic: router advertisements and DHCPv6" });
 

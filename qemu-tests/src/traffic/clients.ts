@@ -30,6 +30,20 @@ export function askHttp({ address, port, timeout }: Target): Promise<Answer> {
   });
 }
 
+/**
+ * Source ports of datagrams rise and do not repeat soon: the box remembers a flow for minutes, and a datagram from a port used
+ * before would go where that flow goes. TCP has no such trouble, for a SYN begins a flow anew.
+ */
+const firstUdpPort = 20_000;
+const lastUdpPort = 60_000;
+let nextUdpPort = firstUdpPort;
+
+function takeUdpPort(): number {
+  const port = nextUdpPort++;
+  if (nextUdpPort > lastUdpPort) nextUdpPort = firstUdpPort;
+  return port;
+}
+
 /** One datagram from a port of its own, and its answer. Not sent again: a lost one is an error. */
 export function askUdp({ address, port, timeout }: Target): Promise<Answer> {
   return new Promise((resolve, reject) => {
@@ -49,7 +63,7 @@ export function askUdp({ address, port, timeout }: Target): Promise<Answer> {
       finish(() => resolve({ name, peer }));
     });
     // Connected, so that an ICMP error reaches us and a stranger's datagram does not.
-    socket.connect(port, address, () => socket.send("?"));
+    socket.bind(takeUdpPort(), () => socket.connect(port, address, () => socket.send("?")));
   });
 }
 

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { execa } from "execa";
 import { buildDirectory } from "../paths.ts";
 import type { Accelerator } from "./arguments.ts";
 
@@ -11,6 +12,18 @@ const emulationFactor = 6;
 /** Milliseconds a thing may take, from what it may take under KVM. */
 export function scaleTimeout(accelerator: Accelerator, milliseconds: number): number {
   return accelerator === "kvm" ? milliseconds : milliseconds * emulationFactor;
+}
+
+/**
+ * How many processors a guest gets. QEMU before 8.1 emulates several of them with a race: one may still run the breakpoint by
+ * which Linux patches its own code after another has removed it, and the kernel reports `Oops: int3` (QEMU commits cb62bd15
+ * and deba7870 mended it). With one processor there is no race.
+ */
+export async function chooseProcessors(accelerator: Accelerator): Promise<number> {
+  if (accelerator === "kvm") return 2;
+  const { stdout } = await execa("qemu-system-x86_64", ["--version"]);
+  const [, major = 0, minor = 0] = (/version (\d+)\.(\d+)/.exec(stdout) ?? []).map(Number);
+  return major > 8 || (major === 8 && minor >= 1) ? 2 : 1;
 }
 
 /**

@@ -7,7 +7,7 @@ import type { Lab } from "../lab/enter.ts";
 import { inNamespace } from "../lab/namespaces.ts";
 import { report } from "../progress.ts";
 import { InVainError, waitFor } from "../wait.ts";
-import { scaleTimeout } from "./accelerator.ts";
+import { chooseProcessors, scaleTimeout } from "./accelerator.ts";
 import { type Accelerator, type MachineDescription, qemuArguments } from "./arguments.ts";
 import { GuestChannel, type GuestResult } from "./channel.ts";
 import { createAnswerDisk, createOverlay, prepareUefi } from "./disk.ts";
@@ -61,7 +61,7 @@ export class VirtualMachine {
       name: options.name,
       accelerator: options.accelerator,
       memoryMegabytes: options.memoryMegabytes ?? 1024,
-      processors: options.processors ?? 2,
+      processors: options.processors ?? (await chooseProcessors(options.accelerator)),
       disk,
       ...(options.firmware === "uefi" ? { uefi: await prepareUefi(directory) } : {}),
       ...(options.answerFile === undefined ? {} : { answerDisk }),

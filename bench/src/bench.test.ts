@@ -87,8 +87,8 @@ t.test("each farm has ten different backends and a port of its own", async (t) =
 
 t.test("the report shows tables, what is missing and why, and sections not measured yet", async (t) => {
   const machine = {
-    ...{ processor: "Fast 9", cores: 2, memoryMegabytes: 2048, kernel: "6.1", accelerator: "tcg" },
-    ...{ qemu: "7.2", date: "2026-01-31 12:34 UTC", commit: "abc" },
+    ...{ processor: "Fast 9", cores: 2, memoryMegabytes: 2048, kernel: "6.1", accelerator: "tcg" as const },
+    ...{ guest: { processors: 1, memoryMegabytes: 1024 }, qemu: "7.2", date: "2026-01-31 12:34 UTC", commit: "abc" },
   };
   const l4: SectionResult = {
     ...{ section: "l4", date: "2026-01-30 08:00 UTC", commit: "def", accelerator: "tcg", seconds: 61.4 },

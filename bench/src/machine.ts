@@ -1,6 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { release } from "node:os";
 import { runCommand } from "../../qemu-tests/src/run-command.ts";
+import { chooseProcessors } from "../../qemu-tests/src/vm/accelerator.ts";
+import type { Accelerator } from "../../qemu-tests/src/vm/arguments.ts";
 
 /** What the figures were measured on. */
 export type MachineDescription = {
@@ -8,13 +10,15 @@ export type MachineDescription = {
   cores: number;
   memoryMegabytes: number;
   kernel: string;
-  accelerator: string;
+  accelerator: Accelerator;
   qemu: string;
+  /** What the guests of the lab get. */
+  guest: { processors: number; memoryMegabytes: number };
   date: string;
   commit: string;
 };
 
-export async function describeMachine(accelerator: string): Promise<MachineDescription> {
+export async function describeMachine(accelerator: Accelerator): Promise<MachineDescription> {
   const [processors, memory, qemu] = await Promise.all([
     readFile("/proc/cpuinfo", "utf8"),
     readFile("/proc/meminfo", "utf8"),
@@ -26,6 +30,7 @@ export async function describeMachine(accelerator: string): Promise<MachineDescr
     kernel: release(),
     accelerator,
     qemu: /version (\S+)/.exec(qemu.stdout)?.[1] ?? "unknown",
+    guest: { processors: await chooseProcessors(accelerator), memoryMegabytes: 1024 },
     date: timestamp(),
     commit: await describeCommit(),
   };

@@ -60,7 +60,7 @@ async function orReason<Value>(make: () => Promise<Value>): Promise<Peer<Value>>
 async function record(sections: readonly SectionName[], measure: () => Promise<Findings[]>): Promise<boolean> {
   report(`measuring: ${sections.join(", ")}`);
   const begin = performance.now();
-  const accelerator = existsSync(image) ? await chooseAccelerator(image) : "none";
+  const accelerator = existsSync(image) ? await chooseAccelerator(image) : "tcg";
   let all: Findings[];
   let failed = false;
   try {

@@ -29,6 +29,10 @@ function renderMachine(machine: MachineDescription): string {
     ["kernel of the host", machine.kernel],
     ["accelerator", machine.accelerator === "kvm" ? "KVM" : "none: QEMU emulates the guest's processor (TCG)"],
     ["QEMU", machine.qemu],
+    [
+      "guests",
+      `${machine.guest.processors} processor${machine.guest.processors === 1 ? "" : "s"}, ${machine.guest.memoryMegabytes} MiB, unless a section says otherwise`,
+    ],
     ["date", machine.date],
     ["commit", machine.commit],
   ];

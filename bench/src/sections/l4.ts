@@ -2,6 +2,7 @@ import { cpus } from "node:os";
 import { back, front } from "../../../qemu-tests/src/lab/plan.ts";
 import { report } from "../../../qemu-tests/src/progress.ts";
 import { runCommand } from "../../../qemu-tests/src/run-command.ts";
+import { chooseProcessors } from "../../../qemu-tests/src/vm/accelerator.ts";
 import type { VirtualMachine } from "../../../qemu-tests/src/vm/virtual-machine.ts";
 import { BenchBox } from "../box/bench-box.ts";
 import { attempt, type BenchContext } from "../context.ts";
@@ -20,7 +21,7 @@ type Samples = { variant: Variant; connections: number[]; errors: number; stream
 export async function measureL4(context: BenchContext): Promise<Findings> {
   const { lab, accelerator, image, options } = context;
   const missing: Missing[] = [];
-  const processors = Math.max(1, Math.min(4, cpus().length - 1));
+  const processors = Math.max(1, Math.min(await chooseProcessors(accelerator), cpus().length - 1));
   const box = await BenchBox.create(lab, {
     ...{ name: "l4", image, accelerator, firmware: "bios", processors, farms: boxFarms },
   });

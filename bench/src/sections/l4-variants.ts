@@ -45,6 +45,12 @@ const savedRules = `${guestDirectory}/steelyard.nft`;
 /** Puts Steelyard's rules aside, all tables of them, and back: each peer runs as it would on a machine of its own. */
 export async function saveRules(machine: VirtualMachine): Promise<void> {
   await machine.shell(`mkdir -p ${guestDirectory} && nft list ruleset > ${savedRules}`);
+  const list = async () => (await machine.shell("nft list ruleset")).replace(/packets \d+ bytes \d+/g, "");
+  const before = await list();
+  await dropRules(machine);
+  await loadRules(machine, savedRules);
+  // What nft lists and what it reads back need not mean the same; then the measurement would be of other rules.
+  if ((await list()) !== before) throw new Error("nft does not read back the rules it lists");
 }
 
 async function loadRules(machine: VirtualMachine, path: string): Promise<void> {

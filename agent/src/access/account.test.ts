@@ -7,7 +7,7 @@ import { verifyAccess } from "./verify.ts";
 
 const hash = `$7$DU..../....${"a".repeat(32)}$${"b".repeat(43)}`;
 const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHuRJ2fUK7ZkYkXwqvYkqN2Qv7ZbQm1cJ2Y4t3Zt8b5d me";
-const shadow = "root:*:20000:0:99999:7:::\nadmin:!:20000:0:99999:7:::\nadministrator:*:20000::::::\n";
+const shadow = "root:*:20000:0:99999:7:::\nadmin:!:20000:0:99999:7::1:\nadministrator:*:20000::::::\n";
 
 function make(users: unknown): Configuration {
   return configuration.parse({ ...emptyConfiguration(), users });
@@ -41,8 +41,8 @@ t.test("the box's own login follows the configuration", async (t) => {
   ]);
   t.equal(
     await fs.readFile(shadowPath, "utf8"),
-    shadow.replace("admin:!:", `admin:${hash}:`),
-    "nobody else's line changes",
+    shadow.replace("admin:!:20000:0:99999:7::1:", `admin:${hash}:20000:0:99999:7:::`),
+    "the account has no end any more, and nobody else's line changes",
   );
   t.equal((await fs.stat(shadowPath)).mode & 0o777, 0o640);
   t.equal(await fs.readFile(keysPath, "utf8"), `${key}\n${key}-too\n`);

@@ -8,6 +8,8 @@ import { type AccessArtefacts, administrator } from "./render.ts";
 
 /** In the overlay of /etc, so written anew at each boot. */
 const shadowPath = "/etc/shadow";
+/** The eighth field of shadow(5), in days since 1970; empty for never. */
+const expiryField = 7;
 const keysPath = `/etc/ssh/authorized_keys.d/${administrator}`;
 
 export async function observeAccess(machine: Machine): Promise<AccessArtefacts> {
@@ -15,19 +17,22 @@ export async function observeAccess(machine: Machine): Promise<AccessArtefacts> 
   const line = shadow.split("\n").find(isAdministrator);
   return {
     password: line?.split(":")[1] ?? "",
+    expiry: line?.split(":")[expiryField] ?? "",
     authorizedKeys: (await readTextIfExists(machine.path(keysPath))) ?? "",
   };
 }
 
 export const accessExecutors: Executors<AccessStep> = {
-  "set-password": async ({ password }, machine) => {
+  "set-password": async ({ password, expiry }, machine) => {
     const path = machine.path(shadowPath);
     const shadow = await fs.readFile(path, "utf8");
     const lines = shadow.split("\n");
     const at = lines.findIndex(isAdministrator);
     if (at < 0) throw new SteelyardError("internal", `${shadowPath} has no account ${administrator}`);
-    const [name, , ...rest] = (lines[at] ?? "").split(":");
-    lines[at] = [name, password, ...rest].join(":");
+    const fields = (lines[at] ?? "").split(":");
+    fields[1] = password;
+    fields[expiryField] = expiry;
+    lines[at] = fields.join(":");
     await replaceKeepingOwner(path, lines.join("\n"));
   },
   "write-keys": async ({ authorizedKeys }, machine) => {

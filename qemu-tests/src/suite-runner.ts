@@ -55,6 +55,7 @@ async function runOnMachine(run: Run, kind: MachineKind, group: readonly Suite[]
     t.fail(`${kind}: ${reason}`);
     return group.map(({ name }) => failedSuite(name, `the machine did not come up: ${reason}`));
   } finally {
+    await box?.machine.saveJournal();
     await box?.machine.cutPower();
   }
 }

@@ -177,7 +177,7 @@ export class VirtualMachine {
     return scanSerial(text);
   }
 
-  /** Brings the guest's journal to the host. Called after a failure; a guest that does not answer has none to give. */
+  /** Brings the guest's journal to the host. Called after a failure and at the end; a guest that does not answer has none to give. */
   async saveJournal(): Promise<void> {
     if (!this.running) return;
     const command = "journalctl --boot --no-pager --output=short-monotonic | tail -n 4000";

@@ -1,7 +1,6 @@
 import type { Lab } from "../lab/enter.ts";
 import { front } from "../lab/plan.ts";
 import { report } from "../progress.ts";
-import { removeEmulatorFaults } from "../vm/serial-scan.ts";
 import { VirtualMachine, type VirtualMachineOptions } from "../vm/virtual-machine.ts";
 import { InVainError, waitFor } from "../wait.ts";
 import { makeAnswerFile, makePassword } from "./answer-file.ts";
@@ -79,7 +78,7 @@ export class Box {
 
   async #readFingerprint(): Promise<string | undefined> {
     if (!this.machine.running) throw new InVainError("QEMU ended");
-    const text = removeEmulatorFaults(await this.machine.serialText()).text;
+    const text = await this.machine.serialText();
     const verdict = /^.*(?:Kernel panic|emergency mode|Failed to start .*steelyard-agent\.service).*$/m.exec(text);
     if (verdict) throw new InVainError(`the boot failed: ${verdict[0].trim()}`);
     const command = ["openssl", "x509", "-in", certificate, "-noout", "-fingerprint", "-sha256"];

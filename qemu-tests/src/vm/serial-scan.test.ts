@@ -1,5 +1,5 @@
 import t from "tap";
-import { removeEmulatorFaults, scanSerial, stripControl } from "./serial-scan.ts";
+import { scanSerial, stripControl } from "./serial-scan.ts";
 
 t.test("a healthy boot has no findings", async (t) => {
   const log = [
@@ -39,20 +39,4 @@ t.test("words that only resemble trouble are no findings", async (t) => {
 
 t.test("terminal control is taken out", async (t) => {
   t.equal(stripControl("\u001b[2J\u001b[1;1Ha\u001b]0;title\u0007b\u001b(Bc\r\n"), "abc\n");
-});
-
-t.test("a kernel that dies of the emulator's stale int3 is told apart from one that dies of its own", async (t) => {
-  const stale = [
-    "[    1.62] Oops: int3: 0000 [#1] PREEMPT SMP NOPTI",
-    "[    1.62] RIP: 0010:sched_clock_cpu+0x9/0x1d0",
-    "[    1.63] Oops: int3: 0000 [#2] PREEMPT SMP NOPTI",
-    "[    1.63] Kernel panic - not syncing: Fatal exception in interrupt",
-    "[    3.05] Kernel Offset: 0x13e00000 from 0xffffffff81000000",
-  ].join("\n");
-  const own = "[    9.00] Kernel panic - not syncing: Attempted to kill init!";
-  const { text, faults } = removeEmulatorFaults(`before\n${stale}\nafter\n${own}\n`);
-  t.equal(faults, 1);
-  t.match(scanSerial(text), [{ what: "kernel panic", text: own }]);
-  t.equal(scanSerial(text).length, 1);
-  t.match(text, /before\n\nafter/);
 });

@@ -46,21 +46,3 @@ export function scanSerial(text: string): SerialFinding[] {
   }
   return findings;
 }
-
-/** `Oops: int3` at a place the kernel was just patching, down to the panic that ends that boot. */
-const emulatorFault = /^.*Oops: int3: 0000.*\n(?:.*\n)*?.*Kernel Offset: .*$/gm;
-
-/**
- * Takes out a fault of QEMU's own. The emulator before 8.1 can run a stale copy of an instruction that the kernel has just
- * patched on the other processor (jump labels, static calls), and the kernel dies of an int3 that is no longer there. The guest
- * then restarts by itself (`panic=10`). It happens within the first seconds of about one boot in ten, only with two emulated
- * processors. Mended by QEMU's commits cb62bd15e14e and deba78709ae8; see docs/testing.md.
- */
-export function removeEmulatorFaults(text: string): { text: string; faults: number } {
-  let faults = 0;
-  const rest = text.replace(emulatorFault, () => {
-    faults++;
-    return "";
-  });
-  return { text: rest, faults };
-}

@@ -12,7 +12,7 @@ import { type Accelerator, type MachineDescription, qemuArguments } from "./argu
 import { GuestChannel, type GuestResult } from "./channel.ts";
 import { createAnswerDisk, createOverlay, prepareUefi } from "./disk.ts";
 import { Qmp } from "./qmp.ts";
-import { removeEmulatorFaults, type SerialFinding, scanSerial, stripControl } from "./serial-scan.ts";
+import { type SerialFinding, scanSerial, stripControl } from "./serial-scan.ts";
 
 export type VirtualMachineOptions = {
   name: string;
@@ -168,13 +168,9 @@ export class VirtualMachine {
     return stripControl(await readFile(this.logs.serial, "utf8").catch(() => ""));
   }
 
-  /** Trouble on the serial console since power on. Under emulation without the emulator's own faults, which are reported. */
+  /** Trouble on the serial console since power on. */
   async serialFindings(): Promise<SerialFinding[]> {
-    const all = (await readFile(this.logs.serial, "latin1").catch(() => "")).slice(this.#serialStart);
-    if (this.accelerator === "kvm") return scanSerial(all);
-    const { text, faults } = removeEmulatorFaults(stripControl(all));
-    if (faults > 0) report(`${this.name}: the emulator killed ${faults} boot(s) by a stale int3; see docs/testing.md`);
-    return scanSerial(text);
+    return scanSerial((await readFile(this.logs.serial, "latin1").catch(() => "")).slice(this.#serialStart));
   }
 
   /** Brings the guest's journal to the host. Called after a failure and at the end; a guest that does not answer has none to give. */

@@ -7,6 +7,7 @@ import { isCurrent, writeChecksums } from "./image.ts";
 import { artefactPath } from "./index.ts";
 import { findPartition, parsePartitions } from "./partitions.ts";
 import { imageDirectory } from "./paths.ts";
+import { readSection } from "./pe.ts";
 
 t.test("inputs hash by content, name, link and executable bit, not by time or place", async (t) => {
   const one = t.testdir({ image: { "a.conf": "a", scripts: { run: "#!/bin/sh\n" } } });
@@ -62,6 +63,26 @@ t.test("the environment block is what GRUB writes back in place: 1024 bytes", as
   const block = renderEnvironmentBlock({ first: "a", a_tries: "3" });
   t.equal(block.length, 1024);
   t.match(block, /^# GRUB Environment Block\nfirst=a\na_tries=3\n#+$/);
+});
+
+t.test("a section of a kernel image is read as long as it is in memory", async (t) => {
+  const file = Buffer.alloc(1024);
+  file.writeUInt32LE(0x80, 0x3c);
+  file.write("PE\0\0", 0x80, "latin1");
+  file.writeUInt16LE(2, 0x86);
+  file.writeUInt16LE(0, 0x94);
+  const section = (at: number, name: string, size: number, position: number) => {
+    file.write(name, at, "latin1");
+    file.writeUInt32LE(size, at + 8);
+    file.writeUInt32LE(512, at + 16);
+    file.writeUInt32LE(position, at + 20);
+  };
+  section(0x98, ".text", 4, 256);
+  section(0xc0, ".cmdline", 9, 512);
+  file.write("roothash=", 512, "latin1");
+  const directory = t.testdir({ "kernel.efi": file });
+  t.equal((await readSection(join(directory, "kernel.efi"), ".cmdline"))?.toString(), "roothash=");
+  t.equal(await readSection(join(directory, "kernel.efi"), ".ucode"), undefined);
 });
 
 t.test("partitions are found by label", async (t) => {

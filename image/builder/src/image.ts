@@ -50,7 +50,7 @@ async function stampImage(profile: Profile, tree: string, version: string, bundl
   return hashInputs(
     [
       ...["mkosi", "initrd", "grub", "overlay"].map((name) => join(image, name)),
-      ...["mkosi", "kernel-modules", "slot", "grub", "partitions", "image", "checks"].map((name) =>
+      ...["mkosi", "kernel-modules", "slot", "grub", "partitions", "pe", "image", "checks"].map((name) =>
         join(image, "builder/src", `${name}.ts`),
       ),
       bundle,
@@ -89,16 +89,29 @@ export async function buildImage(name: string, progress: Progress): Promise<Prof
     },
     progress,
   );
-  await addBiosBoot(tree, profile, run.output);
+  await showStage(progress, "Adding GRUB for BIOS machines", () => addBiosBoot(tree, profile, run.output));
   await checkImage(profile, run.output);
   await mkdir(directory, { recursive: true });
   await rename(join(run.output, "steelyard.raw"), raw);
   await rename(join(run.output, "steelyard.manifest"), join(directory, "manifest.json"));
   await rename(join(run.output, "steelyard.efi"), join(directory, "steelyard.efi"));
   await rm(join(directory, "SHA256SUMS"), { force: true });
-  await writeChecksums(directory, ["steelyard.raw", "steelyard.efi", "manifest.json"]);
+  await showStage(progress, "Checksums", () =>
+    writeChecksums(directory, ["steelyard.raw", "steelyard.efi", "manifest.json"]),
+  );
   await writeFile(stampFile, `${stamp}\n`);
   return profile;
+}
+
+async function showStage(progress: Progress, title: string, work: () => Promise<void>): Promise<void> {
+  const stage = progress.stage(title);
+  try {
+    await work();
+  } catch (error) {
+    stage.failed();
+    throw error;
+  }
+  stage.done();
 }
 
 /** SHA256SUMS, as `sha256sum --check` reads it: new lines for the named files, the others as they were. */

@@ -1,10 +1,11 @@
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
 import { BuildError } from "./errors.ts";
 import { installBiosBoot, renderEnvironmentBlock, renderGrubConfiguration, writeText } from "./grub.ts";
 import { findPartition, readPartitions } from "./partitions.ts";
 import { inside, repository } from "./paths.ts";
+import { readSection } from "./pe.ts";
 import type { Profile } from "./profile.ts";
 import { enterTools } from "./tools-tree.ts";
 
@@ -14,13 +15,9 @@ export function serialSpeed(profile: Profile): number {
   return Number(/,(\d+)/.exec(port ?? "")?.[1] ?? 115200);
 }
 
-/** The kernel command line inside a unified kernel image: section .cmdline (UAPI.5, Unified Kernel Image). */
-async function readCommandLine(tree: string, uki: string): Promise<string> {
-  const script =
-    "import sys,pefile; print([s for s in pefile.PE(sys.argv[1],fast_load=True).sections if s.Name.rstrip(b'\\0')==b'.cmdline'][0].get_data().rstrip(b'\\0').decode())";
-  const [file, ...args] = enterTools(tree, ["python3", "-c", script, uki]);
-  const { stdout } = await execa(file, args);
-  const line = stdout.trim();
+/** The kernel command line inside a unified kernel image. */
+async function readCommandLine(uki: string): Promise<string> {
+  const line = (await readSection(uki, ".cmdline"))?.toString("utf8").replaceAll("\0", "").trim() ?? "";
   if (!line.includes("roothash=")) throw new BuildError(`the kernel image names no root hash: ${line}`);
   return line;
 }
@@ -40,7 +37,9 @@ export async function addBiosBoot(tree: string, profile: Profile, output: string
   await installBiosBoot(tree, disk, findPartition(partitions, "steelyard-bios"), workspace);
 
   const esp = findPartition(partitions, "steelyard-esp");
-  const commandLine = await readCommandLine(tree, within(join(output, "steelyard.efi")));
+  const uki = join(output, "steelyard.efi");
+  const commandLine = await readCommandLine(uki);
+  const microcode = await readSection(uki, ".ucode");
   const files: [source: string, target: string][] = [
     [
       await writeText(join(workspace, "grub.cfg"), await renderGrubConfiguration(serialSpeed(profile))),
@@ -57,6 +56,10 @@ export async function addBiosBoot(tree: string, profile: Profile, output: string
     [join(output, "steelyard.vmlinuz"), "slots/a/vmlinuz"],
     [join(output, "steelyard.initrd"), "slots/a/initrd"],
   ];
+  if (microcode) {
+    await writeFile(join(workspace, "microcode"), microcode);
+    files.push([join(workspace, "microcode"), "slots/a/microcode"]);
+  }
   const at = `${within(disk)}@@${esp.start * 512}`;
   const script = [
     `mmd -i '${at}' ::/grub ::/slots ::/slots/a`,

@@ -36,8 +36,7 @@ async function showDemo(lab: Lab): Promise<number> {
   const steps = new Steps(7);
   printIntroduction();
   const accelerator = await steps.run("Choose how to run the virtual machine", () => chooseAccelerator(image));
-  if (accelerator === "tcg")
-    say(dim("KVM cannot run it here, so QEMU emulates: booting takes about a minute and a half."));
+  if (accelerator === "tcg") say(dim("KVM cannot run it here, so QEMU emulates: booting takes a minute and a half."));
   const box = await steps.run("Start two web servers, b1 and b2, and the appliance's disk", async () => {
     await startBackends(lab);
     return await Box.create(lab, { name: "demo", image, accelerator, firmware: "bios" });
@@ -45,6 +44,7 @@ async function showDemo(lab: Lab): Promise<number> {
   try {
     await steps.run("Boot the appliance: first boot, set up by an answer file", () => box.boot());
     const server = await forwardInside(lab, front.box.ipv4, managementPort);
+    printAccess(box, lab);
     const farm = { name: "web", ...makeFarm() };
     await call(box, steps, "Create a farm over the API", "POST", "/farms", farm);
     await countConnections(box, steps, `Send ${connections} connections to http://${address}/`);
@@ -52,7 +52,7 @@ async function showDemo(lab: Lab): Promise<number> {
     await call(box, steps, "Put b1 into maintenance over the API", "PATCH", "/farms/web/backends/b1", change);
     say("b1 keeps the connections it has and gets no new one.\n");
     await countConnections(box, steps, `Send ${connections} connections again`);
-    printOutro(box, lab);
+    process.stdout.write(`${bold("That was it.")} To try it yourself: make run\n`);
     if (values.keep) await waitForEnter();
     server.close();
     return 0;
@@ -67,9 +67,9 @@ function printIntroduction(): void {
 ${bold("Steelyard")} spreads the connections of clients over servers. This demo boots the appliance in a virtual machine, in a
 network of its own (nothing of yours is touched), and looks at who answers.
 
-                            ┌──────────────┐        ┌─ b1  ${backends.b1.ipv4}
-  client ───────────────────│  Steelyard   │────────┤
-  ${front.client.ipv4}    ${address}└──────────────┘        └─ b2  ${backends.b2.ipv4}
+                              ┌───────────┐      ┌── b1  ${backends.b1.ipv4}
+  client ───────── ${address} │ Steelyard │ ─────┤
+  ${front.client.ipv4}                 └───────────┘      └── b2  ${backends.b2.ipv4}
 
 `);
 }
@@ -84,11 +84,12 @@ async function call(box: Box, steps: Steps, title: string, method: string, path:
   if (status >= 300) throw new Error(`${method} ${path}: status ${status}`);
 }
 
-/** JSON with a line for each field, and each backend on one. */
+/** JSON with a line for each field; lists and backends on one line each. */
 function formatBody(body: object): string {
-  return JSON.stringify(body, undefined, 2).replace(/\{\n\s+("address"[^}]*?)\n\s+\}/g, (_, fields: string) => {
-    return `{ ${fields.replace(/\n\s+/g, " ")} }`;
-  });
+  const onOneLine = (text: string) => text.replace(/\n\s+/g, " ");
+  return JSON.stringify(body, undefined, 2)
+    .replace(/\{\n\s+"address"[^}]*\}/g, onOneLine)
+    .replace(/\[[^\][{}]*\]/g, (text) => onOneLine(text).replace("[ ", "[").replace(" ]", "]"));
 }
 
 async function countConnections(box: Box, steps: Steps, title: string): Promise<void> {
@@ -98,22 +99,22 @@ async function countConnections(box: Box, steps: Steps, title: string): Promise<
   if (errors.length > 0) throw new Error("the farm did not answer every connection");
 }
 
-function printOutro(box: Box, lab: Lab): void {
-  const url = `https://127.0.0.1:${forwardedPort()}`;
-  process.stdout.write(`${bold("That was it.")} ${values.keep ? "The appliance is running:" : "The appliance would be at:"}
+function printAccess(box: Box, lab: Lab): void {
+  const url = `https://127.0.0.1:${forwardedPort()}/api/v1`;
+  process.stdout.write(`
+  ${bold("It runs.")} While it does, you can talk to it as well, in another terminal:
 
-  API          ${url}/api/v1  (certificate SHA-256 ${box.fingerprint.slice(0, 23)}…)
-  log in       user admin, password ${box.password}  (made for this run)
-  for example  curl -k ${url}/api/v1/sessions -H 'content-type: application/json' \\
+  API          ${url}   (certificate SHA-256 ${box.fingerprint.slice(0, 23)}…)
+  log in       user admin, password ${box.password}   (made for this run)
+  for example  curl -k ${url}/sessions -H 'content-type: application/json' \\
                  -d '{"user":"admin","password":"${box.password}"}'
   as client    ip netns exec ${lab.id}-client curl http://${address}/
 
 `);
-  if (!values.keep) process.stdout.write("To try it yourself: make run\n");
 }
 
 async function waitForEnter(): Promise<void> {
-  process.stdout.write("Press Enter to end it. ");
+  process.stdout.write("It stays up until you press Enter. ");
   process.stdin.resume();
   await new Promise<void>((resolve) => {
     process.stdin.once("data", () => resolve());

@@ -21,7 +21,7 @@ export class Steps {
     this.#number++;
     const head = `[${this.#number}/${this.#total}]`;
     const begin = elapsedSeconds();
-    const seconds = () => `${(elapsedSeconds() - begin).toFixed(0)} s`;
+    const seconds = () => formatSeconds(elapsedSeconds() - begin);
     let frame = 0;
     let timer: NodeJS.Timeout | undefined;
     if (isTerminal) {
@@ -35,10 +35,13 @@ export class Steps {
     }
     try {
       const value = await work();
-      this.#end(timer, `${isTerminal ? "\r\u001b[K✓ " : ""}${head} ${title} ${dim(`(${seconds()})`)}`);
+      this.#end(
+        timer,
+        isTerminal ? `\r\u001b[K✓ ${head} ${title} ${dim(`(${seconds()})`)}` : `      done in ${seconds()}`,
+      );
       return value;
     } catch (error) {
-      this.#end(timer, `${isTerminal ? "\r\u001b[K✗ " : ""}${head} ${title}: failed after ${seconds()}`);
+      this.#end(timer, `${isTerminal ? `\r\u001b[K✗ ${head} ${title}: ` : "      "}failed after ${seconds()}`);
       throw error;
     }
   }
@@ -47,6 +50,10 @@ export class Steps {
     clearInterval(timer);
     process.stdout.write(`${line}\n`);
   }
+}
+
+function formatSeconds(seconds: number): string {
+  return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
 }
 
 /** Says a paragraph, indented below its step. */

@@ -7,6 +7,9 @@ export type Options = {
   rounds: number;
   /** Boots of each kind after the first one: the dearest measurement, so it has a number of its own. */
   boots: number;
+  /** How many farms the boxes of the sections agent and api have. */
+  farms: readonly number[];
+  firmwares: readonly ("bios" | "uefi")[];
   /** Seconds one throughput measurement takes. */
   seconds: number;
   /** Build once more in a fresh clone, without any cache. */
@@ -20,6 +23,8 @@ export function readOptions(environment: NodeJS.ProcessEnv): Options {
     profile: environment.PROFILE || "virt",
     rounds: readCount(environment, "ROUNDS", 5, 25),
     boots: readCount(environment, "BOOTS", 2, 25),
+    farms: readFarms(environment.FARMS),
+    firmwares: (["bios", "uefi"] as const).filter((name) => (environment.FIRMWARE || name) === name),
     seconds: readCount(environment, "SECONDS_EACH", 5, 60),
     cold: !["", "0", "no", undefined].includes(environment.COLD),
   };
@@ -31,6 +36,15 @@ function readSections(text: string | undefined): readonly SectionName[] {
   const unknown = names.find((name) => !(sectionNames as readonly string[]).includes(name));
   if (unknown !== undefined) throw new Error(`ONLY=${text}: "${unknown}" is none of ${sectionNames.join(", ")}`);
   return sectionNames.filter((name) => names.includes(name));
+}
+
+/** 400 farms of ten backends would be more backends than there are connection marks. */
+function readFarms(text: string | undefined): readonly number[] {
+  if (!text) return [1, 100, 250];
+  const counts = text.split(",").map(Number);
+  if (!counts.every((count) => Number.isInteger(count) && count >= 1 && count <= 400))
+    throw new Error(`FARMS=${text}: expected whole numbers from 1 to 400, for example 1,100,250`);
+  return counts;
 }
 
 function readCount(environment: NodeJS.ProcessEnv, name: string, usual: number, most: number): number {

@@ -16,8 +16,6 @@ import type { Findings, Missing } from "../results.ts";
 import { describeSamples, formatNumber, median } from "../statistics.ts";
 import { waitForFirstByte } from "../traffic/first-byte.ts";
 
-export const farmCounts = [1, 100, 250] as const;
-
 /** Seconds by what was done. */
 export type ApiFigures = { farms: number; samples: Record<string, number[]>; missing: Missing[] };
 

@@ -21,8 +21,8 @@ export async function measureBoot(context: BenchContext): Promise<Findings> {
     const boots = await attempt(`boot of ${name}`, missing, measure);
     if (boots) all.push(boots);
   };
-  await take("Steelyard, BIOS", () => bootSteelyard(context, "bios"));
-  await take("Steelyard, UEFI", () => bootSteelyard(context, "uefi"));
+  for (const firmware of context.options.firmwares)
+    await take(`Steelyard, ${firmware.toUpperCase()}`, () => bootSteelyard(context, firmware));
   const { debian } = context;
   if ("reason" in debian) missing.push({ what: "boot of a minimal Debian", reason: debian.reason });
   else await take("minimal Debian", () => bootDebian(context, debian));

@@ -4,19 +4,15 @@ import { attempt, type BenchContext } from "../context.ts";
 import { makeFarms } from "../farms.ts";
 import type { Findings, Missing } from "../results.ts";
 import { type AgentFigures, measureAgent, reportAgent } from "./agent.ts";
-import { type ApiFigures, farmCounts, measureApi, reportApi } from "./api.ts";
-
-/** How many farms the idle box has, and the full one. */
-const agentCounts: readonly number[] = [1, 250];
+import { type ApiFigures, measureApi, reportApi } from "./api.ts";
 
 /** The sections `agent` and `api`, which share boxes: a boot costs more than what is measured on it. */
 export async function measureBoxes(context: BenchContext, sections: readonly ("agent" | "api")[]): Promise<Findings[]> {
   const missing: Missing[] = [];
   const agents: AgentFigures[] = [];
   const apis: ApiFigures[] = [];
-  for (const count of farmCounts) {
-    const agent = sections.includes("agent") && agentCounts.includes(count);
-    if (!agent && !sections.includes("api")) continue;
+  for (const count of context.options.farms) {
+    const agent = sections.includes("agent");
     await attempt(`box with ${count} farms`, missing, async () => {
       await withBox(context, count, async (box) => {
         if (agent) agents.push(await measureAgent(box, count, context.options.rounds));

@@ -38,3 +38,8 @@ export class SteelyardError extends Error {
     this.problems = options.problems ?? [];
   }
 }
+
+/** The words of whatever was thrown, for a log or an answer. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -5,6 +5,7 @@ import { makeLogin } from "../access/login.ts";
 import { makeSessions, type Sessions } from "../access/sessions.ts";
 import type { Machine } from "../adapters/machine.ts";
 import type { ConfigurationControl } from "../commit/control.ts";
+import { messageOf } from "../errors.ts";
 import { buildApplication } from "./application.ts";
 import type { ApiContext, StatusReaders } from "./context.ts";
 
@@ -93,7 +94,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   function follow(): Promise<void> {
     clearTimeout(retry);
     turn = turn.then(openWantedPort).catch((error) => {
-      machine.log.error(`api: HTTPS cannot be opened: ${error instanceof Error ? error.message : error}`);
+      machine.log.error(`api: HTTPS cannot be opened: ${messageOf(error)}`);
       retry = setTimeout(() => void follow(), retryInterval).unref();
     });
     return turn;

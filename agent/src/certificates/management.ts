@@ -1,7 +1,7 @@
 import { createPrivateKey, generateKeyPairSync, X509Certificate } from "node:crypto";
 import { readTextIfExists, writeAtomically } from "../adapters/files.ts";
 import type { Machine } from "../adapters/machine.ts";
-import { SteelyardError } from "../errors.ts";
+import { messageOf, SteelyardError } from "../errors.ts";
 
 /** The certificate the management API shows until the operator brings one: self-signed, made on the first boot. */
 
@@ -46,7 +46,7 @@ function fingerprintOf(certificate: string, key?: string): string {
 }
 
 function damaged(cause: unknown): SteelyardError {
-  const words = cause instanceof Error ? cause.message : String(cause);
+  const words = messageOf(cause);
   return new SteelyardError(
     "corrupt",
     `the management certificate in ${directory} is damaged (${words}): remove key.pem and certificate.pem there and restart the agent to have new ones made`,

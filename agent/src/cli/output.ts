@@ -1,4 +1,4 @@
-import { catalogue, type Problem, SteelyardError } from "../errors.ts";
+import { catalogue, messageOf, type Problem, SteelyardError } from "../errors.ts";
 
 /** What the command writes, and where: tests take it from a list of lines. */
 export type Output = {
@@ -89,7 +89,7 @@ export function printWarnings(output: Output, warnings: readonly Problem[]): voi
 /** Says what went wrong, field by field, and gives back the exit status of the catalogue; 1 for what it does not know. */
 export function reportError(output: Output, error: unknown): number {
   if (!(error instanceof SteelyardError)) {
-    output.warn(`steelyard: ${error instanceof Error ? error.message : String(error)}`);
+    output.warn(`steelyard: ${messageOf(error)}`);
     return catalogue.internal.exit;
   }
   const { title, exit } = catalogue[error.code] ?? catalogue.internal;

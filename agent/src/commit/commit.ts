@@ -3,7 +3,7 @@ import { encodeConfiguration } from "../configuration/codec.ts";
 import { compareConfigurations } from "../configuration/difference.ts";
 import { type Configuration, emptyConfiguration } from "../configuration/schema.ts";
 import type { Generation, Store } from "../configuration/store.ts";
-import { SteelyardError } from "../errors.ts";
+import { messageOf, SteelyardError } from "../errors.ts";
 import type { CommitRequest, CommitResult, ConfigurationControl } from "./control.ts";
 import { makeExclusive } from "./exclusive.ts";
 import { orderByDependency } from "./order.ts";
@@ -39,7 +39,7 @@ export function makeControl(store: Store, registry: readonly Subsystem[], machin
       await store.adopt(generation);
     } catch (error) {
       await undo(subsystems, before, generation);
-      throw new SteelyardError("apply-failed", `the configuration could not be made current: ${say(error)}`, {
+      throw new SteelyardError("apply-failed", `the configuration could not be made current: ${messageOf(error)}`, {
         cause: error,
       });
     }
@@ -65,7 +65,7 @@ export function makeControl(store: Store, registry: readonly Subsystem[], machin
           done.push(withoutExecutor(step));
         }
       } catch (error) {
-        const failed = `${subsystem.name}: ${step?.summary ?? "plan"}: ${say(error)}`;
+        const failed = `${subsystem.name}: ${step?.summary ?? "plan"}: ${messageOf(error)}`;
         const undone = await undo(touched, before, generation);
         const aftermath = undone
           ? "everything was put back"
@@ -82,7 +82,7 @@ export function makeControl(store: Store, registry: readonly Subsystem[], machin
   /** Applies the old configuration again to what a failed commit touched. True when all of it worked. */
   async function undo(touched: readonly Subsystem[], before: Configuration, generation: Generation): Promise<boolean> {
     const failures = await applyAll(touched, before, "undo");
-    await store.discard(generation).catch((error) => machine.log.error(`discarding a generation: ${say(error)}`));
+    await store.discard(generation).catch((error) => machine.log.error(`discarding a generation: ${messageOf(error)}`));
     return failures.length === 0;
   }
 
@@ -101,7 +101,7 @@ export function makeControl(store: Store, registry: readonly Subsystem[], machin
           machine.log.info(`${reason}: ${subsystem.name}: ${step.summary}`);
         }
       } catch (error) {
-        const words = `${subsystem.name}: ${say(error)}`;
+        const words = `${subsystem.name}: ${messageOf(error)}`;
         machine.log.error(`${reason}: ${words}`);
         failed.set(subsystem.name, words);
       }
@@ -161,8 +161,4 @@ function sameConfiguration(one: Configuration, other: Configuration): boolean {
 
 function withoutExecutor({ kind, summary, subsystem }: BoundStep): Done[number] {
   return { kind, summary, subsystem };
-}
-
-function say(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { parse, stringify } from "yaml";
 import { z } from "zod";
-import { type Problem, SteelyardError } from "../errors.ts";
+import { messageOf, type Problem, SteelyardError } from "../errors.ts";
 import { system } from "../system/schema.ts";
 import { type CollectionName, type Configuration, collections, emptyConfiguration } from "./schema.ts";
 
@@ -11,7 +11,8 @@ import { type CollectionName, type Configuration, collections, emptyConfiguratio
 export type ObjectFile = { path: string; text: string; secret: boolean };
 
 const singletonSchemas = { system };
-const singletons = ["system"] as const;
+type Singleton = keyof typeof singletonSchemas;
+const singletons = Object.keys(singletonSchemas) as Singleton[];
 
 /** Objects are immutable values shared between generations, so each is turned to YAML once. */
 const texts = new WeakMap<object, string>();
@@ -84,7 +85,7 @@ export function decodeConfiguration(files: readonly Omit<ObjectFile, "secret">[]
 }
 
 function schemaOf(directory: string, name: string): z.ZodType {
-  if (directory === "" && (singletons as readonly string[]).includes(name)) return singletonSchemas[name as "system"];
+  if (directory === "" && Object.hasOwn(singletonSchemas, name)) return singletonSchemas[name as Singleton];
   const collection = Object.values(collections).find((each) => each.directory === directory);
   if (!collection) throw new Error("not a file of a configuration");
   collection.name.parse(name);
@@ -95,5 +96,5 @@ function describe(path: string, error: unknown): Problem[] {
   if (error instanceof z.ZodError) {
     return error.issues.map((issue) => ({ path: `${path}:${issue.path.join(".")}`, message: issue.message }));
   }
-  return [{ path, message: error instanceof Error ? error.message : String(error) }];
+  return [{ path, message: messageOf(error) }];
 }

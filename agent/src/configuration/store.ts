@@ -5,7 +5,7 @@ import { z } from "zod";
 import { isMissing, swapLink, syncDirectory, writeDurably } from "../adapters/files.ts";
 import type { Logger } from "../adapters/machine.ts";
 import type { GenerationMetadata } from "../commit/control.ts";
-import { SteelyardError } from "../errors.ts";
+import { messageOf, SteelyardError } from "../errors.ts";
 import { decodeConfiguration, digestFiles, encodeConfiguration, type ObjectFile, objectDirectories } from "./codec.ts";
 import { type Configuration, schemaVersion } from "./schema.ts";
 
@@ -83,7 +83,7 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
       try {
         return await read(number);
       } catch (error) {
-        log.error(`generation ${number} cannot be used: ${error instanceof Error ? error.message : error}`);
+        log.error(`generation ${number} cannot be used: ${messageOf(error)}`);
       }
     }
     throw new SteelyardError(

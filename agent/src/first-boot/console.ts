@@ -3,7 +3,7 @@ import { readTextIfExists } from "../adapters/files.ts";
 import { type Machine, makeMachine } from "../adapters/machine.ts";
 import { readManagementFingerprint } from "../certificates/management.ts";
 import { type Client, makeClient } from "../cli/client.ts";
-import { SteelyardError } from "../errors.ts";
+import { messageOf, SteelyardError } from "../errors.ts";
 import type { LinkStatus } from "../network/status.ts";
 import type { System } from "../system/schema.ts";
 import type { SystemStatus } from "../system/status.ts";
@@ -32,8 +32,7 @@ export async function runConsole(): Promise<number> {
   const machine = makeMachine({ log: { info: () => {}, warn: () => {}, error: () => {} } });
   const terminal = openTerminal(process.stdin, process.stdout);
   const parts = { machine, terminal, api: makeClient({ socket: machine.path("/run/steelyard/api.sock") }) };
-  const complain = (error: unknown) =>
-    terminal.write(`\n${error instanceof Error ? error.message : String(error)}\n\n`);
+  const complain = (error: unknown) => terminal.write(`\n${messageOf(error)}\n\n`);
   try {
     await passFirstBoot(parts);
   } catch (error) {

@@ -1,6 +1,6 @@
 import { checkPassword } from "../access/password-policy.ts";
 import { addressFamily, address as addressSchema, hostName, prefixedAddress } from "../configuration/fields.ts";
-import { SteelyardError } from "../errors.ts";
+import { messageOf, SteelyardError } from "../errors.ts";
 import type { LinkStatus } from "../network/status.ts";
 import { type Asking, ask, askChoice, askField, askList, askYesNo } from "./questions.ts";
 import type { AnswersInput } from "./schema.ts";
@@ -187,6 +187,6 @@ function toAnswers(draft: Draft, password: string): AnswersInput {
 
 function describe(error: unknown): string {
   const problems = error instanceof SteelyardError ? error.problems : [];
-  if (problems.length === 0) return `  ${error instanceof Error ? error.message : String(error)}\n`;
+  if (problems.length === 0) return `  ${messageOf(error)}\n`;
   return problems.map(({ path, message }) => `  ${path === "" ? "" : `${path}: `}${message}\n`).join("");
 }

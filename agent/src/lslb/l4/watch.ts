@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Machine } from "../../adapters/machine.ts";
 import type { ConfigurationControl } from "../../commit/control.ts";
 import type { Subsystem } from "../../commit/subsystem.ts";
+import { messageOf } from "../../errors.ts";
 import { isFed } from "./status.ts";
 
 export type WatchOptions = {
@@ -60,7 +61,7 @@ async function repair(machine: Machine, control: Control, find: () => Promise<st
     await control.reconcile(reason);
     return true;
   } catch (error) {
-    machine.log.error(`watching the data plane: ${error instanceof Error ? error.message : String(error)}`);
+    machine.log.error(`watching the data plane: ${messageOf(error)}`);
     return false;
   }
 }

@@ -83,7 +83,7 @@ function withAfterCommit(control: ConfigurationControl, hook: () => void): Confi
   return {
     ...control,
     commit: async (request) => follow(await control.commit(request)),
-    rollback: async (generation, author) => follow(await control.rollback(generation, author)),
+    rollback: async (...request) => follow(await control.rollback(...request)),
   };
 }
 

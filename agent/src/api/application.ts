@@ -87,6 +87,7 @@ export async function buildApplication(
   app.addHook("onRoute", ({ method, url, config }) => {
     for (const each of [method].flat()) known.push({ method: each, url, permission: config?.permission });
   });
+  app.decorateRequest("commit", undefined);
   addAuthentication(app, context, transport);
   app.addHook("onResponse", async (request, { statusCode, elapsedTime }) => {
     const { method, url, principal, id } = request;

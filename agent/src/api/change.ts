@@ -62,6 +62,7 @@ export async function commitChange(
 ): Promise<CommitResult | undefined> {
   const dryRun = isDryRun(request);
   const result = await control.commit({ author: authorOf(request), message, change, dryRun });
+  keepCommit(request, message, result);
   reply.header("Steelyard-Generation", result.generation);
   if (dryRun) {
     await reply.code(200).send(toPlan(result));
@@ -69,6 +70,11 @@ export async function commitChange(
   }
   if (result.warnings.length > 0) reply.header("Steelyard-Warnings", formatWarnings(result.warnings));
   return result;
+}
+
+/** Leaves word of a commit on the request, for the audit log. A dry run is none. */
+export function keepCommit(request: FastifyRequest, message: string, result: CommitResult): void {
+  if (!isDryRun(request)) request.commit = { ...result, message };
 }
 
 export function toPlan({ generation, warnings, steps }: CommitResult): z.output<typeof plan> {

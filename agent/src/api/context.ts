@@ -3,7 +3,7 @@ import type { Login } from "../access/login.ts";
 import type { Permission, Principal } from "../access/permissions.ts";
 import type { Sessions } from "../access/sessions.ts";
 import type { Machine } from "../adapters/machine.ts";
-import type { ConfigurationControl } from "../commit/control.ts";
+import type { CommitResult, ConfigurationControl } from "../commit/control.ts";
 import type { FarmStatus } from "../lslb/l4/routes.ts";
 import type { InterfaceStatus, Link } from "../network/routes.ts";
 import type { SystemStatus } from "../system/routes.ts";
@@ -47,5 +47,7 @@ declare module "fastify" {
   interface FastifyRequest {
     /** Set by the authentication hook on every route that is not public. */
     principal: Principal | undefined;
+    /** Set once the request has changed the configuration (or has found it to be so already). */
+    commit: (CommitResult & { message: string }) | undefined;
   }
 }

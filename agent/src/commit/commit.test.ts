@@ -3,9 +3,10 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { writeAtomically } from "../adapters/files.ts";
 import { makeMachine } from "../adapters/machine.ts";
-import { type Configuration, farm } from "../configuration/schema.ts";
+import { type Configuration, emptyConfiguration, farm } from "../configuration/schema.ts";
 import { openStore } from "../configuration/store.ts";
 import { makeControl } from "./commit.ts";
+import type { ControlEvent } from "./control.ts";
 import { orderByDependency } from "./order.ts";
 import { defineSubsystem, type StepBase, type Subsystem } from "./subsystem.ts";
 
@@ -172,4 +173,34 @@ t.test("the order of subsystems is data, and circles are refused", async (t) => 
   );
   t.throws(() => orderByDependency([item("a", "b"), item("b", "a")]), /depends on itself/);
   t.throws(() => orderByDependency([item("a", "x")]), /not registered/);
+});
+
+t.test("whoever subscribes is told of commits and of what was refused, until it stops", async (t) => {
+  const { control, commit } = await setUp(t);
+  const events: ControlEvent[] = [];
+  control.subscribe(() => {
+    throw new Error("a listener that fails holds up nobody");
+  });
+  const stop = control.subscribe((event) => void events.push(event));
+  await commit("web", "fine");
+  await commit("web", "wrong").catch(() => undefined);
+  await commit("web", "refuse first").catch(() => undefined);
+  await commit("mail", "fine", true);
+  t.match(events, [
+    { kind: "committed", generation: 1, author: "admin", changes: [{ object: "farms/web", change: "added" }] },
+    { kind: "refused", code: "invalid-configuration", author: "admin", source: "local", message: "put web" },
+    { kind: "refused", code: "apply-failed", reason: /the daemon says no/ },
+  ]);
+  stop();
+  await commit("mail", "fine");
+  t.equal(events.length, 3);
+});
+
+t.test("a change made from another generation than the current one is refused", async (t) => {
+  const { control, commit } = await setUp(t);
+  await commit("web", "one");
+  await commit("web", "two");
+  const change = () => emptyConfiguration();
+  await t.rejects(control.commit({ author, message: "late", change, madeFrom: 1 }), { code: "stale" });
+  t.equal((await control.commit({ author, message: "in time", change, madeFrom: 2 })).generation, 3);
 });

@@ -1,10 +1,11 @@
 import type { Machine } from "../adapters/machine.ts";
 import { encodeConfiguration } from "../configuration/codec.ts";
-import { compareConfigurations } from "../configuration/difference.ts";
+import { compareConfigurations, listChanges } from "../configuration/difference.ts";
 import { type Configuration, emptyConfiguration } from "../configuration/schema.ts";
 import type { Generation, Store } from "../configuration/store.ts";
 import { messageOf, SteelyardError } from "../errors.ts";
 import type { CommitRequest, CommitResult, ConfigurationControl } from "./control.ts";
+import { makeAnnouncer } from "./events.ts";
 import { makeExclusive } from "./exclusive.ts";
 import { orderByDependency } from "./order.ts";
 import type { BoundStep, Finding, Subsystem } from "./subsystem.ts";
@@ -20,19 +21,40 @@ type Done = CommitResult["steps"];
 export function makeControl(store: Store, registry: readonly Subsystem[], machine: Machine): ConfigurationControl {
   const subsystems = orderByDependency(registry);
   const exclusively = makeExclusive();
+  const { announce, subscribe } = makeAnnouncer(machine.log);
+  const time = () => machine.now().toISOString();
   const currentConfiguration = () => store.current()?.configuration ?? emptyConfiguration();
   const currentNumber = () => store.current()?.metadata.generation ?? 0;
 
-  async function commit({ author, message, change, dryRun = false }: CommitRequest): Promise<CommitResult> {
+  async function commitOrTell(request: CommitRequest): Promise<CommitResult> {
+    try {
+      return await commit(request);
+    } catch (error) {
+      const { author, message, dryRun = false } = request;
+      const { code, problems } = error instanceof SteelyardError ? error : { code: "internal" as const, problems: [] };
+      const reason = messageOf(error);
+      const who = { author: author.user, source: author.source };
+      if (!dryRun) announce({ kind: "refused", time: time(), ...who, message, code, reason, problems });
+      throw error;
+    }
+  }
+
+  async function commit({ author, message, change, dryRun = false, madeFrom }: CommitRequest): Promise<CommitResult> {
+    if (madeFrom !== undefined && madeFrom !== currentNumber())
+      throw new SteelyardError(
+        "stale",
+        `the change was made from generation ${madeFrom}, and ${currentNumber()} is current: read it again and repeat the change`,
+      );
     const before = currentConfiguration();
     const wanted = change(before);
     const warnings = verify(subsystems, wanted);
+    const compare = () => compareConfigurations(before, wanted);
     if (store.current() && sameConfiguration(before, wanted))
-      return { generation: currentNumber(), warnings, steps: [] };
+      return { generation: currentNumber(), warnings, steps: [], compare };
     for (const subsystem of subsystems) await subsystem.check(wanted, machine);
-    if (dryRun) return { generation: currentNumber(), warnings, steps: await planAll(wanted) };
+    if (dryRun) return { generation: currentNumber(), warnings, steps: await planAll(wanted), compare };
 
-    const about = { author: author.user, source: author.source, time: machine.now().toISOString(), message };
+    const about = { author: author.user, source: author.source, time: time(), message };
     const generation = await store.write(wanted, about);
     const steps = await applyOrUndo(generation, before);
     try {
@@ -44,7 +66,9 @@ export function makeControl(store: Store, registry: readonly Subsystem[], machin
       });
     }
     machine.log.info(`generation ${generation.metadata.generation} by ${author.user} (${author.source}): ${message}`);
-    return { generation: generation.metadata.generation, warnings, steps };
+    const changes = listChanges(before, wanted);
+    announce({ kind: "committed", ...generation.metadata, changes });
+    return { generation: generation.metadata.generation, warnings, steps, compare };
   }
 
   async function planAll(wanted: Configuration): Promise<Done> {
@@ -111,18 +135,18 @@ export function makeControl(store: Store, registry: readonly Subsystem[], machin
 
   return {
     current: () => ({ generation: currentNumber(), configuration: currentConfiguration() }),
-    commit: (request) => exclusively(() => commit(request)),
+    commit: (request) => exclusively(() => commitOrTell(request)),
+    subscribe,
     history: () => store.history(),
     read: async (generation) => (await store.read(generation)).configuration,
     diff: async (from, to) => {
       const [one, other] = await Promise.all([from, to].map(readOrEmpty));
       return compareConfigurations(one as Configuration, other as Configuration);
     },
-    rollback: async (generation, author) => {
+    rollback: async (generation, author, options = {}) => {
       const { configuration } = await store.read(generation);
-      return await exclusively(() =>
-        commit({ author, message: `roll back to generation ${generation}`, change: () => configuration }),
-      );
+      const message = `roll back to generation ${generation}`;
+      return await exclusively(() => commitOrTell({ author, message, change: () => configuration, ...options }));
     },
     reconcile: (reason) =>
       exclusively(async () => {

@@ -1,4 +1,5 @@
 import type { Configuration } from "../configuration/schema.ts";
+import type { ErrorCode, Problem } from "../errors.ts";
 import type { Finding, StepBase } from "./subsystem.ts";
 
 /** Who asks for a change, and from where: kept with the generation and shown in the history. */
@@ -30,6 +31,8 @@ export type CommitRequest = {
   change(current: Configuration): Configuration;
   /** Verify, check and plan, but change nothing. */
   dryRun?: boolean;
+  /** The generation the caller made the change from. Throws `stale` when another one is current by then. */
+  madeFrom?: number;
 };
 
 export type CommitResult = {
@@ -38,6 +41,24 @@ export type CommitResult = {
   warnings: Finding[];
   /** What was done to the machine, or would be by a dry run. */
   steps: (StepBase & { subsystem: string })[];
+  /** What changed, or would: worked out when asked for, for it costs with many objects. */
+  compare(): Difference[];
+};
+
+/** A commit that stands until a moment, unless it is confirmed. */
+export type PendingCommit = {
+  /** The generation that stands for now. */
+  generation: number;
+  /** The confirmed one, which comes back. */
+  parent: number;
+  author: string;
+  source: string;
+  message: string;
+  /** RFC 3339, UTC: since when, and until when. The time that counts is that of the boot, which no clock jump moves. */
+  time: string;
+  deadline: string;
+  /** How the change can cut off the operator; none when the confirmation was asked for. */
+  reasons: string[];
 };
 
 /** One object that differs between two generations, as unified diff of its YAML with secrets redacted. */
@@ -47,6 +68,36 @@ export type Difference = {
   change: "added" | "removed" | "changed";
   text: string;
 };
+
+/** What happens to the configuration, for whoever wants to be told: the event stream, the audit log, the peer node. */
+export type ControlEvent = { /** RFC 3339, UTC. */ time: string } & (
+  | ({ kind: "committed"; changes: Pick<Difference, "object" | "change">[] } & GenerationMetadata)
+  | ({ kind: "awaiting-confirmation" } & PendingCommit)
+  | { kind: "confirmed"; generation: number; author: string; source: string }
+  /** `generation` has the content of `to` again; `from` was not confirmed, or somebody did not wait for that. */
+  | {
+      kind: "reverted";
+      generation: number;
+      from: number;
+      to: number;
+      reason: "time-out" | "restart" | "asked";
+      author: string;
+      source: string;
+    }
+  /** The generation that was current cannot be used, `serving` stands in for it (0: none does). */
+  | { kind: "configuration-damaged"; generation: number; serving: number; message: string }
+  | {
+      kind: "refused";
+      author: string;
+      source: string;
+      message: string;
+      code: ErrorCode;
+      reason: string;
+      problems: Problem[];
+    }
+);
+
+export type ControlListener = (event: ControlEvent) => void;
 
 /** The one way to read and change what the operator wants. */
 export type ConfigurationControl = {
@@ -58,7 +109,12 @@ export type ConfigurationControl = {
   read(generation: number): Promise<Configuration>;
   diff(from: number, to: number): Promise<Difference[]>;
   /** Makes a new generation with the content of an old one. */
-  rollback(generation: number, author: Author): Promise<CommitResult>;
+  rollback(generation: number, author: Author, options?: Pick<CommitRequest, "dryRun">): Promise<CommitResult>;
   /** Brings the machine to the current configuration: at boot, after a daemon died, or when drift was found. */
   reconcile(reason: string): Promise<void>;
+  /**
+   * Calls the listener for each event, in order, until the function it returns is called. Damage found when the store was
+   * opened is told to every new listener. A listener that throws is logged and called again.
+   */
+  subscribe(listener: ControlListener): () => void;
 };

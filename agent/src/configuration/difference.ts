@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { createTwoFilesPatch } from "diff";
 import { stringify } from "yaml";
 import type { Difference } from "../commit/control.ts";
@@ -14,33 +15,42 @@ export function redact(
   );
 }
 
+type Pair = { object: string; before: object | undefined; after: object | undefined; secrets: readonly string[] };
+
 /** Object by object, what changed from one configuration to another: unified diffs of the YAML, secrets hidden. */
 export function compareConfigurations(from: Configuration, to: Configuration): Difference[] {
-  const differences: Difference[] = [];
-  const compare = (
-    object: string,
-    before: object | undefined,
-    after: object | undefined,
-    secrets: readonly string[],
-  ) => {
-    if (before === after) return;
+  return listPairs(from, to).flatMap(({ object, before, after, secrets }): Difference[] => {
     const changedSecret = secrets.some((key) => fieldOf(before, key) !== fieldOf(after, key));
     const one = before ? show(before, secrets) : "";
     const other = after ? show(after, secrets, changedSecret && before ? "(hidden, changed)" : undefined) : "";
-    if (one === other) return;
-    const change = before === undefined ? "added" : after === undefined ? "removed" : "changed";
+    if (one === other) return [];
     const text = createTwoFilesPatch(object, object, one, other, undefined, undefined, { context: 3 });
-    differences.push({ object, change, text: text.split("\n").slice(1).join("\n") });
-  };
-  compare("system", from.system, to.system, []);
+    return [{ object, change: kindOf(before, after), text: text.split("\n").slice(1).join("\n") }];
+  });
+}
+
+/** Which objects changed, without saying how. */
+export function listChanges(from: Configuration, to: Configuration): Pick<Difference, "object" | "change">[] {
+  return listPairs(from, to)
+    .filter(({ before, after }) => !isDeepStrictEqual(before, after))
+    .map(({ object, before, after }) => ({ object, change: kindOf(before, after) }));
+}
+
+/** Every object that is not the very same value in both: values that stayed are shared. */
+function listPairs(from: Configuration, to: Configuration): Pair[] {
+  const pairs: Pair[] = [{ object: "system", before: from.system, after: to.system, secrets: [] }];
   for (const [name, { directory, secrets }] of Object.entries(collections)) {
     const before: Record<string, object> = from[name as CollectionName];
     const after: Record<string, object> = to[name as CollectionName];
-    for (const key of [...new Set([...Object.keys(before), ...Object.keys(after)])].sort()) {
-      compare(`${directory}/${key}`, before[key], after[key], secrets);
-    }
+    for (const key of [...new Set([...Object.keys(before), ...Object.keys(after)])].sort())
+      pairs.push({ object: `${directory}/${key}`, before: before[key], after: after[key], secrets });
   }
-  return differences;
+  return pairs.filter(({ before, after }) => before !== after);
+}
+
+function kindOf(before: object | undefined, after: object | undefined): Difference["change"] {
+  if (before === undefined) return "added";
+  return after === undefined ? "removed" : "changed";
 }
 
 function fieldOf(object: object | undefined, key: string): unknown {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { authorOf, changeQuery, commitChange, isDryRun, plan, toPlan } from "../api/change.ts";
+import { authorOf, changeQuery, commitChange, isDryRun, keepCommit, plan, toPlan } from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
 import { entityTag } from "../api/entity-tag.ts";
 import { listOf, listQuery, takePage } from "../api/list.ts";
@@ -135,12 +135,14 @@ export const addConfigurationRoutes: Routes = (app, context) => {
     },
     handler: async (request, reply) => {
       const { generation } = request.body as { generation: number };
+      const message = `roll back to generation ${generation}`;
       if (isDryRun(request)) {
         const old = await control.read(generation);
-        await commitChange(context, request, reply, `roll back to generation ${generation}`, () => old);
+        await commitChange(context, request, reply, message, () => old);
         return reply;
       }
       const result = await control.rollback(generation, authorOf(request));
+      keepCommit(request, message, result);
       return reply.header("Steelyard-Generation", result.generation).send(toPlan(result));
     },
   });

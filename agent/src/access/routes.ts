@@ -6,8 +6,15 @@ import { clientAddress } from "./address.ts";
 
 const credentials = z
   .strictObject({
-    user: z.string("expected a user name").min(1, "expected a user name").max(64, "expected a user name"),
-    password: z.string("expected a password").max(1024, "expected at most 1024 characters"),
+    user: z
+      .string("expected a user name")
+      .min(1, "expected a user name")
+      .max(64, "expected a user name")
+      .describe("Name of the user"),
+    password: z
+      .string("expected a password")
+      .max(1024, "expected at most 1024 characters")
+      .describe("In clear; the connection is encrypted"),
   })
   .meta({ id: "Credentials", examples: [{ user: "admin", password: "correct horse battery" }] });
 
@@ -26,11 +33,12 @@ const tags = ["Sessions"];
 /** Logging in and out. */
 export const addSessionRoutes: Routes = (app, { login, sessions }) => {
   app.post("/api/v1/sessions", {
-    config: { permission: "public" },
+    config: { permission: "public", errors: ["unauthenticated"] },
     schema: {
       operationId: "createSession",
       tags,
       summary: "Log in",
+      description: "Answers with a token for the header Authorization. Wrong passwords cost time: see Retry-After.",
       security: [],
       body: credentials,
       response: { 201: session, default: problemDocument },
@@ -46,7 +54,8 @@ export const addSessionRoutes: Routes = (app, { login, sessions }) => {
     schema: {
       operationId: "deleteSession",
       tags,
-      summary: "Log out: the token of this request ends",
+      summary: "Log out",
+      description: "The token of this request ends.",
       response: { 204: z.null().describe("Ended"), default: problemDocument },
     },
     handler: async (request, reply) => {

@@ -84,8 +84,8 @@ export async function buildApplication(
   if (transport === "https") await addRateLimit(app);
   const known: KnownRoute[] = [];
   app.decorate("knownRoutes", known);
-  app.addHook("onRoute", ({ method, url, config }) => {
-    for (const each of [method].flat()) known.push({ method: each, url, permission: config?.permission });
+  app.addHook("onRoute", ({ method, url, config, schema }) => {
+    for (const each of [method].flat()) known.push({ method: each, url, permission: config?.permission, schema });
   });
   app.decorateRequest("commit", undefined);
   addAuthentication(app, context, transport);

@@ -5,6 +5,7 @@ import type { Configuration } from "../configuration/schema.ts";
 import { SteelyardError } from "../errors.ts";
 import type { ApiContext } from "./context.ts";
 import { type Conditions, entityTag, listsTag } from "./entity-tag.ts";
+import { problem } from "./problem.ts";
 
 /** Every change goes through here: a commit in the name of the caller, and its answer. */
 
@@ -16,13 +17,21 @@ export const changeQuery = z.strictObject({
     .describe("true: check everything, change nothing, answer with the plan"),
 });
 
+export const warnings = z.array(problem).describe("What is allowed, and perhaps not meant");
+
 /** What a dry run answers, and a rollback. */
 export const plan = z
   .object({
     generation: z.int().describe("The generation that is current now"),
-    warnings: z.array(z.object({ path: z.string(), message: z.string() })),
+    warnings,
     steps: z
-      .array(z.object({ subsystem: z.string(), kind: z.string(), summary: z.string() }))
+      .array(
+        z.object({
+          subsystem: z.string().describe("Who does it"),
+          kind: z.string().describe("Stable name of the kind of step"),
+          summary: z.string().describe("The step in words: add farm web"),
+        }),
+      )
       .describe("What is done to the machine, in order"),
   })
   .meta({

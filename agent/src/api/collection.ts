@@ -41,15 +41,12 @@ export type CollectionDefinition = {
 /** GET and POST on the collection; GET, PUT, PATCH and DELETE on each object. */
 export function addCollection(app: FastifyInstance, context: ApiContext, definition: CollectionDefinition): void {
   const { url, parameter, resource, noun, operation, tag, example } = definition;
-  const parents = z.strictObject(definition.parents ?? {});
-  const params = z.strictObject({ ...definition.parents, [parameter]: definition.name });
-  const shown = withName(definition.object, definition.name);
-  const replacement = withName(
-    definition.object,
-    definition.name.optional().describe("When given, the name in the address: an object keeps its name"),
-  );
+  const { parents, params, shown, replacement } = schemasOf(definition);
   const one = `${url}/:${parameter}`;
-  const answers = (answer: z.ZodType) => z.union([answer, plan]);
+  const article = /^[aeiou]/.test(noun) ? "an" : "a";
+  const plural = noun.endsWith("s") ? `${noun}es` : `${noun}s`;
+  const answers = (answer: z.ZodType) => z.union([answer, plan]).describe(`The ${noun}; for a dry run, the plan`);
+  const { name: _name, ...replaced } = example as Record<string, unknown>;
   const responses = { default: problemDocument };
   const describe = (parameters: Parameters) => `${noun} ${[...Object.values(parameters)].join("/")}`;
   const pathOf = (parameters: Parameters) => [...definition.path(parameters), parameters[parameter] ?? ""];
@@ -78,7 +75,8 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
     schema: {
       operationId: `list${operation.many}`,
       tags: [tag],
-      summary: `List ${noun}s`,
+      summary: `List ${plural}`,
+      description: `Every ${noun} with all its fields; filtered, sorted and in pages when asked for.`,
       params: parents,
       querystring: objectListQuery,
       response: { 200: listOf(shown), ...responses },
@@ -94,6 +92,7 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
   app.post(url, {
     config: {
       permission: permit("create"),
+      entityTag: true,
       bodyPath: (request) => {
         const name = (request.body as { name?: unknown } | undefined)?.name;
         return [...definition.path(request.params as Parameters), ...(typeof name === "string" ? [name] : [])];
@@ -102,10 +101,11 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
     schema: {
       operationId: `create${operation.one}`,
       tags: [tag],
-      summary: `Create a ${noun}`,
+      summary: `Create ${article} ${noun}`,
+      description: `The ${noun} with its name. Fields that are left out get their defaults; a name that is taken is refused.`,
       params: parents,
       querystring: changeQuery,
-      body: shown.meta({ examples: [example] }),
+      body: shown,
       response: { 200: plan.describe("The plan, for a dry run"), 201: shown, ...responses },
     },
     handler: async (request, reply) => {
@@ -125,11 +125,12 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
   });
 
   app.get(one, {
-    config: { permission: permit("read") },
+    config: { permission: permit("read"), entityTag: true },
     schema: {
       operationId: `get${operation.one}`,
       tags: [tag],
-      summary: `Read a ${noun}`,
+      summary: `Read ${article} ${noun}`,
+      description: "With all its fields, defaults filled in: what was read can be put back as it is.",
       params,
       response: { 200: shown, ...responses },
     },
@@ -140,11 +141,17 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
   });
 
   app.put(one, {
-    config: { permission: permit("update"), bodyPath: (request) => pathOf(request.params as Parameters) },
+    config: {
+      permission: permit("update"),
+      entityTag: true,
+      bodyPath: (request) => pathOf(request.params as Parameters),
+    },
     schema: {
       operationId: `put${operation.one}`,
       tags: [tag],
-      summary: `Create a ${noun} or replace it whole`,
+      summary: `Create ${article} ${noun} or replace it whole`,
+      description:
+        "Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.",
       params,
       querystring: changeQuery,
       body: replacement,
@@ -168,15 +175,20 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
   });
 
   app.patch(one, {
-    config: { permission: permit("update"), bodyPath: (request) => pathOf(request.params as Parameters) },
+    config: {
+      permission: permit("update"),
+      entityTag: true,
+      bodyPath: (request) => pathOf(request.params as Parameters),
+    },
     schema: {
       operationId: `patch${operation.one}`,
       tags: [tag],
-      summary: `Change fields of a ${noun} (JSON merge patch, RFC 7396)`,
+      summary: `Change fields of ${article} ${noun} (JSON merge patch, RFC 7396)`,
+      description: "Fields that are left out stay; null takes one back to its default, or removes a member.",
       params,
       querystring: changeQuery,
       consumes: ["application/merge-patch+json", "application/json"],
-      body: mergePatch,
+      body: mergePatch.meta({ examples: [examplePatch(replaced)] }),
       response: { 200: answers(shown), ...responses },
     },
     handler: async (request, reply) => {
@@ -195,11 +207,12 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
   });
 
   app.delete(one, {
-    config: { permission: permit("delete") },
+    config: { permission: permit("delete"), entityTag: true },
     schema: {
       operationId: `delete${operation.one}`,
       tags: [tag],
-      summary: `Delete a ${noun}`,
+      summary: `Delete ${article} ${noun}`,
+      description: `Refused while something else needs the ${noun}.`,
       params,
       querystring: changeQuery,
       response: { 200: plan.describe("The plan, for a dry run"), 204: z.null().describe("Deleted"), ...responses },
@@ -221,6 +234,38 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
     const path = [...pathOf(parameters), "name"].join(".");
     throw badInput([{ path, message: `expected ${wanted}, as in the address: an object keeps its name` }]);
   }
+}
+
+type CollectionSchemas = { parents: z.ZodType; params: z.ZodType; shown: z.ZodType; replacement: z.ZodType };
+
+/** Made once per collection: a schema with an id may exist once, and applications are many. */
+const known = new WeakMap<CollectionDefinition, CollectionSchemas>();
+
+function schemasOf(definition: CollectionDefinition): CollectionSchemas {
+  const made = known.get(definition);
+  if (made) return made;
+  const { parameter, name, object, noun, example } = definition;
+  const { name: _name, ...replaced } = example as Record<string, unknown>;
+  const parents = Object.fromEntries(
+    Object.entries(definition.parents ?? {}).map(([key, schema]) => [key, schema.describe(`Name of the ${key}`)]),
+  );
+  const named = name.describe(`Name of the ${noun}`);
+  const optional = name.optional().describe("When given, the name in the address: an object keeps its name");
+  const { one } = definition.operation;
+  const schemas = {
+    parents: z.strictObject(parents),
+    params: z.strictObject({ ...parents, [parameter]: named }),
+    shown: withName(object, named).meta({ id: `Named${one}`, examples: [example] }),
+    replacement: withName(object, optional).meta({ id: `${one}Replacement`, examples: [replaced] }),
+  };
+  known.set(definition, schemas);
+  return schemas;
+}
+
+/** An example of a merge patch: the last field that is no object, which is what people change. */
+function examplePatch(example: Record<string, unknown>): Record<string, unknown> {
+  const fields = Object.entries(example).filter(([, value]) => typeof value !== "object");
+  return Object.fromEntries(fields.slice(-1));
 }
 
 /** The body of a PATCH: its result is what must fit the schema. */

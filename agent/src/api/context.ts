@@ -1,9 +1,10 @@
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifySchema } from "fastify";
 import type { Login } from "../access/login.ts";
 import type { Permission, Principal } from "../access/permissions.ts";
 import type { Sessions } from "../access/sessions.ts";
 import type { Machine } from "../adapters/machine.ts";
 import type { CommitResult, ConfigurationControl } from "../commit/control.ts";
+import type { ErrorCode } from "../errors.ts";
 import type { FarmStatus } from "../lslb/l4/routes.ts";
 import type { InterfaceStatus, Link } from "../network/routes.ts";
 import type { SystemStatus } from "../system/routes.ts";
@@ -31,7 +32,13 @@ export type ApiContext = {
 /** The routes of a subsystem. */
 export type Routes = (app: FastifyInstance, context: ApiContext) => void;
 
-export type KnownRoute = { method: string; url: string; permission: Permission | undefined };
+export type KnownRoute = {
+  method: string;
+  url: string;
+  permission: Permission | undefined;
+  /** With the zod schemas of the route. */
+  schema: FastifySchema | undefined;
+};
 
 declare module "fastify" {
   interface FastifyInstance {
@@ -41,6 +48,10 @@ declare module "fastify" {
   interface FastifyContextConfig {
     /** What a request to this route needs; a route without one is refused when it is registered. */
     permission?: Permission;
+    /** Codes the route answers beside those that follow from its shape: see openapi-problems.ts. */
+    errors?: readonly ErrorCode[];
+    /** The answer is an object with an ETag: If-Match and If-None-Match hold. */
+    entityTag?: boolean;
     /** Where the object in the body stands in the configuration: the beginning of each problem's path. */
     bodyPath?: (request: FastifyRequest) => string[];
   }

@@ -32,7 +32,7 @@ export type ObjectListQuery = z.output<typeof objectListQuery>;
 /** A list as the API answers it. */
 export function listOf<Item extends z.ZodType>(item: Item) {
   return z.object({
-    items: z.array(item),
+    items: z.array(item).describe("Those of this page"),
     total: z.int().describe("Number of objects that match, on all pages"),
   });
 }

@@ -2,6 +2,7 @@ import swagger from "@fastify/swagger";
 import type { FastifyInstance } from "fastify";
 import { createJsonSchemaTransform, createJsonSchemaTransformObject } from "fastify-type-provider-zod";
 import { z } from "zod";
+import { completeDocument, type Document } from "./openapi-document.ts";
 
 /** The description of the API, OpenAPI 3.1, made from the schemas that check the requests. */
 
@@ -31,27 +32,64 @@ const describeTransforms: Override = ({ zodSchema, jsonSchema }) => {
 
 const zodToJsonConfig = { override: describeTransforms };
 
+/** What each group of operations is about, in the order of the reference. */
+const tags = [
+  { name: "Sessions", description: "Logging in and out" },
+  { name: "Users", description: "Who may log in" },
+  { name: "Groups", description: "Users who share roles" },
+  { name: "Roles", description: "What users may do" },
+  { name: "API keys", description: "Keys for programs" },
+  { name: "Audit", description: "Who did what, and who was refused" },
+  { name: "Farms", description: "Services that are balanced, their backends, and their state" },
+  { name: "Network", description: "Interfaces, virtual addresses, and the links the machine has" },
+  { name: "System", description: "The box itself" },
+  { name: "Configuration", description: "The whole configuration, its history, and going back" },
+  { name: "Transactions", description: "Many changes in one commit" },
+  { name: "Backups", description: "Taking the configuration away, and putting it back" },
+  { name: "Import", description: "Configurations of other products" },
+  { name: "Jobs", description: "Long operations: progress, log, result and cancelling" },
+  { name: "Events", description: "What happens, as it happens" },
+];
+
 /** Collects the routes registered after it, and serves them at /api/v1/openapi.json to anyone. */
 export async function addOpenApi(app: FastifyInstance, version: string): Promise<void> {
+  const transform = createJsonSchemaTransform({ zodToJsonConfig });
   await app.register(swagger, {
     openapi: {
       openapi: "3.1.0",
       info: {
         title: "Steelyard",
-        description: "The management API of a Steelyard appliance.",
+        description:
+          "The management API of a Steelyard appliance: every object by noun and verb, every change checked, attributable and reversible.",
         version,
         license: { name: "Apache-2.0", identifier: "Apache-2.0" },
       },
-      servers: [{ url: "/", description: "This appliance" }],
+      servers: [
+        { url: "/", description: "The appliance this description comes from" },
+        {
+          url: "https://{address}:{port}",
+          description: "An appliance by its address",
+          variables: {
+            address: { default: "192.0.2.5", description: "Management address or name of the box" },
+            port: { default: "444", description: "system.management.port" },
+          },
+        },
+      ],
       components: {
         securitySchemes: {
           session: { type: "http", scheme: "bearer", description: "The token of POST /api/v1/sessions" },
         },
       },
       security: [{ session: [] }],
-      tags: ["Sessions", "Farms", "Network", "System", "Configuration"].map((name) => ({ name })),
+      tags,
     },
-    transform: createJsonSchemaTransform({ zodToJsonConfig }),
+    transform: (input) => {
+      const { schema, url } = transform(input);
+      const { permission, errors, entityTag } = input.route?.config ?? {};
+      const extensions = { "x-permission": permission, "x-errors": errors, "x-entity-tag": entityTag };
+      const given = Object.fromEntries(Object.entries(extensions).filter(([, value]) => value !== undefined));
+      return { schema: { ...schema, ...given } as typeof schema, url };
+    },
     transformObject: createJsonSchemaTransformObject({ zodToJsonConfig }),
   });
 }
@@ -63,31 +101,19 @@ export function addOpenApiRoute(app: FastifyInstance): void {
     schema: {
       operationId: "getOpenApi",
       tags: ["System"],
-      summary: "This description",
+      summary: "Read this description",
+      description: "OpenAPI 3.1, made from the schemas that check the requests.",
       security: [],
-      response: { 200: z.looseObject({}).describe("An OpenAPI 3.1 document") },
+      response: {
+        200: z
+          .looseObject({})
+          .describe("An OpenAPI 3.1 document")
+          .meta({ examples: [{ openapi: "3.1.0" }] }),
+      },
     },
     handler: async () => {
-      document ??= withoutUnusedSchemas(app.swagger() as Document);
+      document ??= completeDocument(app.swagger() as unknown as Document);
       return document;
     },
   });
-}
-
-type Document = { components?: { schemas?: Record<string, unknown> } };
-
-/** Every schema is there for requests and for answers; most are of use in one of the two. */
-function withoutUnusedSchemas(document: Document): Document {
-  const all = document.components?.schemas ?? {};
-  const used = new Set<string>();
-  const collect = (part: unknown) => {
-    for (const [, name = ""] of JSON.stringify(part).matchAll(/"#\/components\/schemas\/([^"]+)"/g)) {
-      if (used.has(name)) continue;
-      used.add(name);
-      collect(all[name] ?? {});
-    }
-  };
-  collect({ ...document, components: {} });
-  const schemas = Object.fromEntries(Object.entries(all).filter(([name]) => used.has(name)));
-  return { ...document, components: { ...document.components, schemas } };
 }

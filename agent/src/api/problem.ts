@@ -6,6 +6,12 @@ import type { Logger } from "../adapters/machine.ts";
 import { describeIssues } from "../configuration/issues.ts";
 import { catalogue, type ErrorCode, SteelyardError } from "../errors.ts";
 
+/** One thing that is wrong, or odd, with a field. */
+export const problem = z.object({
+  path: z.string().describe("The field, from the root of the configuration: farms.web.backends.b1.port"),
+  message: z.string().describe("What is expected"),
+});
+
 /** An error as the API answers it: RFC 9457, with the catalogue's code and every offending field. */
 export const problemDocument = z
   .object({
@@ -14,7 +20,7 @@ export const problemDocument = z
     detail: z.string().describe("What happened this time"),
     code: z.enum(Object.keys(catalogue) as [ErrorCode, ...ErrorCode[]]).describe("Stable name of the kind of error"),
     problems: z
-      .array(z.object({ path: z.string(), message: z.string() }))
+      .array(problem)
       .describe("Each offending field: its path, such as farms.web.backends.b1.port, and what is expected"),
     requestId: z.string().describe("Also in the header Request-Id and in the log"),
   })

@@ -104,4 +104,5 @@ export const description = z
   .string()
   .max(255, "expected at most 255 characters")
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this refuses
-  .regex(/^[^\u0000-\u001f\u007f]*$/, "expected one line of text without control characters");
+  .regex(/^[^\u0000-\u001f\u007f]*$/, "expected one line of text without control characters")
+  .describe("Free text of one line, for people");

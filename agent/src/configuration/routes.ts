@@ -15,38 +15,65 @@ const tags = ["Configuration"];
 const generationNumber = z.coerce
   .number("expected the number of a generation")
   .int("expected the number of a generation")
-  .min(0, "expected the number of a generation");
+  .min(0, "expected the number of a generation")
+  .describe("Number of the generation")
+  .meta({ examples: [7] });
+
+const generationExample = {
+  generation: 7,
+  parent: 6,
+  author: "admin",
+  source: "192.0.2.20",
+  time: "2026-01-01T12:00:00.000Z",
+  message: "create farm web",
+  schemaVersion: 1,
+};
 
 const generation = z
   .object({
-    generation: z.int(),
+    generation: z.int().describe("Its number; they are counted up"),
     parent: z.int().describe("The generation it was made from; 0 for the first"),
-    author: z.string(),
+    author: z.string().describe("The user who made it"),
     source: z.string().describe("Address of the client, or local, console, answer-file, boot"),
-    time: z.iso.datetime(),
-    message: z.string(),
-    schemaVersion: z.int(),
+    time: z.iso.datetime().describe("When it was made, UTC"),
+    message: z.string().describe("What was done"),
+    schemaVersion: z.int().describe("Of the format its objects are kept in"),
   })
-  .meta({ id: "Generation" });
+  .meta({ id: "Generation", examples: [generationExample] });
+
+const configurationExample = {
+  system: system.parse({}),
+  interfaces: {},
+  virtualAddresses: {},
+  farms: {},
+  users: { admin: { description: "", sshKeys: [] } },
+};
 
 /** Every object, secrets hidden; the members of a collection by name. */
 const wholeConfiguration = z
   .object({
-    system,
-    interfaces: z.record(z.string(), collections.interfaces.object),
-    virtualAddresses: z.record(z.string(), collections.virtualAddresses.object),
-    farms: z.record(z.string(), collections.farms.object),
-    users: z.record(z.string(), z.looseObject({}).describe("Secret fields are hidden")),
+    system: system.describe("The box itself"),
+    interfaces: z.record(z.string(), collections.interfaces.object).describe("By name"),
+    virtualAddresses: z.record(z.string(), collections.virtualAddresses.object).describe("By name"),
+    farms: z.record(z.string(), collections.farms.object).describe("By name"),
+    users: z.record(z.string(), z.looseObject({})).describe("By name; secret fields are hidden"),
   })
-  .meta({ id: "Configuration" });
+  .meta({
+    id: "Configuration",
+    description: "Every object, secrets hidden",
+    examples: [configurationExample],
+  });
 
 const difference = z
   .object({
     object: z.string().describe("Such as farms/web"),
-    change: z.enum(["added", "removed", "changed"]),
+    change: z.enum(["added", "removed", "changed"]).describe("What became of it"),
     text: z.string().describe("Unified diff of its YAML"),
   })
-  .meta({ id: "Difference" });
+  .meta({
+    id: "Difference",
+    examples: [{ object: "farms/web", change: "changed", text: '@@ -4,1 +4,1 @@\n-  - "80"\n+  - "81"\n' }],
+  });
 
 /** The whole configuration and its history. */
 export const addConfigurationRoutes: Routes = (app, context) => {
@@ -58,6 +85,7 @@ export const addConfigurationRoutes: Routes = (app, context) => {
       operationId: "getConfiguration",
       tags,
       summary: "Read the whole configuration, secrets hidden",
+      description: "Every object by name, as the current generation has it.",
       response: { 200: wholeConfiguration, default: problemDocument },
     },
     handler: async (_request, reply) => {
@@ -75,6 +103,7 @@ export const addConfigurationRoutes: Routes = (app, context) => {
       operationId: "listGenerations",
       tags,
       summary: "The history, newest first",
+      description: "Each commit made one generation: who, from where, when and what.",
       querystring: listQuery,
       response: { 200: listOf(generation), default: problemDocument },
     },
@@ -86,9 +115,15 @@ export const addConfigurationRoutes: Routes = (app, context) => {
     schema: {
       operationId: "getGeneration",
       tags,
-      summary: "One generation: who made it, and the whole configuration it holds",
+      summary: "Read one generation",
+      description: "Who made it, and the whole configuration it holds, secrets hidden.",
       params: z.strictObject({ generation: generationNumber }),
-      response: { 200: generation.extend({ configuration: wholeConfiguration }), default: problemDocument },
+      response: {
+        200: generation
+          .extend({ configuration: wholeConfiguration })
+          .meta({ examples: [{ ...generationExample, configuration: configurationExample }] }),
+        default: problemDocument,
+      },
     },
     handler: async (request) => {
       const number = (request.params as { generation: number }).generation;
@@ -104,12 +139,17 @@ export const addConfigurationRoutes: Routes = (app, context) => {
       operationId: "diffGenerations",
       tags,
       summary: "What differs between two generations, object by object",
+      description: "Each object that was added, removed or changed, as unified diff of its YAML, secrets hidden.",
       querystring: z.strictObject({
         from: generationNumber.optional().describe("Left out, the parent of to; 0 is the empty configuration"),
         to: generationNumber.optional().describe("Left out, the current generation"),
       }),
       response: {
-        200: z.object({ from: z.int(), to: z.int(), differences: z.array(difference) }),
+        200: z.object({
+          from: z.int().describe("The older generation"),
+          to: z.int().describe("The newer generation"),
+          differences: z.array(difference).describe("Object by object"),
+        }),
         default: problemDocument,
       },
     },
@@ -127,9 +167,15 @@ export const addConfigurationRoutes: Routes = (app, context) => {
       operationId: "rollbackConfiguration",
       tags,
       summary: "Make a new generation with the content of an old one",
+      description: "A commit like any other: checked, applied, and undone when it cannot be applied.",
       querystring: changeQuery,
       body: z
-        .strictObject({ generation: z.int("expected the number of a generation").min(1, "expected a generation") })
+        .strictObject({
+          generation: z
+            .int("expected the number of a generation")
+            .min(1, "expected a generation")
+            .describe("The generation whose content is wanted back"),
+        })
         .meta({ examples: [{ generation: 6 }] }),
       response: { 200: plan, default: problemDocument },
     },

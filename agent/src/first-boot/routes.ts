@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { warnings } from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
 import { problemDocument } from "../api/problem.ts";
 import { SteelyardError } from "../errors.ts";
@@ -8,8 +9,8 @@ import { writeFirstBootState } from "./state.ts";
 
 const result = z
   .object({
-    generation: z.int(),
-    warnings: z.array(z.object({ path: z.string(), message: z.string() })),
+    generation: z.int().describe("The first generation"),
+    warnings,
   })
   .meta({ id: "FirstBootResult", examples: [{ generation: 1, warnings: [] }] });
 
@@ -20,6 +21,8 @@ export const addFirstBootRoutes: Routes = (app, { control, machine }) => {
     schema: {
       operationId: "completeFirstBoot",
       tags: ["System"],
+      description:
+        "The answers of the console wizard, or of an answer file, become the first generation of the configuration.",
       summary: "Give the first answers (local socket only, while there is no configuration)",
       body: answers,
       response: { 201: result, default: problemDocument },

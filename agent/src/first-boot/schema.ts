@@ -21,7 +21,7 @@ const admin = z
       passwordHash: passwordHash
         .optional()
         .describe("Instead of password: crypt(5) of the kind $7$, from mkpasswd -m scrypt"),
-      sshKeys: user.shape.sshKeys,
+      sshKeys: user.shape.sshKeys.describe("OpenSSH public keys, one line each"),
     },
     "expected the administrator's password, passwordHash or sshKeys",
   )
@@ -36,16 +36,32 @@ const admin = z
 export const answers = z
   .strictObject(
     {
-      version: z.literal(1, "expected version: 1"),
-      admin,
-      system: system.default(system.parse({})),
-      interfaces: z.record(collections.interfaces.name, networkInterface).default({}),
-      virtualAddresses: z.record(collections.virtualAddresses.name, virtualAddress).default({}),
-      farms: z.record(collections.farms.name, farm).default({}),
+      version: z.literal(1, "expected version: 1").describe("Of the format"),
+      admin: admin.describe("How the administrator logs in"),
+      system: system.default(system.parse({})).describe("The box itself"),
+      interfaces: z
+        .record(collections.interfaces.name, networkInterface)
+        .default({})
+        .describe("Network interfaces by name"),
+      virtualAddresses: z
+        .record(collections.virtualAddresses.name, virtualAddress)
+        .default({})
+        .describe("Virtual addresses by name"),
+      farms: z.record(collections.farms.name, farm).default({}).describe("Farms by name"),
     },
     "expected the answers as a YAML mapping, beginning with version: 1",
   )
-  .meta({ id: "FirstBootAnswers" });
+  .meta({
+    id: "FirstBootAnswers",
+    examples: [
+      {
+        version: 1,
+        admin: { password: "correct horse battery" },
+        system: { hostname: "lb1", management: { interfaces: ["eth0"] } },
+        interfaces: { eth0: { ipv4: { method: "static", addresses: ["192.0.2.5/24"], gateway: "192.0.2.1" } } },
+      },
+    ],
+  });
 
 export type Answers = z.output<typeof answers>;
 export type AnswersInput = z.input<typeof answers>;

@@ -6,16 +6,29 @@ import { problemDocument } from "../api/problem.ts";
 import { interfaceName } from "../configuration/fields.ts";
 import { type Configuration, collections } from "../configuration/schema.ts";
 
+const linkExample = {
+  name: "eth0",
+  mac: "52:54:00:12:34:56",
+  driver: "virtio_net",
+  bus: "0000:00:03.0",
+  speed: 10_000,
+  duplex: "full" as const,
+  carrier: true,
+  state: "up" as const,
+  mtu: 1500,
+  addresses: ["192.0.2.5/24"],
+};
+
 /** A network interface as it is now; {@link readLinks} of status.ts reads it. */
 export const link = z
   .object({
-    name: z.string(),
-    mac: z.string().optional(),
+    name: z.string().describe("Name in the kernel"),
+    mac: z.string().optional().describe("Hardware address in use"),
     permanentMac: z.string().optional().describe("The address the card was made with"),
     driver: z.string().optional().describe("Kernel driver; for a virtual link its kind"),
     bus: z.string().optional().describe("Where the card sits: 0000:00:03.0 for PCI"),
     speed: z.number().optional().describe("Mbit/s"),
-    duplex: z.enum(["full", "half"]).optional(),
+    duplex: z.enum(["full", "half"]).optional().describe("Whether both sides may send at once"),
     carrier: z.boolean().describe("The other end answers"),
     state: z
       .enum(["up", "no-carrier", "down"])
@@ -23,7 +36,7 @@ export const link = z
     mtu: z.int().describe("Bytes"),
     addresses: z.array(z.string()).describe("With prefix length; link-local ones included"),
   })
-  .meta({ id: "Link" });
+  .meta({ id: "Link", examples: [linkExample] });
 
 const count = z.int().describe("Since boot");
 
@@ -31,18 +44,38 @@ const count = z.int().describe("Since boot");
 export const interfaceStatus = link
   .extend({
     gateways: z.array(z.string()).describe("Default gateways reached through it"),
-    counters: z.object({
-      receivedBytes: count,
-      receivedPackets: count,
-      receivedErrors: count,
-      receivedDropped: count,
-      sentBytes: count,
-      sentPackets: count,
-      sentErrors: count,
-      sentDropped: count,
-    }),
+    counters: z
+      .object({
+        receivedBytes: count,
+        receivedPackets: count,
+        receivedErrors: count,
+        receivedDropped: count,
+        sentBytes: count,
+        sentPackets: count,
+        sentErrors: count,
+        sentDropped: count,
+      })
+      .describe("Counters of the kernel"),
   })
-  .meta({ id: "InterfaceStatus" });
+  .meta({
+    id: "InterfaceStatus",
+    examples: [
+      {
+        ...linkExample,
+        gateways: ["192.0.2.1"],
+        counters: {
+          receivedBytes: 1_234_567,
+          receivedPackets: 9_876,
+          receivedErrors: 0,
+          receivedDropped: 0,
+          sentBytes: 7_654_321,
+          sentPackets: 8_765,
+          sentErrors: 0,
+          sentDropped: 0,
+        },
+      },
+    ],
+  });
 
 export type Link = z.output<typeof link>;
 export type InterfaceStatus = z.output<typeof interfaceStatus>;
@@ -96,7 +129,8 @@ export const addNetworkRoutes: Routes = (app, context) => {
       operationId: "getInterfaceStatus",
       tags: ["Network"],
       summary: "What the machine reports of an interface",
-      params: z.strictObject({ interface: interfaceName }),
+      description: "State, addresses, gateways and counters, read from the kernel.",
+      params: z.strictObject({ interface: interfaceName.describe("Name of the interface") }),
       response: { 200: interfaceStatus, default: problemDocument },
     },
     handler: async (request) =>
@@ -108,6 +142,7 @@ export const addNetworkRoutes: Routes = (app, context) => {
       operationId: "listLinks",
       tags: ["Network"],
       summary: "The links the machine has, configured or not",
+      description: "Network cards, bonds and VLANs as the kernel has them now.",
       querystring: listQuery,
       response: { 200: listOf(link), default: problemDocument },
     },

@@ -10,23 +10,61 @@ import { type System, system } from "./schema.ts";
 /** How the box is. */
 export const systemStatus = z
   .object({
-    hostname: z.string(),
+    hostname: z.string().describe("Name of the box"),
     version: z.string().describe("Of the appliance"),
     image: z.string().optional().describe("The image it runs, with its profile"),
     slot: z.enum(["a", "b"]).optional().describe("The root slot it runs from; none when it does not run from an image"),
     uptime: z.number().describe("Seconds"),
     time: z.string().describe("RFC 3339, UTC"),
-    memory: z.object({ total: z.int(), available: z.int() }).describe("Bytes"),
+    memory: z
+      .object({
+        total: z.int().describe("Installed"),
+        available: z.int().describe("Free, or free when asked for"),
+      })
+      .describe("Bytes"),
     load: z.array(z.number()).describe("Mean number of runnable tasks over 1, 5 and 15 minutes"),
     disks: z
-      .array(z.object({ path: z.string(), size: z.int(), used: z.int(), available: z.int() }))
+      .array(
+        z.object({
+          path: z.string().describe("Where it is mounted"),
+          size: z.int().describe("Bytes"),
+          used: z.int().describe("Bytes"),
+          available: z.int().describe("Bytes, without those kept for root"),
+        }),
+      )
       .describe("Bytes; the file systems that fill up"),
     generation: z.int().describe("The current generation of the configuration"),
     health: z.enum(["ok", "degraded"]).describe("degraded: a unit has failed"),
-    units: z.array(z.object({ name: z.string(), state: z.string() })).describe("The services that matter"),
+    units: z
+      .array(
+        z.object({
+          name: z.string().describe("As systemd calls it"),
+          state: z.string().describe("ActiveState of systemd: active, inactive, failed, …"),
+        }),
+      )
+      .describe("The services that matter"),
     failedUnits: z.array(z.string()).describe("Every unit that has failed, be it ours or not"),
   })
-  .meta({ id: "SystemStatus" });
+  .meta({
+    id: "SystemStatus",
+    examples: [
+      {
+        hostname: "lb1",
+        version: "0.1.0",
+        image: "steelyard-virt 0.1.0",
+        slot: "a",
+        uptime: 86_400,
+        time: "2026-01-01T12:00:00.000Z",
+        memory: { total: 2_147_483_648, available: 1_610_612_736 },
+        load: [0.1, 0.05, 0.01],
+        disks: [{ path: "/config", size: 520_093_696, used: 1_048_576, available: 480_247_808 }],
+        generation: 7,
+        health: "ok",
+        units: [{ name: "steelyard-agent.service", state: "active" }],
+        failedUnits: [],
+      },
+    ],
+  });
 
 export type SystemStatus = z.output<typeof systemStatus>;
 
@@ -40,11 +78,12 @@ export const addSystemRoutes: Routes = (app, context) => {
   const { control, status } = context;
 
   app.get(url, {
-    config: { permission: "system:read" },
+    config: { permission: "system:read", entityTag: true },
     schema: {
       operationId: "getSystem",
       tags,
       summary: "Read the system's settings",
+      description: "Host name, DNS, time servers, management and SSH: one object that always exists.",
       response: { 200: system, default: problemDocument },
     },
     handler: async (request, reply) => {
@@ -54,11 +93,12 @@ export const addSystemRoutes: Routes = (app, context) => {
   });
 
   app.put(url, {
-    config: { permission: "system:update", bodyPath },
+    config: { permission: "system:update", bodyPath, entityTag: true },
     schema: {
       operationId: "putSystem",
       tags,
       summary: "Replace the system's settings",
+      description: "Fields that are left out go back to their defaults.",
       querystring: changeQuery,
       body: system,
       response: { 200: z.union([system, plan]), default: problemDocument },
@@ -74,14 +114,15 @@ export const addSystemRoutes: Routes = (app, context) => {
   });
 
   app.patch(url, {
-    config: { permission: "system:update", bodyPath },
+    config: { permission: "system:update", bodyPath, entityTag: true },
     schema: {
       operationId: "patchSystem",
       tags,
       summary: "Change some of the system's settings (JSON merge patch, RFC 7396)",
+      description: "Fields that are left out stay; null takes one back to its default.",
       querystring: changeQuery,
       consumes: ["application/merge-patch+json", "application/json"],
-      body: mergePatch,
+      body: mergePatch.meta({ examples: [{ hostname: "lb2.example.com" }] }),
       response: { 200: z.union([system, plan]), default: problemDocument },
     },
     handler: async (request, reply) => {
@@ -101,6 +142,7 @@ export const addSystemRoutes: Routes = (app, context) => {
       operationId: "getSystemStatus",
       tags,
       summary: "How the box is",
+      description: "Version, uptime, memory, disks, the generation in use and the units that matter.",
       response: { 200: systemStatus, default: problemDocument },
     },
     handler: async () => await status.readSystemStatus(),

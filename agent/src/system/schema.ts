@@ -4,11 +4,19 @@ import { address, hostName, interfaceName, port } from "../configuration/fields.
 /** The box itself: one object. */
 export const system = z
   .strictObject({
-    hostname: hostName.default("steelyard"),
+    hostname: hostName.default("steelyard").describe("Name of the box, alone or with its domain"),
     dns: z
       .strictObject({
-        servers: z.array(address).max(8, "expected at most 8 servers").default([]),
-        search: z.array(hostName).max(8, "expected at most 8 domains").default([]),
+        servers: z
+          .array(address)
+          .max(8, "expected at most 8 servers")
+          .default([])
+          .describe("Addresses of resolvers, asked in this order"),
+        search: z
+          .array(hostName)
+          .max(8, "expected at most 8 domains")
+          .default([])
+          .describe("Domains tried with names that have none"),
       })
       .default({ servers: [], search: [] })
       .describe("Resolvers; DHCP may add its own"),
@@ -17,7 +25,8 @@ export const system = z
         servers: z
           .array(z.union([address, hostName]))
           .max(8, "expected at most 8 servers")
-          .default([]),
+          .default([])
+          .describe("Addresses or names of NTP servers"),
       })
       .default({ servers: [] })
       .describe("Time servers; none: the clock is not set from the network"),
@@ -30,15 +39,31 @@ export const system = z
           .describe("Interfaces on which the API and SSH answer; on all others they are closed"),
         port: port.default(444).describe("Port of the API and the web console"),
       })
-      .default({ interfaces: [], port: 444 }),
+      .default({ interfaces: [], port: 444 })
+      .describe("Where the box is managed"),
     ssh: z
       .strictObject({
-        enabled: z.boolean("expected true or false").default(false),
-        port: port.default(22),
+        enabled: z
+          .boolean("expected true or false")
+          .default(false)
+          .describe("SSH answers on the management interfaces"),
+        port: port.default(22).describe("TCP port"),
         passwordAuthentication: z.boolean("expected true or false").default(false).describe("Keys alone when false"),
       })
-      .default({ enabled: false, port: 22, passwordAuthentication: false }),
+      .default({ enabled: false, port: 22, passwordAuthentication: false })
+      .describe("The shell of administrators"),
   })
-  .meta({ id: "System" });
+  .meta({
+    id: "System",
+    examples: [
+      {
+        hostname: "lb1.example.com",
+        dns: { servers: ["192.0.2.53"], search: ["example.com"] },
+        ntp: { servers: ["ntp.example.com"] },
+        management: { interfaces: ["eth0"], port: 444 },
+        ssh: { enabled: true, port: 22, passwordAuthentication: false },
+      },
+    ],
+  });
 
 export type System = z.output<typeof system>;

@@ -10,22 +10,24 @@ import { l4Backend } from "./schema.ts";
 /** What the kernel does for a farm; {@link readFarmStatus} of status.ts reads it. */
 export const farmStatus = z
   .object({
-    name: z.string(),
+    name: z.string().describe("The farm"),
     state: z.enum(["up", "down", "disabled"]).describe("up: at least one backend takes new connections"),
-    backends: z.array(
-      z.object({
-        name: z.string(),
-        address: z.string(),
-        port: z.int().optional().describe("Left out: the port the client asked for"),
-        state: z.enum(["up", "maintenance", "down"]).describe("What the operator set"),
-        effective: z
-          .enum(["up", "standby", "maintenance", "down", "disabled"])
-          .describe(
-            "What the kernel does. up: takes new connections; standby: waits for its priority's turn; maintenance: keeps the connections it has; down: has no rule; disabled: of a farm that is not enabled",
-          ),
-        connections: z.int().describe("Connections to it now; of tcp, the established ones"),
-      }),
-    ),
+    backends: z
+      .array(
+        z.object({
+          name: z.string().describe("The backend"),
+          address: z.string().describe("Address of the server"),
+          port: z.int().optional().describe("Left out: the port the client asked for"),
+          state: z.enum(["up", "maintenance", "down"]).describe("What the operator set"),
+          effective: z
+            .enum(["up", "standby", "maintenance", "down", "disabled"])
+            .describe(
+              "What the kernel does. up: takes new connections; standby: waits for its priority's turn; maintenance: keeps the connections it has; down: has no rule; disabled: of a farm that is not enabled",
+            ),
+          connections: z.int().describe("Connections to it now; of tcp, the established ones"),
+        }),
+      )
+      .describe("Each backend, in the order of the configuration"),
   })
   .meta({
     id: "FarmStatus",
@@ -108,7 +110,8 @@ export const addFarmRoutes: Routes = (app, context) => {
       operationId: "getFarmStatus",
       tags: ["Farms"],
       summary: "What the data plane really has of a farm",
-      params: z.strictObject({ farm: objectName }),
+      description: "Read from the rules and the connections of the kernel, not from the configuration.",
+      params: z.strictObject({ farm: objectName.describe("Name of the farm") }),
       response: { 200: farmStatus, default: problemDocument },
     },
     handler: async (request) => {

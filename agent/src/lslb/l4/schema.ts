@@ -41,7 +41,7 @@ export const l4Farm = z
       .min(1, "expected at least one port")
       .max(64, "expected at most 64 ports or ranges")
       .describe("Ports and ranges of ports clients connect to"),
-    protocol: z.enum(["tcp", "udp"], "expected tcp or udp").default("tcp"),
+    protocol: z.enum(["tcp", "udp"], "expected tcp or udp").default("tcp").describe("Protocol of layer 4"),
     natType: z
       .enum(["nat", "dnat"], "expected nat or dnat")
       .default("nat")

@@ -5,6 +5,7 @@
 export const catalogue = {
   "bad-input": { http: 400, exit: 2, title: "The request is not valid" },
   unauthenticated: { http: 401, exit: 4, title: "Log in first" },
+  "second-factor-required": { http: 401, exit: 4, title: "A second factor is wanted" },
   forbidden: { http: 403, exit: 4, title: "Not allowed" },
   "not-found": { http: 404, exit: 3, title: "There is no such object" },
   "method-not-allowed": { http: 405, exit: 2, title: "The resource does not know this method" },

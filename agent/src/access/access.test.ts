@@ -5,9 +5,7 @@ import { password, setUpServer } from "../api/testing.ts";
 import { attemptKey, clientAddress } from "./address.ts";
 import { decoyHash, hashPassword, verifyPassword } from "./password.ts";
 import { checkPassword } from "./password-policy.ts";
-import { isPermitted } from "./permissions.ts";
-import { passwordHash } from "./schema.ts";
-import { makeSessions } from "./sessions.ts";
+import { passwordHash, user } from "./schema.ts";
 import { makeThrottle } from "./throttle.ts";
 
 /** The system's own crypt(3), through perl, which every Debian has. */
@@ -49,15 +47,6 @@ t.test("the policy asks for length and refuses what is guessed first", async (t)
   t.match(checkPassword("with\ta tabulator", "admin"), [/control/]);
 });
 
-t.test("a permission covers what it names, and * covers all", async (t) => {
-  t.equal(isPermitted(["farms:read"], "farms:read"), true);
-  t.equal(isPermitted(["farms:*"], "farms:update"), true);
-  t.equal(isPermitted(["*:read"], "system:read"), true);
-  t.equal(isPermitted(["*:*"], "system:update"), true);
-  t.equal(isPermitted(["farms:read", "*:list"], "farms:update"), false);
-  t.equal(isPermitted([], "farms:read"), false);
-});
-
 t.test("a client is known by its address, and counted by its network", async (t) => {
   t.equal(clientAddress({ ip: "::ffff:192.0.2.1" }), "192.0.2.1");
   t.equal(clientAddress({ ip: "2001:db8:0::1" }), "2001:db8::1");
@@ -65,34 +54,6 @@ t.test("a client is known by its address, and counted by its network", async (t)
   t.equal(attemptKey("192.0.2.1"), "192.0.2.1");
   t.equal(attemptKey("2001:db8:1:2:3::4"), attemptKey("2001:db8:1:2:ffff::1"));
   t.not(attemptKey("2001:db8:1:2::4"), attemptKey("2001:db8:1:3::4"));
-});
-
-t.test("sessions end when idle, after twelve hours, and when closed", async (t) => {
-  let time = 0;
-  const sessions = makeSessions({ now: () => new Date(time), randomBytes });
-  const minute = 60_000;
-  const { token, expires } = sessions.open("admin", "hash");
-  t.match(token, /^[A-Za-z0-9_-]{43}$/);
-  t.equal(expires.getTime(), 720 * minute);
-  time = 29 * minute;
-  t.match(sessions.find(token), { user: "admin", credential: "hash" });
-  time = 58 * minute;
-  t.ok(sessions.find(token), "a request begins the idle time anew");
-  time = 88 * minute;
-  t.equal(sessions.find(token), undefined);
-
-  const busy = sessions.open("admin", "hash").token;
-  for (let passed = 0; passed < 719; passed += 20) {
-    time += 20 * minute;
-    sessions.find(busy);
-  }
-  t.equal(sessions.find(busy), undefined, "twelve hours are the end of a busy one too");
-  const closed = sessions.open("admin", "hash").token;
-  sessions.close(closed);
-  t.equal(sessions.find(closed), undefined);
-  const first = sessions.open("admin", "hash").token;
-  for (let count = 0; count < 1000; count += 1) sessions.open("admin", "hash");
-  t.equal(sessions.find(first), undefined, "the oldest makes room");
 });
 
 t.test("delays grow with each attempt and are forgotten after an hour", async (t) => {
@@ -179,7 +140,7 @@ t.test("logging in over HTTPS: right, wrong, too often; out again", async (t) =>
   await control.commit({
     author: { user: "admin", source: "console" },
     message: "change the password",
-    change: (current) => ({ ...current, users: { admin: { description: "", sshKeys: [], passwordHash: decoyHash } } }),
+    change: (current) => ({ ...current, users: { admin: user.parse({ passwordHash: decoyHash, roles: ["admin"] }) } }),
   });
   t.match((await get(other)).json(), { status: 401, detail: /password changed/ });
 });

@@ -3,7 +3,6 @@ import t from "tap";
 import { makeMachine } from "../adapters/machine.ts";
 import { type Configuration, configuration, emptyConfiguration } from "../configuration/schema.ts";
 import { access } from "./index.ts";
-import { verifyAccess } from "./verify.ts";
 
 const hash = `$7$DU..../....${"a".repeat(32)}$${"b".repeat(43)}`;
 const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHuRJ2fUK7ZkYkXwqvYkqN2Qv7ZbQm1cJ2Y4t3Zt8b5d me";
@@ -12,16 +11,6 @@ const shadow = "root:*:20000:0:99999:7:::\nadmin:!:20000:0:99999:7::1:\nadminist
 function make(users: unknown): Configuration {
   return configuration.parse({ ...emptyConfiguration(), users });
 }
-
-t.test("there is one account, and a way to use it", async (t) => {
-  t.same(verifyAccess(make({ admin: { passwordHash: hash } })), []);
-  t.same(verifyAccess(make({ admin: { sshKeys: [key] } })), []);
-  t.match(verifyAccess(make({})), [{ severity: "error", path: "users.admin" }]);
-  t.match(verifyAccess(make({ admin: {}, eve: { passwordHash: hash } })), [
-    { path: "users.eve", message: "expected no other user than admin" },
-    { path: "users.admin" },
-  ]);
-});
 
 t.test("the box's own login follows the configuration", async (t) => {
   const machine = makeMachine({ root: t.testdir({ etc: { shadow } }) });

@@ -1,77 +1,173 @@
+import { createHash } from "node:crypto";
 import type { Machine } from "../adapters/machine.ts";
-import type { ConfigurationControl } from "../commit/control.ts";
 import { SteelyardError } from "../errors.ts";
 import { attemptKey } from "./address.ts";
-import { decoyHash, verifyPassword } from "./password.ts";
-import type { Sessions } from "./sessions.ts";
-import { makeThrottle, TooManyRequests } from "./throttle.ts";
-
-export type Login = (credentials: { user: string; password: string }, source: string) => Promise<LoginResult>;
-export type LoginResult = { token: string; expires: Date };
-
-/** One check takes 32 MiB, so few run at a time and few wait. */
-const greatestAtATime = 2;
-const greatestWaiting = 16;
-const greatestKnownPlaces = 1000;
+import { makeChallenges, SecondFactorRequired } from "./challenges.ts";
+import { makeThrottle, type Throttled } from "./throttle.ts";
 
 /**
- * Login by password, slow to guess at: delays grow per address from the 6th failure (1 s to 5 min) and per user from the
- * 11th (1 s to 1 min). The delay per user does not hold back an address that user has logged in from before, so that nobody
- * can lock the operator out by guessing.
- *
- * Throws `unauthenticated` for a wrong password and an unknown user alike, in equal time; `too-many-requests`; `not-ready`
- * while no user has a password.
+ * Logging in: a chain of authenticators asks who knows the user, then the second factors ask for more, and only what passed
+ * both is an account. Each part is a value of a type below, so a directory or TOTP joins without a change here.
  */
-export function makeLogin(control: ConfigurationControl, sessions: Sessions, { now }: Pick<Machine, "now">): Login {
-  const perAddress = makeThrottle({ now, free: 5, first: 1000, longest: 300_000 });
-  const perUser = makeThrottle({ now, free: 10, first: 1000, longest: 60_000 });
+
+export type Credentials = { user: string; password: string };
+
+/** Whom a login has proved the caller to be: what a session is opened for. */
+export type Account = {
+  user: string;
+  source: "local" | "directory";
+  /** A session ends when this is not that of the user any more: see `stampOf` in rights.ts. */
+  stamp: string;
+  /** Roles that a directory gives, in addition to those of the user object when there is one. */
+  roles?: readonly string[];
+};
+
+/** `refused`: I know this user, and this is not the password; nobody else is asked. `unknown`: ask the next. */
+export type Verdict = { verdict: "accepted"; account: Account } | { verdict: "refused" } | { verdict: "unknown" };
+
+/** Checks a name and a password. Throws when it cannot tell, such as a directory out of reach: then the next is asked. */
+export type Authenticator = {
+  name: string;
+  /** False while it could accept nobody at all; when all of them say so, the answer is `not-ready`. */
+  isReady(): boolean;
+  authenticate(credentials: Credentials): Promise<Verdict>;
+};
+
+/** Something to ask for after the password, such as a code of TOTP. */
+export type SecondFactor = {
+  /** Shown to the client, which knows by it what to ask for: `totp`. */
+  name: string;
+  isWanted(account: Account): boolean | Promise<boolean>;
+  /** Called with what the client sent as `code`. A code must not be good twice: that is the factor's own concern. */
+  check(account: Account, code: string): Promise<boolean>;
+};
+
+/** For the audit log: what became of an attempt. No password and no code is in it. */
+export type LoginEvent = {
+  outcome: "accepted" | "refused" | "second-factor-wanted" | "second-factor-refused" | "delayed";
+  user: string;
+  source: string;
+  /** The authenticator or second factor that said so. */
+  by?: string;
+};
+
+export type Login = {
+  /**
+   * The first step. Throws `unauthenticated` for a wrong password and an unknown user alike, {@link SecondFactorRequired}
+   * with the challenge for {@link answer}, `too-many-requests`, or `not-ready` while nobody could log in.
+   */
+  start(credentials: Credentials, source: string): Promise<Account>;
+  /** The second step: the code for a challenge. Throws `unauthenticated`, `too-many-requests`. */
+  answer(given: { challenge: string; code: string }, source: string): Promise<Account>;
+  /** Users that have to wait now. */
+  listLockouts(): Throttled[];
+  /** Lets a user try again at once. */
+  unlock(user: string): void;
+};
+
+export type LoginOptions = {
+  authenticators: readonly Authenticator[];
+  secondFactors?: readonly SecondFactor[];
+  /** True for a name that stands in the configuration. */
+  isKnown(user: string): boolean;
+  /** True while the account is what it was: asked between the two steps. */
+  isCurrent(account: Account): boolean;
+  onEvent?(event: LoginEvent): void;
+};
+
+const greatestKnownPlaces = 1000;
+/** Names nobody has share this many counters, so that inventing names cannot push the counter of a real one out of memory. */
+const strangerCounters = 1024;
+
+/**
+ * A login, slow to guess at: delays grow per address from the 6th attempt (1 s to 5 min) and per user from the 11th (1 s to
+ * 1 min). The delay per user does not hold back an address that user has logged in from before, so that nobody can lock the
+ * operator out by guessing. The counts are in memory, bounded, and gone with the agent.
+ */
+export function makeLogin(options: LoginOptions, machine: Pick<Machine, "now" | "randomBytes" | "log">): Login {
+  const { authenticators, secondFactors = [], isKnown, isCurrent, onEvent = () => {} } = options;
+  const perAddress = makeThrottle({ now: machine.now, free: 5, first: 1000, longest: 300_000 });
+  const perUser = makeThrottle({ now: machine.now, free: 10, first: 1000, longest: 60_000 });
+  const challenges = makeChallenges<Account>(machine);
   const knownPlaces = new Set<string>();
-  const limit = makeLimit(greatestAtATime, greatestWaiting);
 
-  return async ({ user, password }, source) => {
-    const { users } = control.current().configuration;
-    const hashes = Object.values(users).flatMap(({ passwordHash }) => passwordHash ?? []);
-    if (hashes.length === 0)
-      throw new SteelyardError(
-        "not-ready",
-        "no user has a password yet: set one on the console, or log in there by key",
-      );
+  const placeOf = (user: string, source: string) => `${user} ${attemptKey(source)}`;
+  const userKey = (user: string) => (isKnown(user) ? user : `? ${bucketOf(user)}`);
 
-    const key = attemptKey(source);
-    const place = `${user} ${key}`;
-    perAddress.attempt(key);
-    if (!knownPlaces.has(place)) perUser.attempt(user);
-    const hash = Object.hasOwn(users, user) ? users[user]?.passwordHash : undefined;
-    // An unknown user costs as much time as a known one: hashes of other settings take another time, so one of the box's own.
-    const right = await limit(() => verifyPassword(password, hash ?? hashes[0] ?? decoyHash));
-    if (!right || hash === undefined) throw new SteelyardError("unauthenticated", "wrong user name or password");
+  function count(user: string, source: string): void {
+    try {
+      perAddress.attempt(attemptKey(source));
+      if (!knownPlaces.has(placeOf(user, source))) perUser.attempt(userKey(user));
+    } catch (error) {
+      onEvent({ outcome: "delayed", user, source });
+      throw error;
+    }
+  }
 
-    perAddress.forgive(key);
-    perUser.forgive(user);
+  function accept(account: Account, source: string, by: string): Account {
+    perAddress.forgive(attemptKey(source));
+    perUser.forgive(userKey(account.user));
     if (knownPlaces.size >= greatestKnownPlaces) knownPlaces.clear();
-    knownPlaces.add(place);
-    return sessions.open(user, hash);
+    knownPlaces.add(placeOf(account.user, source));
+    onEvent({ outcome: "accepted", user: account.user, source, by });
+    return account;
+  }
+
+  async function ask(credentials: Credentials): Promise<{ verdict: Verdict; by?: string }> {
+    for (const { name, authenticate } of authenticators) {
+      try {
+        const verdict = await authenticate(credentials);
+        if (verdict.verdict !== "unknown") return { verdict, by: name };
+      } catch (error) {
+        // What the box itself refuses (too many at a time) is the answer; a directory out of reach is a reason to go on.
+        if (error instanceof SteelyardError && error.code !== "not-ready") throw error;
+        machine.log.warn(`login: ${name}: ${error instanceof Error ? error.message : error}`);
+      }
+    }
+    return { verdict: { verdict: "unknown" } };
+  }
+
+  return {
+    async start(credentials, source) {
+      if (!authenticators.some((each) => each.isReady()))
+        throw new SteelyardError(
+          "not-ready",
+          "no user has a password yet: set one on the console, or log in there by key",
+        );
+      const { user } = credentials;
+      count(user, source);
+      const { verdict, by = "" } = await ask(credentials);
+      if (verdict.verdict !== "accepted") {
+        onEvent({ outcome: "refused", user, source, ...(by === "" ? {} : { by }) });
+        throw new SteelyardError("unauthenticated", "wrong user name or password");
+      }
+      const { account } = verdict;
+      const wanted = [];
+      for (const factor of secondFactors) if (await factor.isWanted(account)) wanted.push(factor.name);
+      if (wanted.length === 0) return accept(account, source, by);
+      onEvent({ outcome: "second-factor-wanted", user, source, by });
+      throw new SecondFactorRequired(challenges.open(account), wanted);
+    },
+
+    async answer({ challenge, code }, source) {
+      const account = challenges.attempt(challenge);
+      if (!account || !isCurrent(account))
+        throw new SteelyardError("unauthenticated", "the challenge has ended: log in again");
+      count(account.user, source);
+      for (const factor of secondFactors) {
+        if (!(await factor.isWanted(account)) || !(await factor.check(account, code))) continue;
+        challenges.close(challenge);
+        return accept(account, source, factor.name);
+      }
+      onEvent({ outcome: "second-factor-refused", user: account.user, source });
+      throw new SteelyardError("unauthenticated", "wrong code");
+    },
+
+    listLockouts: () => perUser.list().filter(({ key }) => isKnown(key)),
+    unlock: (user) => perUser.forgive(userKey(user)),
   };
 }
 
-/** Runs so many tasks at a time, lets so many wait, and refuses the rest. */
-function makeLimit(atATime: number, waiting: number) {
-  let running = 0;
-  const queue: (() => void)[] = [];
-  return async <Result>(task: () => Promise<Result>): Promise<Result> => {
-    if (running >= atATime) {
-      if (queue.length >= waiting) throw new TooManyRequests(5);
-      await new Promise<void>((resolve) => queue.push(resolve));
-    } else {
-      running += 1;
-    }
-    try {
-      return await task();
-    } finally {
-      // The place goes straight to the next in the queue, or is free.
-      const next = queue.shift();
-      if (next) next();
-      else running -= 1;
-    }
-  };
+function bucketOf(user: string): number {
+  return createHash("sha256").update(user).digest().readUInt32BE() % strangerCounters;
 }

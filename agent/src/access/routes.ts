@@ -4,7 +4,7 @@ import type { Routes } from "../api/context.ts";
 import { problemDocument } from "../api/problem.ts";
 import { clientAddress } from "./address.ts";
 
-const credentials = z
+const password = z
   .strictObject({
     user: z
       .string("expected a user name")
@@ -18,10 +18,27 @@ const credentials = z
   })
   .meta({ id: "Credentials", examples: [{ user: "admin", password: "correct horse battery" }] });
 
+const secondFactor = z
+  .strictObject({
+    challenge: z
+      .string("expected the challenge of the first answer")
+      .max(128, "expected a challenge")
+      .describe("Of the answer second-factor-required"),
+    code: z
+      .string("expected a code")
+      .min(1, "expected a code")
+      .max(128, "expected a code")
+      .describe("Such as the six digits of TOTP"),
+  })
+  .meta({
+    id: "SecondFactor",
+    examples: [{ challenge: "b3Jhbmdlcy1hcmUtbm90LXRoZS1vbmx5LWZydWl0cy4", code: "123456" }],
+  });
+
 const session = z
   .object({
     token: z.string().describe("For the header Authorization: Bearer …; shown once"),
-    expires: z.iso.datetime().describe("Ends then at the latest; earlier after 30 minutes without a request"),
+    expires: z.iso.datetime().describe("Ends then at the latest; earlier after the idle time without a request"),
   })
   .meta({
     id: "Session",
@@ -38,19 +55,23 @@ export const addSessionRoutes: Routes = (app, { login, sessions }) => {
       operationId: "createSession",
       tags,
       summary: "Log in",
-      description: "Answers with a token for the header Authorization. Wrong passwords cost time: see Retry-After.",
+      description:
+        "Answers with a token for the header Authorization. When a second factor is wanted, 401 second-factor-required has a challenge: send it here with a code. Wrong passwords cost time: see Retry-After.",
       security: [],
-      body: credentials,
+      body: z.union([password, secondFactor]),
       response: { 201: session, default: problemDocument },
     },
     handler: async (request, reply) => {
-      const { token, expires } = await login(request.body as z.output<typeof credentials>, clientAddress(request));
-      return reply.code(201).send({ token, expires: expires.toISOString() });
+      const given = request.body as z.output<typeof password> | z.output<typeof secondFactor>;
+      const source = clientAddress(request);
+      const account = "challenge" in given ? await login.answer(given, source) : await login.start(given, source);
+      const { token, session } = sessions.open(account, { means: "session", source });
+      return reply.code(201).send({ token, expires: sessions.expiryOf(session).toISOString() });
     },
   });
 
   app.delete("/api/v1/sessions", {
-    config: { permission: "sessions:delete" },
+    config: { permission: "self:delete" },
     schema: {
       operationId: "deleteSession",
       tags,

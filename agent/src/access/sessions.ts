@@ -1,72 +1,129 @@
-import { createHash } from "node:crypto";
+import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import type { Machine } from "../adapters/machine.ts";
+import type { Account } from "./login.ts";
+import type { AccessSettings } from "./schema.ts";
 
-const idleMilliseconds = 30 * 60_000;
-const absoluteMilliseconds = 12 * 3_600_000;
 /** Above this the oldest session ends: a leaking script must not fill the memory. */
 const greatestNumber = 1000;
+/** Milliseconds between two notes of when a session was used, so that a busy client does not keep the file busy. */
+const noteInterval = 60_000;
 
 export type Session = {
-  user: string;
-  /** The password hash the session was opened with: a session does not outlive a change of password. */
-  credential: string;
-  expires: Date;
+  /** Public name, for lists and for ending it; the token cannot be made from it. */
+  id: string;
+  account: Account;
+  /** Whether the token travels in a header or in a browser's cookie; it is good there only. */
+  means: "session" | "cookie";
+  /** Address it was opened from. */
+  source: string;
+  opened: Date;
+  used: Date;
 };
 
 export type Sessions = {
   /** Opens a session and hands out its token, which is kept nowhere. */
-  open(user: string, credential: string): { token: string; expires: Date };
+  open(account: Account, about: { means: Session["means"]; source: string }): { token: string; session: Session };
   /** The session of a token, its idle time begun anew; undefined when there is none or it has ended. */
-  find(token: string): Session | undefined;
+  find(token: string, means: Session["means"]): Session | undefined;
+  /** Newest first. */
+  list(): Session[];
+  /** When a session ends at the latest. */
+  expiryOf(session: Session): Date;
   close(token: string): void;
+  /** Ends the sessions that match, and says how many. */
+  closeWhere(matches: (session: Session) => boolean): number;
+};
+
+/** A session as it is kept: `digest` is the SHA-256 of the token. */
+export type SavedSession = { digest: string; session: Session };
+
+export type SessionOptions = {
+  limits(): AccessSettings["sessions"];
+  /** Sessions that outlived a restart of the agent. */
+  saved?: readonly SavedSession[];
+  /** Called when the sessions have changed; it must not throw. */
+  save?(sessions: SavedSession[]): void;
 };
 
 /**
- * Sessions in memory: they end with the agent. A token is 32 random bytes, of which only the SHA-256 is kept, so neither a
- * core dump nor a comparison's timing gives one away. They end after 30 minutes without a request, and after 12 hours.
+ * Sessions. A token is 32 random bytes, of which only the SHA-256 is kept, so neither a core dump nor a comparison's timing
+ * gives one away. The limits are those of now: a shorter one ends older sessions too.
  */
-export function makeSessions({ now, randomBytes }: Pick<Machine, "now" | "randomBytes">): Sessions {
-  const sessions = new Map<string, Session & { idleUntil: number }>();
+export function makeSessions(
+  { now, randomBytes }: Pick<Machine, "now" | "randomBytes">,
+  { limits, saved = [], save = () => {} }: SessionOptions,
+): Sessions {
+  const sessions = new Map<string, Session>(saved.map(({ digest, session }) => [digest, session]));
+  let noted = now().getTime();
 
-  const endStale = (time: number) => {
-    for (const [key, session] of sessions) {
-      if (hasEnded(session, time)) sessions.delete(key);
-    }
+  const hasEnded = ({ used, opened }: Session, time: number): boolean => {
+    const { idleMinutes, absoluteMinutes } = limits();
+    return time >= used.getTime() + idleMinutes * 60_000 || time >= opened.getTime() + absoluteMinutes * 60_000;
+  };
+  const note = () => {
+    noted = now().getTime();
+    save([...sessions].map(([digest, session]) => ({ digest, session })));
+  };
+  const closeWhere = (matches: (session: Session) => boolean): number => {
+    const ended = [...sessions].filter(([, session]) => matches(session));
+    for (const [key] of ended) sessions.delete(key);
+    if (ended.length > 0) note();
+    return ended.length;
+  };
+  const endStale = () => {
+    const time = now().getTime();
+    for (const [key, session] of sessions) if (hasEnded(session, time)) sessions.delete(key);
   };
 
   return {
-    open(user, credential) {
-      const time = now().getTime();
-      endStale(time);
+    open(account, { means, source }) {
+      endStale();
       const [oldest] = sessions.keys();
       if (sessions.size >= greatestNumber && oldest !== undefined) sessions.delete(oldest);
       const token = randomBytes(32).toString("base64url");
-      const expires = new Date(time + absoluteMilliseconds);
-      sessions.set(digest(token), { user, credential, expires, idleUntil: time + idleMilliseconds });
-      return { token, expires };
+      const time = now();
+      const session: Session = { id: randomBytes(8).toString("hex"), account, means, source, opened: time, used: time };
+      sessions.set(digestOf(token), session);
+      note();
+      return { token, session };
     },
-    find(token) {
-      const key = digest(token);
+    find(token, means) {
+      const key = digestOf(token);
       const session = sessions.get(key);
-      if (!session) return undefined;
-      const time = now().getTime();
-      if (hasEnded(session, time)) {
+      if (!session || session.means !== means) return undefined;
+      const time = now();
+      if (hasEnded(session, time.getTime())) {
         sessions.delete(key);
+        note();
         return undefined;
       }
-      session.idleUntil = time + idleMilliseconds;
+      session.used = time;
+      if (time.getTime() >= noted + noteInterval) note();
       return session;
     },
-    close(token) {
-      sessions.delete(digest(token));
+    list() {
+      endStale();
+      return [...sessions.values()].reverse();
     },
+    expiryOf: ({ opened }) => new Date(opened.getTime() + limits().absoluteMinutes * 60_000),
+    close(token) {
+      if (sessions.delete(digestOf(token))) note();
+    },
+    closeWhere,
   };
 }
 
-function hasEnded({ expires, idleUntil }: { expires: Date; idleUntil: number }, time: number): boolean {
-  return time >= idleUntil || time >= expires.getTime();
+export function digestOf(token: string): string {
+  return createHash("sha256").update(token).digest("base64url");
 }
 
-function digest(token: string): string {
-  return createHash("sha256").update(token).digest("base64url");
+/** What a browser sends in a header besides the cookie: made from the token, so that it is bound to the session. */
+export function csrfTokenOf(token: string): string {
+  return createHmac("sha256", token).update("steelyard csrf").digest("base64url");
+}
+
+export function isCsrfToken(given: string, token: string): boolean {
+  const wanted = Buffer.from(csrfTokenOf(token));
+  const bytes = Buffer.from(given);
+  return bytes.length === wanted.length && timingSafeEqual(bytes, wanted);
 }

@@ -24,7 +24,12 @@ export type Throttle = {
   attempt(key: string): void;
   /** Forgets the attempts of a key: one of them was right. */
   forgive(key: string): void;
+  /** The keys that have to wait now. */
+  list(): Throttled[];
 };
+
+/** A key that has to wait: how many attempts it has made, and until when. */
+export type Throttled = { key: string; attempts: number; until: Date };
 
 const greatestNumber = 10_000;
 /** Quiet for this long, a key starts afresh. */
@@ -36,7 +41,11 @@ export function makeThrottle({ now, free, first, longest }: ThrottleOptions): Th
 
   const forgetOld = (time: number) => {
     if (attempts.size < greatestNumber) return;
-    for (const [key, { last }] of attempts) if (time - last > memory) attempts.delete(key);
+    // In order of the last attempt, so the first that is fresh ends the search.
+    for (const [key, { last }] of attempts) {
+      if (time - last <= memory) break;
+      attempts.delete(key);
+    }
     const [oldest] = attempts.keys();
     if (attempts.size >= greatestNumber && oldest !== undefined) attempts.delete(oldest);
   };
@@ -56,6 +65,12 @@ export function makeThrottle({ now, free, first, longest }: ThrottleOptions): Th
     },
     forgive(key) {
       attempts.delete(key);
+    },
+    list() {
+      const time = now().getTime();
+      return [...attempts].flatMap(([key, { count, until }]) =>
+        until > time ? [{ key, attempts: count, until: new Date(until) }] : [],
+      );
     },
   };
 }

@@ -1,21 +1,57 @@
 import type { Finding } from "../commit/subsystem.ts";
 import type { Configuration } from "../configuration/schema.ts";
-import { administrator } from "./render.ts";
+import { isAdministrator } from "./rights.ts";
+import { isBuiltInRole } from "./roles.ts";
 
-/** There is one account for now, and there must be a way to use it. */
-export function verifyAccess({ users }: Pick<Configuration, "users">): Finding[] {
-  const strangers = Object.keys(users).filter((name) => name !== administrator);
-  const findings: Finding[] = strangers.map((name) => ({
-    severity: "error",
-    path: `users.${name}`,
-    message: `expected no other user than ${administrator}`,
-  }));
-  const admin = Object.hasOwn(users, administrator) ? users[administrator] : undefined;
-  if (!admin || (admin.passwordHash === undefined && admin.sshKeys.length === 0))
-    findings.push({
-      severity: "error",
-      path: `users.${administrator}`,
-      message: "expected a password or an SSH key, or nobody could manage the box",
-    });
-  return findings;
+type Access = Pick<Configuration, "users" | "groups" | "roles" | "access">;
+
+const error = (path: string, message: string): Finding => ({ severity: "error", path, message });
+
+/** Users, groups and roles fit each other, and somebody can manage the box. */
+export function verifyAccess(configuration: Access): Finding[] {
+  const { users, groups, roles } = configuration;
+  return [
+    ...Object.keys(roles).flatMap((name) =>
+      isBuiltInRole(name) ? error(`roles.${name}`, "expected another name: this role is built in") : [],
+    ),
+    ...Object.entries(groups).flatMap(([name, group]) => verifyRoles(configuration, `groups.${name}`, group.roles)),
+    ...Object.entries(users).flatMap(([name, user]) => [
+      ...verifyRoles(configuration, `users.${name}`, user.roles),
+      ...user.groups.flatMap((group, at) =>
+        Object.hasOwn(groups, group) ? [] : error(`users.${name}.groups.${at}`, `there is no group ${group}`),
+      ),
+      ...(user.source === "directory" && user.passwordHash !== undefined
+        ? [error(`users.${name}.passwordHash`, "expected none: the directory checks the password of this user")]
+        : []),
+    ]),
+    ...verifySessions(configuration),
+    ...verifyAdministrator(configuration),
+  ];
+}
+
+function verifyRoles({ roles }: Access, path: string, names: readonly string[]): Finding[] {
+  return names.flatMap((name, at) =>
+    isBuiltInRole(name) || Object.hasOwn(roles, name) ? [] : error(`${path}.roles.${at}`, `there is no role ${name}`),
+  );
+}
+
+function verifySessions({ access: { sessions } }: Access): Finding[] {
+  if (sessions.idleMinutes <= sessions.absoluteMinutes) return [];
+  return [error("access.sessions.idleMinutes", "expected no more than absoluteMinutes")];
+}
+
+/** A directory may be out of reach, and a date may pass: one administrator must depend on neither. */
+function verifyAdministrator(configuration: Access): Finding[] {
+  const found = Object.values(configuration.users).some(
+    (user) =>
+      user.source === "local" &&
+      !user.disabled &&
+      user.expires === undefined &&
+      (user.passwordHash !== undefined || user.sshKeys.length > 0) &&
+      isAdministrator(configuration, user),
+  );
+  if (found) return [];
+  const message =
+    "expected at least one local user with the role admin, enabled, without an expiry date, with a password or an SSH key, or nobody could manage the box";
+  return [error("users", message)];
 }

@@ -1,14 +1,14 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { clientAddress } from "../access/address.ts";
-import { administratorPermissions, isPermitted, type Principal } from "../access/permissions.ts";
+import { isPermitted, type Permission, type Principal, type Scope } from "../access/permissions.ts";
+import { localAdministrator, principalOf } from "../access/principal.ts";
 import { SteelyardError } from "../errors.ts";
-import type { ApiContext, Transport } from "./context.ts";
-
-const localAdministrator: Principal = { user: "admin", source: "local", permissions: administratorPermissions };
+import type { ApiContext, RouteObject, Transport } from "./context.ts";
 
 /**
  * Who may do what: nothing that is not declared. A route without a permission does not register; a request passes when its
- * sender is known and has the permission of its route. The transport is the listener's own, so no header can claim it.
+ * sender is known and has the permission of its route, on the object the route says it is about. The transport is the
+ * listener's own, so no header can claim it.
  */
 export function addAuthentication(app: FastifyInstance, context: ApiContext, transport: Transport): void {
   app.decorateRequest("principal", undefined);
@@ -18,29 +18,41 @@ export function addAuthentication(app: FastifyInstance, context: ApiContext, tra
   });
 
   app.addHook("onRequest", async (request) => {
-    const { permission } = request.routeOptions.config;
+    const { permission, object } = request.routeOptions.config;
     if (request.is404 || permission === "public") return;
     const principal = transport === "local" ? localAdministrator : identify(request, context);
     request.principal = principal;
-    if (permission === undefined || !isPermitted(principal.permissions, permission))
-      throw new SteelyardError("forbidden", `user ${principal.user} does not have the permission ${permission}`);
+    if (permission === undefined) throw new SteelyardError("forbidden", "the route does not say what it needs");
+    requirePermission(principal, permission, scopeOf(object, request));
   });
 }
 
-/** The user behind the bearer token. A session ends with the user and with the password it was opened with. */
-function identify(request: FastifyRequest, { sessions, control }: ApiContext): Principal {
+/** Where the object is in the body, the handler looks at it: it has not been read yet. */
+function scopeOf(object: RouteObject | undefined, request: FastifyRequest): Scope {
+  if (object === undefined) return "every";
+  if (object === "some") return "some";
+  return { name: (request.params as Record<string, string>)[object.parameter] ?? "" };
+}
+
+/** Throws `forbidden` when the principal may not. */
+export function requirePermission(principal: Principal, permission: Permission, scope: Scope = "every"): void {
+  if (isPermitted(principal, permission, scope)) return;
+  const on = typeof scope === "object" ? ` on ${scope.name}` : "";
+  throw new SteelyardError("forbidden", `user ${principal.user} does not have the permission ${permission}${on}`);
+}
+
+/** The user behind the bearer token, by the rights of now. */
+function identify(request: FastifyRequest, { sessions, control, machine }: ApiContext): Principal {
   const token = bearerToken(request);
   if (token === undefined)
     throw new SteelyardError("unauthenticated", "expected a header Authorization: Bearer with the token of a session");
-  const session = sessions.find(token);
+  const session = sessions.find(token, "session");
   if (!session) throw new SteelyardError("unauthenticated", "the session has ended: log in again");
-  const { users } = control.current().configuration;
-  const user = Object.hasOwn(users, session.user) ? users[session.user] : undefined;
-  if (user?.passwordHash !== session.credential) {
-    sessions.close(token);
-    throw new SteelyardError("unauthenticated", "the password changed since: log in again");
-  }
-  return { user: session.user, source: clientAddress(request), permissions: administratorPermissions };
+  const about = { source: clientAddress(request), means: session.means, id: session.id };
+  const principal = principalOf(control.current().configuration, session.account, machine.now(), about);
+  if (principal) return principal;
+  sessions.close(token);
+  throw new SteelyardError("unauthenticated", "the password changed since, or the roles or the account: log in again");
 }
 
 /** RFC 6750, 2.1. */

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifySchema } from "fastify";
 import type { Login } from "../access/login.ts";
-import type { Permission, Principal } from "../access/permissions.ts";
+import type { BindingKind, Permission, Principal } from "../access/permissions.ts";
 import type { Sessions } from "../access/sessions.ts";
 import type { Machine } from "../adapters/machine.ts";
 import type { CommitResult, ConfigurationControl } from "../commit/control.ts";
@@ -32,6 +32,12 @@ export type ApiContext = {
 /** The routes of a subsystem. */
 export type Routes = (app: FastifyInstance, context: ApiContext) => void;
 
+/**
+ * The object a request is about, for roles that are bound to some: the parameter that names it, or `some` where there are
+ * several, or it is named in the body: then the handler filters what it shows, and a commit is checked object by object.
+ */
+export type RouteObject = { kind: BindingKind; parameter: string } | "some";
+
 export type KnownRoute = {
   method: string;
   url: string;
@@ -52,6 +58,8 @@ declare module "fastify" {
     errors?: readonly ErrorCode[];
     /** The answer is an object with an ETag: If-Match and If-None-Match hold. */
     entityTag?: boolean;
+    /** What the permission is wanted on; left out, on every object of the resource. */
+    object?: RouteObject;
     /** Where the object in the body stands in the configuration: the beginning of each problem's path. */
     bodyPath?: (request: FastifyRequest) => string[];
   }

@@ -1,6 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
+import { SecondFactorRequired } from "../access/challenges.ts";
 import { TooManyRequests } from "../access/throttle.ts";
 import type { Logger } from "../adapters/machine.ts";
 import { describeIssues } from "../configuration/issues.ts";
@@ -23,6 +24,12 @@ export const problemDocument = z
       .array(problem)
       .describe("Each offending field: its path, such as farms.web.backends.b1.port, and what is expected"),
     requestId: z.string().describe("Also in the header Request-Id and in the log"),
+    challenge: z.string().exactOptional().describe("With second-factor-required: to be sent back with a code"),
+    factors: z
+      .array(z.string())
+      .exactOptional()
+      .describe("With second-factor-required: what gives codes, such as totp"),
+    expiresInSeconds: z.int().exactOptional().describe("With second-factor-required: how long the challenge is good"),
   })
   .meta({
     id: "Problem",
@@ -62,8 +69,15 @@ function answer(error: SteelyardError, request: FastifyRequest, reply: FastifyRe
     code: error.code,
     problems: error.problems,
     requestId: request.id,
+    ...describeChallenge(error),
   };
   return reply.code(status).type("application/problem+json").serializer(JSON.stringify).send(document);
+}
+
+function describeChallenge(error: SteelyardError) {
+  if (!(error instanceof SecondFactorRequired)) return {};
+  const { challenge, factors, expiresInSeconds } = error;
+  return { challenge, factors: [...factors], expiresInSeconds };
 }
 
 /** What is no HTTP at all, or came too slowly or too long in its headers: there is no request to answer, only a connection. */

@@ -1,8 +1,12 @@
 import { chmod, chown, mkdir, readFile, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { FastifyInstance } from "fastify";
-import { makeLogin } from "../access/login.ts";
-import { makeSessions, type Sessions } from "../access/sessions.ts";
+import { makeLocalUsers } from "../access/local-users.ts";
+import { type Authenticator, type LoginEvent, makeLogin, type SecondFactor } from "../access/login.ts";
+import { currentRoles } from "../access/principal.ts";
+import { findUser } from "../access/rights.ts";
+import { makeSessionWriter, readSessions } from "../access/session-file.ts";
+import { makeSessions } from "../access/sessions.ts";
 import type { Machine } from "../adapters/machine.ts";
 import type { ConfigurationControl } from "../commit/control.ts";
 import { messageOf } from "../errors.ts";
@@ -24,8 +28,10 @@ export type ServerOptions = {
    * served.
    */
   tls?: Tls | (() => Promise<Tls>);
-  /** Left out, a store of its own. */
-  sessions?: Sessions;
+  /** Who checks names and passwords after the users of the configuration: directories. */
+  authenticators?: readonly Authenticator[];
+  secondFactors?: readonly SecondFactor[];
+  onLogin?(event: LoginEvent): void;
 };
 
 type Tls = { key: string; certificate: string };
@@ -56,8 +62,8 @@ const retryInterval = 10_000;
 /** The management API: the same routes over HTTPS and over the local socket, whose callers act as `admin`. */
 export async function createServer(options: ServerOptions): Promise<Server> {
   const { control, machine, status, version, tls } = options;
-  const sessions = options.sessions ?? makeSessions(machine);
-  const context: ApiContext = { control, machine, status, sessions, login: makeLogin(control, sessions, machine) };
+  const { sessions, login, saved } = await makeAccess(options);
+  const context: ApiContext = { control, machine, status, sessions, login };
   const socket = machine.path(socketPath);
   const local = await buildApplication(context, { transport: "local", version });
   let https: { app: FastifyInstance; port: number } | undefined;
@@ -113,9 +119,35 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       clearTimeout(retry);
       await turn;
       await Promise.all([local.close(), https?.app.close()]);
+      await saved();
       await rm(socket, { force: true });
     },
   };
+}
+
+/** Sessions and the login chain. `saved` waits until the sessions are written. */
+async function makeAccess({ control, machine, authenticators = [], secondFactors = [], onLogin }: ServerOptions) {
+  const write = makeSessionWriter(machine);
+  let last: Promise<void> = Promise.resolve();
+  const configuration = () => control.current().configuration;
+  const sessions = makeSessions(machine, {
+    limits: () => configuration().access.sessions,
+    saved: await readSessions(machine),
+    save: (each) => {
+      last = write(each);
+    },
+  });
+  const login = makeLogin(
+    {
+      authenticators: [makeLocalUsers(control, machine), ...authenticators],
+      secondFactors,
+      isKnown: (user) => findUser(configuration(), user) !== undefined,
+      isCurrent: (account) => currentRoles(configuration(), account, machine.now()) !== undefined,
+      ...(onLogin ? { onEvent: onLogin } : {}),
+    },
+    machine,
+  );
+  return { sessions, login, saved: () => last };
 }
 
 /** Mozilla's intermediate list for an ECDSA or RSA certificate: TLS 1.2 with forward secrecy and AEAD alone, and TLS 1.3. */

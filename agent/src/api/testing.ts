@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Test } from "tap";
 import { hashPassword } from "../access/password.ts";
+import { user } from "../access/schema.ts";
 import { makeMachine } from "../adapters/machine.ts";
 import { ensureManagementCertificate } from "../certificates/management.ts";
 import { makeControl } from "../commit/commit.ts";
@@ -81,7 +82,7 @@ export async function setUpServer(t: Test, options: Partial<ServerOptions> & { w
     await control.commit({
       author: { user: "admin", source: "answer-file" },
       message: "first boot",
-      change: (current) => ({ ...current, users: { admin: { description: "", passwordHash, sshKeys: [] } } }),
+      change: (current) => ({ ...current, users: { admin: user.parse({ passwordHash, roles: ["admin"] }) } }),
     });
   }
   const server = await createServer({

@@ -2,17 +2,19 @@ import { createHash } from "node:crypto";
 import { parse, stringify } from "yaml";
 import { z } from "zod";
 import { messageOf, type Problem, SteelyardError } from "../errors.ts";
-import { system } from "../system/schema.ts";
-import { type CollectionName, type Configuration, collections, emptyConfiguration } from "./schema.ts";
+import {
+  type CollectionName,
+  type Configuration,
+  collections,
+  emptyConfiguration,
+  type SingletonName,
+  singletons,
+} from "./schema.ts";
 
 /** Between a configuration and the files of a generation: path -> text, pure. */
 
 /** One file of a generation, below its directory. */
 export type ObjectFile = { path: string; text: string; secret: boolean };
-
-const singletonSchemas = { system };
-type Singleton = keyof typeof singletonSchemas;
-const singletons = Object.keys(singletonSchemas) as Singleton[];
 
 /** Objects are immutable values shared between generations, so each is turned to YAML once. */
 const texts = new WeakMap<object, string>();
@@ -27,10 +29,10 @@ function toYaml(object: object): string {
 
 /** The files of a configuration, ordered by path. */
 export function encodeConfiguration(configuration: Configuration): ObjectFile[] {
-  const files: ObjectFile[] = singletons.map((name) => ({
+  const files: ObjectFile[] = Object.entries(singletons).map(([name, { secrets }]) => ({
     path: `${name}.yaml`,
-    text: toYaml(configuration[name]),
-    secret: false,
+    text: toYaml(configuration[name as SingletonName]),
+    secret: secrets.length > 0,
   }));
   for (const [name, { directory, secrets }] of Object.entries(collections)) {
     for (const [key, object] of Object.entries(configuration[name as CollectionName])) {
@@ -85,7 +87,7 @@ export function decodeConfiguration(files: readonly Omit<ObjectFile, "secret">[]
 }
 
 function schemaOf(directory: string, name: string): z.ZodType {
-  if (directory === "" && Object.hasOwn(singletonSchemas, name)) return singletonSchemas[name as Singleton];
+  if (directory === "" && Object.hasOwn(singletons, name)) return singletons[name as SingletonName].object;
   const collection = Object.values(collections).find((each) => each.directory === directory);
   if (!collection) throw new Error("not a file of a configuration");
   collection.name.parse(name);

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { createTwoFilesPatch } from "diff";
 import { stringify } from "yaml";
 import type { Difference } from "../commit/control.ts";
-import { type CollectionName, type Configuration, collections } from "./schema.ts";
+import { type CollectionName, type Configuration, collections, type SingletonName, singletons } from "./schema.ts";
 
 /** What stands in place of a secret. Changed secrets differ in their marker, so that the change itself is seen. */
 export function redact(
@@ -38,7 +38,10 @@ export function listChanges(from: Configuration, to: Configuration): Pick<Differ
 
 /** Every object that is not the very same value in both: values that stayed are shared. */
 function listPairs(from: Configuration, to: Configuration): Pair[] {
-  const pairs: Pair[] = [{ object: "system", before: from.system, after: to.system, secrets: [] }];
+  const pairs: Pair[] = Object.entries(singletons).map(([object, { secrets }]) => {
+    const name = object as SingletonName;
+    return { object, before: from[name], after: to[name], secrets };
+  });
   for (const [name, { directory, secrets }] of Object.entries(collections)) {
     const before: Record<string, object> = from[name as CollectionName];
     const after: Record<string, object> = to[name as CollectionName];

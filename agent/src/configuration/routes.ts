@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { accessSettings, user } from "../access/schema.ts";
 import { authorOf, changeQuery, commitChange, isDryRun, keepCommit, plan, toPlan } from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
 import { entityTag } from "../api/entity-tag.ts";
@@ -7,7 +8,14 @@ import { problemDocument } from "../api/problem.ts";
 import { SteelyardError } from "../errors.ts";
 import { system } from "../system/schema.ts";
 import { redact } from "./difference.ts";
-import { type CollectionName, type Configuration, collections } from "./schema.ts";
+import {
+  type CollectionName,
+  type Configuration,
+  collections,
+  emptyConfiguration,
+  type SingletonName,
+  singletons,
+} from "./schema.ts";
 
 const url = "/api/v1/configuration";
 const tags = ["Configuration"];
@@ -42,11 +50,8 @@ const generation = z
   .meta({ id: "Generation", examples: [generationExample] });
 
 const configurationExample = {
-  system: system.parse({}),
-  interfaces: {},
-  virtualAddresses: {},
-  farms: {},
-  users: { admin: { description: "", sshKeys: [] } },
+  ...emptyConfiguration(),
+  users: { admin: { ...user.parse({ roles: ["admin"] }), passwordHash: "(hidden)" } },
 };
 
 /** Every object, secrets hidden; the members of a collection by name. */
@@ -56,7 +61,12 @@ const wholeConfiguration = z
     interfaces: z.record(z.string(), collections.interfaces.object).describe("By name"),
     virtualAddresses: z.record(z.string(), collections.virtualAddresses.object).describe("By name"),
     farms: z.record(z.string(), collections.farms.object).describe("By name"),
+    access: accessSettings.describe("How long a login lasts"),
     users: z.record(z.string(), z.looseObject({})).describe("By name; secret fields are hidden"),
+    groups: z.record(z.string(), collections.groups.object).describe("By name"),
+    roles: z
+      .record(z.string(), collections.roles.object)
+      .describe("By name; those that are built in are not among them"),
   })
   .meta({
     id: "Configuration",
@@ -197,6 +207,8 @@ export const addConfigurationRoutes: Routes = (app, context) => {
 /** A configuration as it may leave the box. */
 export function redactConfiguration(configuration: Configuration): Record<string, unknown> {
   const result: Record<string, unknown> = { ...configuration };
+  for (const [name, { secrets }] of Object.entries(singletons))
+    result[name] = redact({ ...configuration[name as SingletonName] }, secrets);
   for (const [name, { secrets }] of Object.entries(collections)) {
     const objects = Object.entries(configuration[name as CollectionName]);
     if (secrets.length > 0)

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { user, userName } from "../access/schema.ts";
+import { accessSettings, group, role, user, userName } from "../access/schema.ts";
 import { l4Farm } from "../lslb/l4/schema.ts";
 import { networkInterface, virtualAddress } from "../network/schema.ts";
 import { system } from "../system/schema.ts";
@@ -17,7 +17,10 @@ export const configuration = z.strictObject({
   interfaces: z.record(interfaceName, networkInterface),
   virtualAddresses: z.record(objectName, virtualAddress),
   farms: z.record(objectName, farm),
+  access: accessSettings.default(accessSettings.parse({})),
   users: z.record(userName, user),
+  groups: z.record(objectName, group).default({}),
+  roles: z.record(objectName, role).default({}),
 });
 
 export type Farm = z.output<typeof farm>;
@@ -32,14 +35,33 @@ export const collections = {
   virtualAddresses: { directory: "network/virtual-addresses", name: objectName, object: virtualAddress, secrets: [] },
   farms: { directory: "farms", name: objectName, object: farm, secrets: [] },
   users: { directory: "access/users", name: userName, object: user, secrets: ["passwordHash"] },
+  groups: { directory: "access/groups", name: objectName, object: group, secrets: [] },
+  roles: { directory: "access/roles", name: objectName, object: role, secrets: [] },
 } as const satisfies Record<
   string,
   { directory: string; name: z.ZodType<string>; object: z.ZodType; secrets: readonly string[] }
 >;
 
+/** Objects of which there is exactly one; a file each at the top of a generation. */
+export const singletons = {
+  system: { object: system, secrets: [] },
+  access: { object: accessSettings, secrets: [] },
+} as const satisfies Record<string, { object: z.ZodType; secrets: readonly string[] }>;
+
+export type SingletonName = keyof typeof singletons;
+
 export type CollectionName = keyof typeof collections;
 
 /** What a box without any configuration starts from. */
 export function emptyConfiguration(): Configuration {
-  return { system: system.parse({}), interfaces: {}, virtualAddresses: {}, farms: {}, users: {} };
+  return {
+    system: system.parse({}),
+    interfaces: {},
+    virtualAddresses: {},
+    farms: {},
+    access: accessSettings.parse({}),
+    users: {},
+    groups: {},
+    roles: {},
+  };
 }

@@ -3,6 +3,7 @@ import * as fs from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import t from "tap";
+import { user } from "../access/schema.ts";
 import { compareConfigurations } from "./difference.ts";
 import { type Configuration, emptyConfiguration, farm } from "./schema.ts";
 import { openStore } from "./store.ts";
@@ -33,7 +34,7 @@ t.test("a generation is a directory of YAML files and survives being reopened", 
 t.test("unchanged files are hard links to the generation before, secret ones are 0600", async (t) => {
   const directory = t.testdir();
   const store = await openStore(directory, quiet);
-  const base = { ...withFarms("web"), users: { admin: { description: "", sshKeys: [] } } };
+  const base = { ...withFarms("web"), users: { admin: user.parse({}) } };
   await store.adopt(await store.write(base, about));
   await store.adopt(await store.write({ ...base, farms: { ...base.farms, ...withFarms("mail").farms } }, about));
   const node = async (path: string) => await fs.stat(join(directory, "generations", path));
@@ -104,9 +105,9 @@ t.test("old generations are pruned, a discarded one frees its number", async (t)
 
 t.test("differences name the object and hide secrets", async (t) => {
   const hash = (end: string) => `$7$CU..../....saltsalt$${"a".repeat(42)}${end}`;
-  const user = (end: string) => ({ description: "", passwordHash: hash(end), sshKeys: [] });
-  const before = { ...withFarms("web"), users: { admin: user("a") } };
-  const after = { ...withFarms("mail"), users: { admin: user("b") } };
+  const withHash = (end: string) => user.parse({ passwordHash: hash(end) });
+  const before = { ...withFarms("web"), users: { admin: withHash("a") } };
+  const after = { ...withFarms("mail"), users: { admin: withHash("b") } };
   const differences = compareConfigurations(before, after);
   t.same(
     differences.map(({ object, change }) => [object, change]),

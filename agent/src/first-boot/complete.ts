@@ -1,8 +1,9 @@
 import { hashPassword } from "../access/password.ts";
+import { user } from "../access/schema.ts";
 import type { Machine } from "../adapters/machine.ts";
 import type { Author, CommitResult, ConfigurationControl } from "../commit/control.ts";
 import { describeIssues } from "../configuration/issues.ts";
-import type { Configuration } from "../configuration/schema.ts";
+import { type Configuration, emptyConfiguration } from "../configuration/schema.ts";
 import { type Problem, SteelyardError } from "../errors.ts";
 import { type Answers, answers } from "./schema.ts";
 
@@ -60,17 +61,13 @@ function refuseLate(control: ConfigurationControl): void {
 
 function makeConfiguration(given: Answers, hash: string | undefined): Configuration {
   const { system, interfaces, virtualAddresses, farms } = given;
-  const admin = {
-    description: "",
-    sshKeys: given.admin.sshKeys,
-    ...(hash === undefined ? {} : { passwordHash: hash }),
-  };
-  return { system, interfaces, virtualAddresses, farms, users: { admin } };
+  const admin = user.parse({ roles: ["admin"], passwordHash: hash, sshKeys: given.admin.sshKeys });
+  return { ...emptyConfiguration(), system, interfaces, virtualAddresses, farms, users: { admin } };
 }
 
 function inTermsOfAnswers(error: SteelyardError): SteelyardError {
   const problems = error.problems.map(({ path, message }) => ({
-    path: path.replace(/^users\.admin\b/, "admin").replace(/^admin\.passwordHash$/, "admin.password"),
+    path: path.replace(/^users(?:\.admin)?\b/, "admin").replace(/^admin\.passwordHash$/, "admin.password"),
     message,
   }));
   return new SteelyardError(error.code, error.message, { problems, cause: error });

@@ -1,0 +1,34 @@
+import type { Configuration } from "../configuration/schema.ts";
+import type { Account } from "./login.ts";
+import { everything, type Grant, type Principal } from "./permissions.ts";
+import { findUser, grantsOfRoles, isActive, rolesOf, stampOf } from "./rights.ts";
+
+/** Who a caller is by the configuration of now: rights are looked up at every request, never kept. */
+
+/** What everybody who is logged in may do: see and end own sessions, change the own password, keep own keys. */
+const ownAffairs: readonly Grant[] = [{ resource: "self", verb: "*" }];
+
+/** The stamp of accounts that a directory knows and the configuration does not. */
+export const directoryStamp = "directory";
+
+/** The names of the roles an account holds now; undefined when it lets nobody in any more. */
+export function currentRoles(configuration: Configuration, account: Account, now: Date): string[] | undefined {
+  const user = findUser(configuration, account.user);
+  if (!user) return account.stamp === directoryStamp ? [...(account.roles ?? [])] : undefined;
+  if (account.stamp !== stampOf(user) || !isActive(user, now)) return undefined;
+  return [...new Set([...rolesOf(configuration, user), ...(account.roles ?? [])])];
+}
+
+/** The principal of a session's account; undefined when the account is not what it was. */
+export function principalOf(
+  configuration: Configuration,
+  account: Account,
+  now: Date,
+  about: Pick<Principal, "source" | "means" | "id">,
+): Principal | undefined {
+  const roles = currentRoles(configuration, account, now);
+  return roles && { ...about, user: account.user, grants: [...grantsOfRoles(configuration, roles), ...ownAffairs] };
+}
+
+/** The local socket of root: whoever is root could change the box anyway. */
+export const localAdministrator: Principal = { user: "admin", source: "local", means: "local", grants: everything };

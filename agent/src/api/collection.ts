@@ -27,6 +27,8 @@ export type CollectionDefinition = {
   /** The first half of the permissions. */
   resource: string;
   tag: string;
+  /** What the `steelyard` command calls it, when its address does not give a good word. */
+  command?: string;
   /** `farm`, and what operations are called in OpenAPI: `Farm`, `Farms`. */
   noun: string;
   operation: { one: string; many: string };
@@ -50,6 +52,7 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
   const responses = { default: problemDocument };
   const describe = (parameters: Parameters) => `${noun} ${[...Object.values(parameters)].join("/")}`;
   const pathOf = (parameters: Parameters) => [...definition.path(parameters), parameters[parameter] ?? ""];
+  const named = definition.command === undefined ? {} : { "x-command": definition.command };
   const permit = (verb: string): Permission => `${resource}:${verb}`;
   const current = () => context.control.current().configuration;
 
@@ -73,6 +76,7 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
   app.get(url, {
     config: { permission: permit("read") },
     schema: {
+      ...named,
       operationId: `list${operation.many}`,
       tags: [tag],
       summary: `List ${plural}`,
@@ -99,6 +103,7 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
       },
     },
     schema: {
+      ...named,
       operationId: `create${operation.one}`,
       tags: [tag],
       summary: `Create ${article} ${noun}`,
@@ -127,6 +132,7 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
   app.get(one, {
     config: { permission: permit("read"), entityTag: true },
     schema: {
+      ...named,
       operationId: `get${operation.one}`,
       tags: [tag],
       summary: `Read ${article} ${noun}`,
@@ -147,6 +153,7 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
       bodyPath: (request) => pathOf(request.params as Parameters),
     },
     schema: {
+      ...named,
       operationId: `put${operation.one}`,
       tags: [tag],
       summary: `Create ${article} ${noun} or replace it whole`,
@@ -181,6 +188,7 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
       bodyPath: (request) => pathOf(request.params as Parameters),
     },
     schema: {
+      ...named,
       operationId: `patch${operation.one}`,
       tags: [tag],
       summary: `Change fields of ${article} ${noun} (JSON merge patch, RFC 7396)`,
@@ -209,6 +217,7 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
   app.delete(one, {
     config: { permission: permit("delete"), entityTag: true },
     schema: {
+      ...named,
       operationId: `delete${operation.one}`,
       tags: [tag],
       summary: `Delete ${article} ${noun}`,

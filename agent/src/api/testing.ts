@@ -62,7 +62,10 @@ export async function findFreePort(): Promise<number> {
 }
 
 /** A server on a fresh root, its clock in `clock.time`; `admin` has {@link password} unless told otherwise. */
-export async function setUpServer(t: Test, options: Partial<ServerOptions> & { withUser?: boolean } = {}) {
+export async function setUpServer(
+  t: Pick<Test, "teardown">,
+  options: Partial<ServerOptions> & { withUser?: boolean } = {},
+) {
   const { withUser = true, ...rest } = options;
   // A socket's path has room for 107 bytes (unix(7)), so not below the checkout.
   const root = await mkdtemp(join(tmpdir(), "steelyard-"));

@@ -1,32 +1,35 @@
 import { SteelyardError } from "../errors.ts";
-import { type CommandContext, changeQuery, reportChange } from "./context.ts";
-import { type Output, paint, printJson, printObject, printTable } from "./output.ts";
+import { type ChangeOptions, type CommandContext, changeQuery, printForPrograms, reportChange } from "./context.ts";
+import { printDifferences, printObject, printTable } from "./output.ts";
 
-/** `steelyard config …` */
-
-type Generation = { generation: number; author: string; source: string; time: string; message: string };
-type Differences = { from: number; to: number; differences: { object: string; change: string; text: string }[] };
+/** `steelyard config …`: what stands, and what stood. */
 
 const path = "/api/v1/configuration";
 
 export async function showConfiguration(
-  { client, output, json }: CommandContext,
+  context: CommandContext,
   { generation }: { generation?: string },
 ): Promise<void> {
-  const which = generation === undefined ? path : `${path}/generations/${readNumber(generation)}`;
-  const { body } = await client.send("GET", which);
-  if (json) return printJson(output, body);
-  printObject(output, body);
+  const { body } =
+    generation === undefined
+      ? await context.client.call("get", path)
+      : await context.client.call("get", `${path}/generations/{generation}`, {
+          path: { generation: readNumber(generation) },
+        });
+  if (await printForPrograms(context, body)) return;
+  printObject(context.output, body);
 }
 
-export async function showHistory({ client, output, json }: CommandContext): Promise<void> {
-  const [history, { generation: current }] = await Promise.all([
-    client.list<Generation>(`${path}/generations`),
-    client.send("GET", path),
+export async function showHistory(context: CommandContext, { limit }: { limit?: string }): Promise<void> {
+  const { client, output } = context;
+  const [all, { generation: current }] = await Promise.all([
+    client.list(`${path}/generations`),
+    client.call("get", path),
   ]);
-  if (json) return printJson(output, history);
+  const history = limit === undefined ? all : all.slice(0, readNumber(limit));
+  if (await printForPrograms(context, history)) return;
   const rows = history.map(({ generation, time, author, source, message }) => [
-    generation === current ? `${generation}*` : generation,
+    generation === current ? `${generation}*` : `${generation}`,
     time.replace(/\.\d+Z$/, "Z"),
     `${author}@${source}`,
     message,
@@ -36,38 +39,29 @@ export async function showHistory({ client, output, json }: CommandContext): Pro
 
 /** Between two generations; without the second the current one, without both the last change. */
 export async function showDifferences(
-  { client, output, json }: CommandContext,
+  context: CommandContext,
   from: string | undefined,
   to: string | undefined,
 ): Promise<void> {
-  const bounds = Object.entries({ from, to }).flatMap(([key, text]) =>
-    text === undefined ? [] : [`${key}=${readNumber(text)}`],
-  );
-  const { body } = await client.send<Differences>("GET", `${path}/diff?${bounds.join("&")}`);
-  if (json) return printJson(output, body);
-  if (body.differences.length === 0) output.print(`generations ${body.from} and ${body.to} are the same`);
-  for (const { object, change, text } of body.differences) {
-    output.print(paint(output, "bold", `${object}: ${change}`));
-    for (const line of text.trimEnd().split("\n")) output.print(paintLine(output, line));
-  }
+  const query = {
+    ...(from === undefined ? {} : { from: readNumber(from) }),
+    ...(to === undefined ? {} : { to: readNumber(to) }),
+  };
+  const { body } = await context.client.call("get", `${path}/diff`, { query });
+  if (await printForPrograms(context, body)) return;
+  if (body.differences.length === 0) context.output.print(`generations ${body.from} and ${body.to} are the same`);
+  printDifferences(context.output, body.differences);
 }
 
-export async function rollBack(
-  context: CommandContext,
-  generation: string,
-  options: { dryRun?: boolean },
-): Promise<void> {
+export async function rollBack(context: CommandContext, generation: string, options: ChangeOptions): Promise<void> {
   const number = readNumber(generation);
-  const answer = await context.client.send("POST", `${path}/rollback${changeQuery(options)}`, { generation: number });
-  reportChange(context, answer, options.dryRun ?? false, `rolled back to the content of generation ${number}`);
+  const query = changeQuery(options);
+  const answer = await context.client.call("post", `${path}/rollback`, { query, body: { generation: number } });
+  const done = `rolled back to the content of generation ${number}`;
+  await reportChange(context, answer, options.dryRun ?? false, done);
 }
 
-function paintLine(output: Output, line: string): string {
-  if (line.startsWith("+")) return paint(output, "green", line);
-  return line.startsWith("-") ? paint(output, "red", line) : line;
-}
-
-function readNumber(text: string): number {
+export function readNumber(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new SteelyardError("bad-input", `${text}: expected the number of a generation`);
   return Number(text);
 }

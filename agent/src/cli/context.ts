@@ -1,62 +1,143 @@
 import type { Command } from "commander";
-import { type Answer, type Client, makeClient } from "./client.ts";
-import { type Output, paint, printJson, printWarnings } from "./output.ts";
+import { type Answer, type Client, makeClient, type RequestOptions } from "../client/client.ts";
+import type { Connection } from "../client/transport.ts";
+import {
+  type Difference,
+  type Format,
+  type Output,
+  paint,
+  printDifferences,
+  printJson,
+  printWarnings,
+} from "./output.ts";
+
+/** What the command is run in. */
+export type Surroundings = { output: Output; environment: NodeJS.ProcessEnv; input: NodeJS.ReadStream };
 
 /** What a subcommand works with. */
-export type CommandContext = {
+export type CommandContext = Surroundings & {
   client: Client;
-  output: Output;
-  /** The answers of the API as they are, for programs. */
-  json: boolean;
+  connection: Connection;
+  format: Format;
+  /** Success is not told; lists are names alone. */
+  quiet: boolean;
 };
 
-export type GlobalOptions = { socket: string; url?: string; token?: string; fingerprint?: string; json?: boolean };
+export type GlobalOptions = {
+  socket?: string;
+  url?: string;
+  token?: string;
+  fingerprint?: string;
+  profile?: string;
+  json?: boolean;
+  yaml?: boolean;
+  quiet?: boolean;
+};
 
 /** An action of commander with its context made from the global options; `command` holds its own. */
 export function withContext<Arguments extends unknown[]>(
-  output: Output,
-  environment: NodeJS.ProcessEnv,
+  surroundings: Surroundings,
   action: (context: CommandContext, ...args: Arguments) => Promise<void>,
 ) {
   return async (...received: unknown[]) => {
     // commander passes the arguments, then the options, then the command itself.
     const command = received.at(-1) as Command;
-    const { json = false, ...connection } = command.optsWithGlobals<GlobalOptions>();
-    const token = connection.token ?? environment.STEELYARD_TOKEN;
-    const client = makeClient({ ...connection, ...(token === undefined ? {} : { token }) });
-    await action({ client, output, json }, ...(received.slice(0, -1) as Arguments));
+    const context = await makeContext(surroundings, command.optsWithGlobals<GlobalOptions>());
+    await action(context, ...(received.slice(0, -1) as Arguments));
   };
 }
 
-type Plan = {
+export async function makeContext(surroundings: Surroundings, options: GlobalOptions): Promise<CommandContext> {
+  const connection = await findConnection(surroundings.environment, options);
+  const format = options.json ? "json" : options.yaml ? "yaml" : "text";
+  return { ...surroundings, connection, client: makeClient(connection), format, quiet: options.quiet ?? false };
+}
+
+/** Which box: what the command line says, then the environment, then the profile of `steelyard login`, then this one. */
+async function findConnection(environment: NodeJS.ProcessEnv, options: GlobalOptions): Promise<Connection> {
+  const { STEELYARD_URL, STEELYARD_TOKEN, STEELYARD_FINGERPRINT, STEELYARD_SOCKET } = environment;
+  const socket = options.socket ?? STEELYARD_SOCKET ?? "/run/steelyard/api.sock";
+  const token = options.token ?? STEELYARD_TOKEN;
+  const url = options.url ?? (options.socket === undefined ? STEELYARD_URL : undefined);
+  const isLocal = url === undefined && (options.socket !== undefined || STEELYARD_SOCKET !== undefined);
+  if (isLocal && options.profile === undefined) return { socket, ...(token === undefined ? {} : { token }) };
+  const { readProfile } = await import("./profile.ts");
+  const profile = await readProfile(environment, options.profile);
+  // A token goes to the box that gave it and to no other.
+  const own = profile && (url === undefined || url === profile.url) ? profile : undefined;
+  if (url === undefined && own === undefined) return { socket, ...(token === undefined ? {} : { token }) };
+  const fingerprint = options.fingerprint ?? STEELYARD_FINGERPRINT ?? own?.fingerprint;
+  const known = token ?? own?.token;
+  return {
+    socket,
+    url: url ?? own?.url ?? "",
+    ...(known === undefined ? {} : { token: known }),
+    ...(fingerprint === undefined ? {} : { fingerprint }),
+  };
+}
+
+/** Writes an answer for programs when they are who reads, of a list with `--quiet` the names; true when it did. */
+export async function printForPrograms(
+  { output, format, quiet }: CommandContext,
+  value: unknown,
+  names?: readonly string[],
+): Promise<boolean> {
+  if (format === "json") printJson(output, value);
+  else if (format === "yaml") output.print((await import("yaml")).stringify(value, { lineWidth: 0 }).trimEnd());
+  else if (quiet && names) for (const name of names) output.print(name);
+  else return false;
+  return true;
+}
+
+export type Plan = {
   generation: number;
   warnings: { path: string; message: string }[];
   steps: { subsystem: string; summary: string }[];
+  differences?: Difference[];
+  pending?: Pending | null;
 };
 
+/** A commit that stands until its deadline unless it is confirmed. */
+export type Pending = { generation: number; parent: number; deadline: string; reasons?: string[] };
+
 /** Says what a change did, or would do. */
-export function reportChange({ output, json }: CommandContext, answer: Answer, dryRun: boolean, done: string): void {
+export async function reportChange(
+  context: CommandContext,
+  answer: Answer,
+  dryRun: boolean,
+  done: string,
+): Promise<void> {
+  const { output, quiet } = context;
   printWarnings(output, answer.warnings);
-  if (json) {
-    printJson(output, answer.body ?? { generation: answer.generation });
-    return;
-  }
-  if (dryRun) {
-    reportPlan(output, answer.body as Plan);
-    return;
-  }
-  output.print(`${done} (generation ${answer.generation})`);
+  if (await printForPrograms(context, answer.body ?? { generation: answer.generation })) return;
+  if (dryRun) return reportPlan(output, answer.body as Plan);
+  const words = answer.generation === undefined ? done : `${done} (generation ${answer.generation})`;
+  if (!quiet) output.print(words);
 }
 
-function reportPlan(output: Output, { warnings, steps }: Plan): void {
+export function reportPlan(output: Output, { warnings, steps, differences = [], pending }: Plan): void {
   printWarnings(output, warnings);
-  if (steps.length === 0) output.print("nothing to do");
+  printDifferences(output, differences);
+  if (steps.length === 0 && differences.length === 0) output.print("nothing to do");
   for (const { subsystem, summary } of steps) output.print(`${paint(output, "cyan", subsystem)}: ${summary}`);
+  if (pending) reportPending(output, pending);
 }
 
-/** `?dryRun=true` when asked for. */
-export function changeQuery({ dryRun = false }: { dryRun?: boolean }): string {
-  return dryRun ? "?dryRun=true" : "";
+export function reportPending(output: Output, { deadline, reasons = [] }: Pending): void {
+  const why = reasons.length > 0 ? ` (${reasons.join("; ")})` : "";
+  output.warn(`warning: it goes back by itself at ${deadline} unless you type: steelyard config confirm${why}`);
+}
+
+/** What a change may be asked beside its content. */
+export type ChangeOptions = { dryRun?: boolean; confirmWithin?: string; message?: string };
+
+/** The query of a change: only what was asked. */
+export function changeQuery({ dryRun, confirmWithin, message }: ChangeOptions): NonNullable<RequestOptions["query"]> {
+  return {
+    ...(dryRun ? { dryRun: "true" } : {}),
+    ...(confirmWithin === undefined ? {} : { confirmWithin }),
+    ...(message === undefined ? {} : { message }),
+  };
 }
 
 export const dryRunOption = ["--dry-run", "check everything, change nothing, show the plan"] as const;

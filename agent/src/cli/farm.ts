@@ -1,62 +1,46 @@
+import type { ItemOf } from "../client/operations.ts";
 import { SteelyardError } from "../errors.ts";
-import { type CommandContext, changeQuery, reportChange } from "./context.ts";
+import { type ChangeOptions, type CommandContext, changeQuery, printForPrograms, reportChange } from "./context.ts";
 import { type Fields, readFields, withoutNulls } from "./fields.ts";
-import { printJson, printObject, printTable } from "./output.ts";
+import { readObjectFile, readTextFile } from "./file.ts";
+import { printObject, printTable } from "./output.ts";
 
-/** `steelyard farm …` */
+/** What `steelyard farm …` does better than a command made from the API. */
 
-type Backend = { name: string; address: string; port?: number; weight: number; priority: number; state: string };
-type Farm = {
-  name: string;
-  profile: string;
-  enabled: boolean;
-  virtualAddresses: string[];
-  ports: string[];
-  protocol: string;
-  algorithm: string;
-  backends: Record<string, Omit<Backend, "name">>;
-};
-type FarmStatus = { state: string; backends: { name: string; effective: string; connections: number }[] };
-
-type ChangeOptions = { dryRun?: boolean };
-type CreateOptions = ChangeOptions & { vip: string[]; port: string[]; backend: string[]; file?: string };
+type CreateOptions = ChangeOptions & { vip: string[]; port: string[]; backend: string[]; from?: string };
 
 const farmsPath = "/api/v1/farms";
-const farmOperation = "put /api/v1/farms/{farm}";
-const backendOperation = "put /api/v1/farms/{farm}/backends/{backend}";
-const farmPath = (name: string) => `${farmsPath}/${encodeURIComponent(name)}`;
-const backendPath = (farm: string, name: string) => `${farmPath(farm)}/backends/${encodeURIComponent(name)}`;
+const backendsPath = "/api/v1/farms/{farm}/backends";
 
-export async function listFarms({ client, output, json }: CommandContext): Promise<void> {
-  const farms = await client.list<Farm>(farmsPath);
-  if (json) return printJson(output, farms);
-  const rows = farms.map(({ name, profile, enabled, virtualAddresses, ports, protocol, algorithm, backends }) => {
-    const all = Object.values(backends);
+export async function listFarms(context: CommandContext): Promise<void> {
+  const { client, output } = context;
+  const farms = await client.list(farmsPath);
+  if (await printForPrograms(context, farms, namesOf(farms))) return;
+  const rows = farms.map((farm) => {
+    const all = Object.values(farm.backends);
     const up = all.filter(({ state }) => state === "up").length;
-    return [
-      name,
-      profile,
-      enabled,
-      virtualAddresses,
-      `${ports.join(",")}/${protocol}`,
-      algorithm,
-      `${up}/${all.length}`,
-    ];
+    const { name, profile, enabled, virtualAddresses, algorithm } = farm;
+    return [name, profile, enabled, virtualAddresses, joinPorts(farm), algorithm, `${up}/${all.length}`];
   });
   printTable(output, ["NAME", "PROFILE", "ENABLED", "ADDRESSES", "PORTS", "ALGORITHM", "BACKENDS UP"], rows);
 }
 
+export function joinPorts({ ports, protocol }: Pick<ItemOf<typeof farmsPath>, "ports" | "protocol">): string {
+  return `${ports.join(",")}/${protocol}`;
+}
+
 /** The farm as configured, and beside each backend what the data plane does with it. */
-export async function showFarm({ client, output, json }: CommandContext, name: string): Promise<void> {
-  const { body: farm } = await client.send<Farm>("GET", farmPath(name));
+export async function showFarm(context: CommandContext, name: string): Promise<void> {
+  const { client, output } = context;
+  const { body: farm } = await client.call("get", "/api/v1/farms/{farm}", { path: { farm: name } });
   const status = await client
-    .send<FarmStatus>("GET", `${farmPath(name)}/status`)
+    .call("get", "/api/v1/farms/{farm}/status", { path: { farm: name } })
     .then(({ body }) => body)
     .catch((error: Error) => {
       output.warn(`warning: the data plane's state cannot be read: ${error.message}`);
       return undefined;
     });
-  if (json) return printJson(output, { ...farm, status });
+  if (await printForPrograms(context, { ...farm, status })) return;
   const { backends, ...rest } = farm;
   printObject(output, { ...rest, status: status?.state });
   output.print("");
@@ -74,9 +58,9 @@ export async function createFarm(
   words: string[],
   options: CreateOptions,
 ): Promise<void> {
-  const { vip, port, backend, file, dryRun = false } = options;
-  const base: Fields = file === undefined ? {} : await (await import("./file.ts")).readObjectFile(file);
-  const fields = await readFields(context.client, farmOperation, words);
+  const { vip, port, backend, from } = options;
+  const base: Fields = from === undefined ? {} : await readObjectFile(from);
+  const fields = await readFields(context.client, `post ${farmsPath}`, words, readTextFile);
   const backends: Fields = {};
   for (const text of backend) {
     const { key, object } = await readBackendOption(context, text);
@@ -91,29 +75,14 @@ export async function createFarm(
     ...(backend.length > 0 ? { backends: { ...(base.backends as Fields), ...backends } } : {}),
     ...withoutNulls(fields),
   };
-  const answer = await context.client.send("POST", `${farmsPath}${changeQuery(options)}`, farm);
-  reportChange(context, answer, dryRun, `farm ${name} created`);
+  const answer = await context.client.send("POST", farmsPath, { query: changeQuery(options), body: farm });
+  await reportChange(context, answer, options.dryRun ?? false, `farm ${name} created`);
 }
 
-export async function setFarm(
-  context: CommandContext,
-  name: string,
-  words: string[],
-  options: ChangeOptions,
-): Promise<void> {
-  const patch = await readFields(context.client, farmOperation, words);
-  const answer = await context.client.send("PATCH", `${farmPath(name)}${changeQuery(options)}`, patch);
-  reportChange(context, answer, options.dryRun ?? false, `farm ${name} changed`);
-}
-
-export async function deleteFarm(context: CommandContext, name: string, options: ChangeOptions): Promise<void> {
-  const answer = await context.client.send("DELETE", `${farmPath(name)}${changeQuery(options)}`);
-  reportChange(context, answer, options.dryRun ?? false, `farm ${name} deleted`);
-}
-
-export async function listBackends({ client, output, json }: CommandContext, farm: string): Promise<void> {
-  const backends = await client.list<Backend>(`${farmPath(farm)}/backends`);
-  if (json) return printJson(output, backends);
+export async function listBackends(context: CommandContext, farm: string): Promise<void> {
+  const { client, output } = context;
+  const backends = await client.list(backendsPath, { path: { farm } });
+  if (await printForPrograms(context, backends, namesOf(backends))) return;
   const rows = backends.map(({ name, address, port, weight, priority, state }) => [
     name,
     joinAddress(address, port),
@@ -132,32 +101,17 @@ export async function addBackend(
   words: string[],
   options: ChangeOptions,
 ): Promise<void> {
-  const fields = await readFields(context.client, backendOperation, words);
-  const backend = { name, ...splitAddress(where), ...withoutNulls(fields) };
-  const answer = await context.client.send("POST", `${farmPath(farm)}/backends${changeQuery(options)}`, backend);
-  reportChange(context, answer, options.dryRun ?? false, `backend ${farm}/${name} added`);
+  const fields = await readFields(context.client, `post ${backendsPath}`, words, readTextFile);
+  const answer = await context.client.call("post", backendsPath, {
+    path: { farm },
+    query: changeQuery(options),
+    body: { name, ...splitAddress(where), ...withoutNulls(fields) },
+  });
+  await reportChange(context, answer, options.dryRun ?? false, `backend ${farm}/${name} added`);
 }
 
-export async function setBackend(
-  context: CommandContext,
-  farm: string,
-  name: string,
-  words: string[],
-  options: ChangeOptions,
-): Promise<void> {
-  const patch = await readFields(context.client, backendOperation, words);
-  const answer = await context.client.send("PATCH", `${backendPath(farm, name)}${changeQuery(options)}`, patch);
-  reportChange(context, answer, options.dryRun ?? false, `backend ${farm}/${name} changed`);
-}
-
-export async function removeBackend(
-  context: CommandContext,
-  farm: string,
-  name: string,
-  options: ChangeOptions,
-): Promise<void> {
-  const answer = await context.client.send("DELETE", `${backendPath(farm, name)}${changeQuery(options)}`);
-  reportChange(context, answer, options.dryRun ?? false, `backend ${farm}/${name} removed`);
+function namesOf(items: readonly { name: string }[]): string[] {
+  return items.map(({ name }) => name);
 }
 
 /** `b1=198.51.100.1:80,weight=3` */
@@ -169,7 +123,7 @@ async function readBackendOption({ client }: CommandContext, text: string): Prom
       "bad-input",
       `--backend ${text}: expected name=address:port, like b1=198.51.100.1:80,weight=3`,
     );
-  const fields = await readFields(client, backendOperation, words);
+  const fields = await readFields(client, `post ${backendsPath}`, words, readTextFile);
   return { key, object: { ...splitAddress(where), ...withoutNulls(fields) } };
 }
 

@@ -1,55 +1,66 @@
+import type { Client } from "../client/client.ts";
 import { SteelyardError } from "../errors.ts";
-import type { Client } from "./client.ts";
+import { type ApiDocument, type ApiOperation, bodyOf } from "./model.ts";
+import { findSchema, itemsOf, type Schema, typesOf } from "./schemas.ts";
 
 /**
  * `field=value` arguments, typed by the schemas in the box's own OpenAPI document, so that the command holds no second model
  * of the objects and fits a box of another version.
  */
 
-type Schema = {
-  $ref?: string;
-  type?: string;
-  properties?: Record<string, Schema>;
-  additionalProperties?: Schema | boolean;
-  items?: Schema;
-  anyOf?: Schema[];
-  oneOf?: Schema[];
-};
-
-type Document = {
-  paths: Record<string, Record<string, { requestBody?: { content: Record<string, { schema: Schema }> } }>>;
-  components: { schemas: Record<string, Schema> };
-};
-
 export type Fields = Record<string, unknown>;
+
+/** Reads what `field@=file` names. */
+export type ReadText = (path: string) => Promise<string>;
+
+/** The schema of the object that a request changes: a merge patch has none of its own, a replacement of the object has. */
+export function schemaOfBody(document: ApiDocument, method: string, path: string): Schema | undefined {
+  const item = document.paths[path] ?? {};
+  const operation: ApiOperation | undefined = (method === "patch" ? item.put : undefined) ?? item[method];
+  return operation && bodyOf(operation)?.schema;
+}
 
 /**
  * The merge patch that arguments describe, nested along the dots: `backends.b1.state=down`. Lists are written with commas;
- * `field=` alone is null, which takes a field back to its default; `field:=…` takes JSON as it stands.
- * `operation` names the request whose body they are for: `put /api/v1/farms/{farm}`.
- * Throws `bad-input` that names the argument.
+ * `field=` alone is null, which takes a field back to its default; `field:=…` takes JSON as it stands; `field@=file` the text
+ * of a file. `operation` names the request they are for: `patch /api/v1/farms/{farm}`. Throws `bad-input` that names the argument.
  */
-export async function readFields(client: Client, operation: string, words: readonly string[]): Promise<Fields> {
+export async function readFields(
+  client: Client,
+  operation: string,
+  words: readonly string[],
+  readText: ReadText,
+): Promise<Fields> {
   if (words.length === 0) return {};
   const [method = "", path = ""] = operation.split(" ");
-  const { body: document } = await client.send<Document>("GET", "/api/v1/openapi.json");
-  const schema = document.paths[path]?.[method]?.requestBody?.content["application/json"]?.schema;
+  const { body: document } = await client.send<ApiDocument>("GET", "/api/v1/openapi.json");
+  const schema = schemaOfBody(document, method, path);
   if (!schema) throw new SteelyardError("internal", `the box knows no ${operation}: is its version another one?`);
-  return mergeFields(words, (segments) => findSchema(document, schema, segments));
+  const texts = new Map<string, string>();
+  for (const word of words) {
+    const [, file] = /^[A-Za-z0-9_.-]+@=(.*)$/s.exec(word) ?? [];
+    if (file !== undefined) texts.set(word, await readText(file));
+  }
+  return mergeFields(words, (segments) => findSchema(document, schema, segments), texts);
 }
 
-/** The work of {@link readFields}, with the schemas looked up by a function. */
-export function mergeFields(words: readonly string[], schemaOf: (segments: string[]) => Schema | undefined): Fields {
+/** The work of {@link readFields}, with the schemas looked up by a function and the files read. */
+export function mergeFields(
+  words: readonly string[],
+  schemaOf: (segments: string[]) => Schema | undefined,
+  texts: ReadonlyMap<string, string> = new Map(),
+): Fields {
   const fields: Fields = {};
   for (const word of words) {
-    const match = /^([A-Za-z0-9_.-]+?)(:?=)(.*)$/s.exec(word);
+    const match = /^([A-Za-z0-9_.-]+?)([:@]?=)(.*)$/s.exec(word);
     if (!match) throw new SteelyardError("bad-input", `${word}: expected field=value, like algorithm=round-robin`);
     const [, path = "", operator, text = ""] = match;
     const segments = path.split(".");
     if (segments.some((segment) => segment === "" || segment === "__proto__"))
       throw new SteelyardError("bad-input", `${path}: expected names separated by dots`);
-    const value = operator === ":=" ? readJson(path, text) : readValue(schemaOf(segments), path, text);
-    setField(fields, segments, value);
+    if (operator === ":=") setField(fields, segments, readJson(path, text));
+    else if (operator === "@=") setField(fields, segments, texts.get(word) ?? "");
+    else setField(fields, segments, readValue(schemaOf(segments), path, text));
   }
   return fields;
 }
@@ -110,41 +121,4 @@ function readScalar(types: ReadonlySet<string>, path: string, text: string): unk
     return Number(text);
   }
   return text;
-}
-
-function typesOf(schema: Schema | undefined): Set<string> {
-  const types = new Set<string>();
-  for (const each of [schema, ...(schema?.anyOf ?? []), ...(schema?.oneOf ?? [])]) if (each?.type) types.add(each.type);
-  return types;
-}
-
-function itemsOf(schema: Schema | undefined): Schema | undefined {
-  return schema?.items ?? schema?.anyOf?.find(({ items }) => items)?.items;
-}
-
-/** The schema of a field; undefined when there is none, which the box will say better. */
-function findSchema(document: Document, root: Schema, segments: readonly string[]): Schema | undefined {
-  let candidates = expand(document, root);
-  for (const segment of segments) {
-    candidates = candidates.flatMap((each) => {
-      const { properties, additionalProperties } = each;
-      const own = properties && Object.hasOwn(properties, segment) ? properties[segment] : undefined;
-      const next = own ?? (typeof additionalProperties === "object" ? additionalProperties : undefined);
-      return next ? expand(document, next) : [];
-    });
-  }
-  return candidates[0];
-}
-
-/** A schema without references, and its alternatives when these are objects. */
-function expand(document: Document, schema: Schema): Schema[] {
-  if (schema.$ref) {
-    const name = schema.$ref.split("/").at(-1) ?? "";
-    const target = document.components.schemas[name];
-    return target ? expand(document, target) : [];
-  }
-  const alternatives = [...(schema.oneOf ?? []), ...(schema.anyOf ?? [])].filter(
-    ({ $ref, properties }) => $ref || properties,
-  );
-  return alternatives.length > 0 ? alternatives.flatMap((each) => expand(document, each)) : [schema];
 }

@@ -1,31 +1,23 @@
 import { SteelyardError } from "../errors.ts";
-import { type CommandContext, changeQuery, reportChange } from "./context.ts";
+import { type ChangeOptions, type CommandContext, changeQuery, printForPrograms, reportChange } from "./context.ts";
 import { readFields, withoutNulls } from "./fields.ts";
-import { printJson, printObject, printTable } from "./output.ts";
+import { readTextFile } from "./file.ts";
+import { printObject, printTable } from "./output.ts";
 
-/** `steelyard interface …` and `steelyard address …` */
+/** What `steelyard interface …` and `steelyard address …` do better than a command made from the API. */
 
-type ChangeOptions = { dryRun?: boolean };
-type Family = { method: string; addresses: string[]; gateway?: string };
-type Interface = { name: string; enabled: boolean; ipv4: Family; ipv6: Family };
-type Link = { name: string; state: string; mac?: string; speed?: number; driver?: string; addresses: string[] };
-type VirtualAddress = { name: string; enabled: boolean; interface: string; address: string };
-
-const interfacesPath = "/api/v1/network/interfaces";
+const interfacePath = "/api/v1/network/interfaces/{interface}";
 const addressesPath = "/api/v1/network/virtual-addresses";
-const interfaceOperation = "put /api/v1/network/interfaces/{interface}";
-const addressOperation = "put /api/v1/network/virtual-addresses/{address}";
-const interfacePath = (name: string) => `${interfacesPath}/${encodeURIComponent(name)}`;
-const addressPath = (name: string) => `${addressesPath}/${encodeURIComponent(name)}`;
 
 /** Every link of the machine and every interface of the configuration, by name. */
-export async function listInterfaces({ client, output, json }: CommandContext): Promise<void> {
+export async function listInterfaces(context: CommandContext): Promise<void> {
+  const { client, output } = context;
   const [configured, links] = await Promise.all([
-    client.list<Interface>(interfacesPath),
-    client.list<Link>("/api/v1/network/links"),
+    client.list("/api/v1/network/interfaces"),
+    client.list("/api/v1/network/links"),
   ]);
-  if (json) return printJson(output, { interfaces: configured, links });
   const names = [...new Set([...links, ...configured].map(({ name }) => name))].sort();
+  if (await printForPrograms(context, { interfaces: configured, links }, names)) return;
   const rows = names.map((name) => {
     const link = links.find((each) => each.name === name);
     const settings = configured.find((each) => each.name === name);
@@ -36,11 +28,13 @@ export async function listInterfaces({ client, output, json }: CommandContext): 
   printTable(output, ["NAME", "STATE", "IPV4/IPV6", "ADDRESSES", "MAC", "SPEED", "DRIVER"], rows);
 }
 
-export async function showInterface({ client, output, json }: CommandContext, name: string): Promise<void> {
-  const settings = await orUndefined(client.send("GET", interfacePath(name)));
-  const status = await orUndefined(client.send("GET", `${interfacePath(name)}/status`));
+export async function showInterface(context: CommandContext, name: string): Promise<void> {
+  const { client, output } = context;
+  const path = { interface: name };
+  const settings = await orUndefined(client.call("get", interfacePath, { path }));
+  const status = await orUndefined(client.call("get", `${interfacePath}/status`, { path }));
   if (!settings && !status) throw new SteelyardError("not-found", `there is no interface ${name}`);
-  if (json) return printJson(output, { configuration: settings?.body, status: status?.body });
+  if (await printForPrograms(context, { configuration: settings?.body, status: status?.body })) return;
   printObject(output, { configuration: settings?.body ?? "(not configured)", status: status?.body ?? "(not present)" });
 }
 
@@ -51,19 +45,12 @@ export async function setInterface(
   words: string[],
   options: ChangeOptions,
 ): Promise<void> {
-  const fields = await readFields(context.client, interfaceOperation, words);
-  const path = `${interfacePath(name)}${changeQuery(options)}`;
+  const fields = await readFields(context.client, `patch ${interfacePath}`, words, readTextFile);
+  const [path, query] = [{ interface: name }, changeQuery(options)];
   const answer =
-    (await orUndefined(context.client.send("PATCH", path, fields))) ??
-    (await context.client.send("PUT", path, withoutNulls(fields)));
-  reportChange(context, answer, options.dryRun ?? false, `interface ${name} changed`);
-}
-
-export async function listAddresses({ client, output, json }: CommandContext): Promise<void> {
-  const addresses = await client.list<VirtualAddress>(addressesPath);
-  if (json) return printJson(output, addresses);
-  const rows = addresses.map(({ name, address, interface: on, enabled }) => [name, address, on, enabled]);
-  printTable(output, ["NAME", "ADDRESS", "INTERFACE", "ENABLED"], rows);
+    (await orUndefined(context.client.call("patch", interfacePath, { path, query, body: fields }))) ??
+    (await context.client.call("put", interfacePath, { path, query, body: withoutNulls(fields) as never }));
+  await reportChange(context, answer, options.dryRun ?? false, `interface ${name} changed`);
 }
 
 export async function createAddress(
@@ -73,15 +60,10 @@ export async function createAddress(
   words: string[],
   options: ChangeOptions & { interface: string },
 ): Promise<void> {
-  const fields = await readFields(context.client, addressOperation, words);
-  const object = { name, address, interface: options.interface, ...withoutNulls(fields) };
-  const answer = await context.client.send("POST", `${addressesPath}${changeQuery(options)}`, object);
-  reportChange(context, answer, options.dryRun ?? false, `virtual address ${name} created`);
-}
-
-export async function deleteAddress(context: CommandContext, name: string, options: ChangeOptions): Promise<void> {
-  const answer = await context.client.send("DELETE", `${addressPath(name)}${changeQuery(options)}`);
-  reportChange(context, answer, options.dryRun ?? false, `virtual address ${name} deleted`);
+  const fields = await readFields(context.client, `post ${addressesPath}`, words, readTextFile);
+  const body = { name, address, interface: options.interface, ...withoutNulls(fields) };
+  const answer = await context.client.call("post", addressesPath, { query: changeQuery(options), body: body as never });
+  await reportChange(context, answer, options.dryRun ?? false, `virtual address ${name} created`);
 }
 
 async function orUndefined<Result>(promise: Promise<Result>): Promise<Result | undefined> {

@@ -6,9 +6,18 @@ export type Output = {
   print(text: string): void;
   /** Standard error. */
   warn(text: string): void;
+  /** Bytes as they are, to standard output. */
+  write(bytes: Buffer): void;
+  /** Rewrites the last line of standard error; undefined where that is no terminal. */
+  redraw?: ((text: string) => void) | undefined;
   /** Colours for standard output: on a terminal, unless NO_COLOR is set (no-color.org). */
   colours: boolean;
+  /** Columns of the terminal; undefined when there is none, and nothing has to fit. */
+  width: number | undefined;
 };
+
+/** How answers are written: for people, or as the API gives them for programs. */
+export type Format = "text" | "json" | "yaml";
 
 type Style = "bold" | "red" | "green" | "yellow" | "cyan";
 
@@ -31,15 +40,28 @@ const stateStyles: Record<string, Style> = {
   "no-carrier": "red",
 };
 
-/** Rows under their titles, columns as wide as their widest cell. Without rows, a word says so. */
+/** Least columns a cell is shortened to. */
+const narrowest = 8;
+
+/**
+ * Rows under their titles, columns as wide as their widest cell, numbers to the right. Where the terminal is narrower, the
+ * widest columns are cut (`~` marks it). Without rows, a word says so.
+ */
 export function printTable(output: Output, titles: readonly string[], rows: readonly (readonly unknown[])[]): void {
   if (rows.length === 0) {
     output.print("(none)");
     return;
   }
-  const cells = rows.map((row) => row.map(formatCell));
+  const cells = rows.map((row) => titles.map((_, at) => formatCell(row[at])));
+  const numeric = titles.map((_, at) => rows.every((row) => typeof row[at] === "number" || row[at] === undefined));
   const widths = titles.map((title, at) => Math.max(title.length, ...cells.map((row) => row[at]?.length ?? 0)));
-  const line = (row: readonly string[]) => row.map((cell, at) => cell.padEnd(widths[at] ?? 0));
+  fitWidths(widths, output.width);
+  const line = (row: readonly string[]) =>
+    row.map((cell, at) => {
+      const width = widths[at] ?? 0;
+      const cut = cell.length > width ? `${cell.slice(0, width - 1)}~` : cell;
+      return numeric[at] ? cut.padStart(width) : cut.padEnd(width);
+    });
   output.print(paint(output, "bold", line(titles).join("  ").trimEnd()));
   for (const row of cells) {
     const styled = line(row).map((cell, at) => {
@@ -50,9 +72,22 @@ export function printTable(output: Output, titles: readonly string[], rows: read
   }
 }
 
+/** Takes columns from the widest until the line fits, as far as that goes. */
+function fitWidths(widths: number[], width: number | undefined): void {
+  if (width === undefined) return;
+  for (;;) {
+    const excess = widths.reduce((sum, each) => sum + each + 2, -2) - width;
+    const widest = Math.max(...widths);
+    if (excess <= 0 || widest <= narrowest) return;
+    const next = Math.max(narrowest, ...widths.filter((each) => each < widest));
+    widths[widths.indexOf(widest)] = Math.max(next === widest ? widest - 1 : next, widest - excess);
+  }
+}
+
 function formatCell(value: unknown): string {
   if (value === undefined || value === null || value === "") return "-";
-  if (Array.isArray(value)) return value.length === 0 ? "-" : value.join(",");
+  if (Array.isArray(value)) return value.length === 0 ? "-" : value.map(formatCell).join(",");
+  if (typeof value === "object") return Object.keys(value).join(",") || "-";
   if (typeof value === "boolean") return value ? "yes" : "no";
   return String(value);
 }
@@ -80,6 +115,21 @@ export function printObject(output: Output, object: unknown, indent = ""): void 
 
 export function printJson(output: Output, value: unknown): void {
   output.print(JSON.stringify(value, null, 2));
+}
+
+/** A unified diff, its lines coloured. */
+export function printDifferences(output: Output, differences: readonly Difference[]): void {
+  for (const { object, change, text } of differences) {
+    output.print(paint(output, "bold", `${object}: ${change}`));
+    for (const line of text.trimEnd().split("\n")) output.print(paintLine(output, line));
+  }
+}
+
+export type Difference = { object: string; change: string; text: string };
+
+function paintLine(output: Output, line: string): string {
+  if (line.startsWith("+")) return paint(output, "green", line);
+  return line.startsWith("-") ? paint(output, "red", line) : line;
 }
 
 export function printWarnings(output: Output, warnings: readonly Problem[]): void {

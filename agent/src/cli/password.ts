@@ -3,10 +3,9 @@ import { hashPassword } from "../access/password.ts";
 import { checkPassword } from "../access/password-policy.ts";
 import { SteelyardError } from "../errors.ts";
 import { openTerminal } from "../first-boot/terminal.ts";
-import type { CommandContext } from "./context.ts";
-import { type Output, printJson } from "./output.ts";
+import type { Output } from "./output.ts";
 
-/** `steelyard hash-password` and `steelyard login` */
+/** `steelyard hash-password`, and questions to a person. */
 
 /** Prints the hash of a password for an answer file. Throws `bad-input` for one the appliance would not take. */
 export async function printPasswordHash(output: Output, input: NodeJS.ReadStream, user: string): Promise<void> {
@@ -16,23 +15,8 @@ export async function printPasswordHash(output: Output, input: NodeJS.ReadStream
   output.print(await hashPassword(password, randomBytes));
 }
 
-/** Logs in to a box over HTTPS and prints the token, for `STEELYARD_TOKEN`. */
-export async function logIn(
-  { client, output, json }: CommandContext,
-  input: NodeJS.ReadStream,
-  user: string,
-): Promise<void> {
-  const password = await readSecret(input, `Password of ${user}: `);
-  const { body } = await client.send<{ token: string; expires: string }>("POST", "/api/v1/sessions", {
-    user,
-    password,
-  });
-  if (json) return printJson(output, body);
-  output.print(body.token);
-}
-
 /** The first line of standard input; asked for without an echo on a terminal. Questions go to standard error. */
-async function readSecret(input: NodeJS.ReadStream, question: string): Promise<string> {
+export async function readSecret(input: NodeJS.ReadStream, question: string): Promise<string> {
   if (input.isTTY) {
     const terminal = openTerminal(input, process.stderr);
     try {
@@ -45,4 +29,14 @@ async function readSecret(input: NodeJS.ReadStream, question: string): Promise<s
   input.setEncoding("utf8");
   for await (const part of input) text += part;
   return text.split(/\r?\n/)[0] ?? "";
+}
+
+/** Yes or no; anything but a yes is a no. */
+export async function confirmOnTerminal(input: NodeJS.ReadStream, question: string): Promise<boolean> {
+  const terminal = openTerminal(input, process.stderr);
+  try {
+    return /^y(?:es)?$/i.test(await terminal.ask(`${question} [y/N] `));
+  } finally {
+    terminal.close();
+  }
 }

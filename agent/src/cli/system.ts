@@ -1,39 +1,27 @@
-import { type CommandContext, changeQuery, reportChange } from "./context.ts";
-import { readFields } from "./fields.ts";
-import { paint, printJson, printObject, printTable } from "./output.ts";
+import { type CommandContext, printForPrograms } from "./context.ts";
+import { joinPorts } from "./farm.ts";
+import { paint, printTable } from "./output.ts";
 
-/** `steelyard status` and `steelyard system …` */
-
-type SystemStatus = {
-  hostname: string;
-  version: string;
-  slot?: string;
-  uptime: number;
-  memory: { total: number; available: number };
-  load: number[];
-  generation: number;
-  health: string;
-  units: { name: string; state: string }[];
-};
-type Farm = { name: string; virtualAddresses: string[]; ports: string[]; protocol: string };
-type FarmStatus = { state: string; backends: { effective: string; connections: number }[] };
+/** `steelyard status` */
 
 /** Above this a table of farms helps nobody, and each costs a request. */
 const greatestFarms = 50;
 
-export async function showStatus({ client, output, json }: CommandContext): Promise<void> {
-  const { body: status } = await client.send<SystemStatus>("GET", "/api/v1/system/status");
-  const farms = await client.list<Farm>("/api/v1/farms");
+export async function showStatus(context: CommandContext): Promise<void> {
+  const { client, output } = context;
+  const { body: status } = await client.call("get", "/api/v1/system/status");
+  const farms = await client.list("/api/v1/farms");
   const states = await Promise.all(
     farms.slice(0, greatestFarms).map(async (farm) => {
-      const path = `/api/v1/farms/${encodeURIComponent(farm.name)}/status`;
       // A data plane that cannot be read must not hide the rest.
-      const answer = await client.send<FarmStatus>("GET", path).catch(() => undefined);
+      const answer = await client
+        .call("get", "/api/v1/farms/{farm}/status", { path: { farm: farm.name } })
+        .catch(() => undefined);
       return { farm, status: answer?.body };
     }),
   );
-  if (json)
-    return printJson(output, { ...status, farms: states.map((each) => ({ ...each.farm, status: each.status })) });
+  const whole = { ...status, farms: states.map((each) => ({ ...each.farm, status: each.status })) };
+  if (await printForPrograms(context, whole)) return;
 
   const style = status.health === "ok" ? "green" : "red";
   output.print(`${paint(output, "bold", status.hostname)}  ${paint(output, style, status.health)}`);
@@ -58,27 +46,11 @@ export async function showStatus({ client, output, json }: CommandContext): Prom
     const backends = live?.backends ?? [];
     const up = backends.filter(({ effective }) => effective === "up").length;
     const connections = backends.reduce((sum, each) => sum + each.connections, 0);
-    const where = `${farm.virtualAddresses.join(",")} ${farm.ports.join(",")}/${farm.protocol}`;
+    const where = `${farm.virtualAddresses.join(",")} ${joinPorts(farm)}`;
     return [farm.name, live?.state ?? "unknown", where, `${up}/${backends.length}`, connections];
   });
   printTable(output, ["FARM", "STATE", "LISTENS ON", "BACKENDS UP", "CONNECTIONS"], rows);
   if (farms.length > greatestFarms) output.print(`… and ${farms.length - greatestFarms} more`);
-}
-
-export async function showSystem({ client, output, json }: CommandContext): Promise<void> {
-  const { body } = await client.send("GET", "/api/v1/system");
-  if (json) return printJson(output, body);
-  printObject(output, body);
-}
-
-export async function setSystem(
-  context: CommandContext,
-  words: string[],
-  options: { dryRun?: boolean },
-): Promise<void> {
-  const patch = await readFields(context.client, "put /api/v1/system", words);
-  const answer = await context.client.send("PATCH", `/api/v1/system${changeQuery(options)}`, patch);
-  reportChange(context, answer, options.dryRun ?? false, "system changed");
 }
 
 /** Seconds as `3d 4h 5m`. */

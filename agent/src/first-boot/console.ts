@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { readTextIfExists } from "../adapters/files.ts";
 import { type Machine, makeMachine } from "../adapters/machine.ts";
 import { readManagementFingerprint } from "../certificates/management.ts";
-import { type Client, makeClient } from "../cli/client.ts";
+import { type Client, makeClient } from "../client/client.ts";
 import { messageOf, SteelyardError } from "../errors.ts";
 import type { LinkStatus } from "../network/status.ts";
 import type { System } from "../system/schema.ts";
@@ -128,7 +128,7 @@ async function answerOrNotice(parts: Console, state: FirstBootState, notice: str
       complete: async (answers) => {
         // From here on the state moves because of us.
         finished.abort();
-        await api.send("POST", "/api/v1/first-boot", answers);
+        await api.send("POST", "/api/v1/first-boot", { body: answers });
         await putDown(machine, raised, Object.keys(answers.interfaces ?? {}));
       },
     });
@@ -159,7 +159,7 @@ async function watch(
 
 /** A card that is down shows no link, so all are raised for the question; no address, and the firewall is closed. */
 async function readRaisedLinks({ machine, api }: Console, raised: Set<string>): Promise<LinkStatus[]> {
-  const links = await api.list<LinkStatus>(linksPath);
+  const links = await api.sendList<LinkStatus>(linksPath);
   const down = links.filter(({ state, driver }) => state === "down" && driver !== undefined);
   if (down.length === 0) return links;
   for (const { name } of down) {
@@ -167,7 +167,7 @@ async function readRaisedLinks({ machine, api }: Console, raised: Set<string>): 
     raised.add(name);
   }
   await sleep(linkPatience);
-  return await api.list<LinkStatus>(linksPath);
+  return await api.sendList<LinkStatus>(linksPath);
 }
 
 async function putDown(machine: Machine, raised: ReadonlySet<string>, configured: readonly string[]): Promise<void> {
@@ -183,7 +183,7 @@ async function makeBanner({ machine, api }: Console): Promise<string> {
   for (;;) {
     const [{ body: system }, links, fingerprint] = await Promise.all([
       api.send<System>("GET", "/api/v1/system"),
-      api.list<LinkStatus>(linksPath),
+      api.sendList<LinkStatus>(linksPath),
       readManagementFingerprint(machine),
     ]);
     const { management } = system;

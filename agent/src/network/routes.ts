@@ -109,6 +109,7 @@ const virtualAddresses: CollectionDefinition = {
   resource: "network",
   tag: "Network",
   noun: "virtual address",
+  command: "address",
   operation: { one: "VirtualAddress", many: "VirtualAddresses" },
   example: { name: "web", interface: "eth0", address: "192.0.2.10/24" },
   read: (configuration) => configuration.virtualAddresses,

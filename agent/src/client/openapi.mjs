@@ -1,0 +1,9303 @@
+/** Made from the API's OpenAPI document by `npm run generate`: do not edit. */
+
+export default {
+ "openapi": "3.1.0",
+ "info": {
+  "title": "Steelyard",
+  "description": "The management API of a Steelyard appliance: every object by noun and verb, every change checked, attributable and reversible.",
+  "version": "0.0.0",
+  "license": {
+   "name": "Apache-2.0",
+   "identifier": "Apache-2.0"
+  }
+ },
+ "components": {
+  "securitySchemes": {
+   "session": {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "The token of POST /api/v1/sessions"
+   }
+  },
+  "schemas": {
+   "L4BackendInput": {
+    "type": "object",
+    "properties": {
+     "address": {
+      "description": "Address of the server; of the same family as the virtual addresses",
+      "type": "string",
+      "examples": [
+       "192.0.2.10"
+      ]
+     },
+     "port": {
+      "description": "Port on the server; left out, the port the client asked for",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 65535,
+      "examples": [
+       80
+      ]
+     },
+     "weight": {
+      "default": 1,
+      "description": "Share of new connections, next to the weights of the other backends",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 255
+     },
+     "priority": {
+      "default": 1,
+      "description": "1 is used first; for each backend in use that is not up, the next priority is used as well",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 9
+     },
+     "state": {
+      "default": "up",
+      "description": "up: takes connections; maintenance: keeps the ones it has, gets no new one; down: loses them all",
+      "type": "string",
+      "enum": [
+       "up",
+       "maintenance",
+       "down"
+      ]
+     }
+    },
+    "required": [
+     "address"
+    ],
+    "additionalProperties": false
+   },
+   "L4FarmInput": {
+    "type": "object",
+    "properties": {
+     "profile": {
+      "type": "string",
+      "const": "l4xnat",
+      "description": "Kind of farm"
+     },
+     "enabled": {
+      "default": true,
+      "description": "A farm that is not enabled opens no port",
+      "type": "boolean"
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "virtualAddresses": {
+      "minItems": 1,
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "examples": [
+        "192.0.2.10"
+       ]
+      },
+      "description": "Addresses clients connect to, all of one family; the box must own them"
+     },
+     "ports": {
+      "minItems": 1,
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "anyOf": [
+        {
+         "type": "integer",
+         "minimum": 1,
+         "maximum": 65535,
+         "examples": [
+          80
+         ]
+        },
+        {
+         "type": "string"
+        }
+       ],
+       "examples": [
+        "80",
+        "8000-8010"
+       ]
+      },
+      "description": "Ports and ranges of ports clients connect to"
+     },
+     "protocol": {
+      "default": "tcp",
+      "description": "Protocol of layer 4",
+      "type": "string",
+      "enum": [
+       "tcp",
+       "udp"
+      ]
+     },
+     "natType": {
+      "default": "nat",
+      "description": "nat: backends see the box's address; dnat: they see the client's, and must route back through the box",
+      "type": "string",
+      "enum": [
+       "nat",
+       "dnat"
+      ]
+     },
+     "algorithm": {
+      "default": "weight",
+      "description": "How a new connection is given a backend",
+      "type": "string",
+      "enum": [
+       "weight",
+       "round-robin",
+       "hash-source-address",
+       "hash-source-address-port"
+      ]
+     },
+     "backends": {
+      "description": "Backends by name",
+      "type": "object",
+      "propertyNames": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      },
+      "additionalProperties": {
+       "$ref": "#/components/schemas/L4BackendInput"
+      },
+      "default": {}
+     }
+    },
+    "required": [
+     "profile",
+     "virtualAddresses",
+     "ports"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "profile": "l4xnat",
+      "virtualAddresses": [
+       "192.0.2.10"
+      ],
+      "ports": [
+       "80"
+      ],
+      "backends": {
+       "b1": {
+        "address": "198.51.100.1",
+        "port": 80
+       },
+       "b2": {
+        "address": "198.51.100.2",
+        "port": 80,
+        "weight": 3
+       }
+      }
+     }
+    ]
+   },
+   "Ipv4SettingsInput": {
+    "type": "object",
+    "properties": {
+     "method": {
+      "default": "none",
+      "description": "Where the addresses come from",
+      "type": "string",
+      "enum": [
+       "none",
+       "dhcp",
+       "static"
+      ]
+     },
+     "addresses": {
+      "description": "For method static",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "examples": [
+        "192.0.2.10/24"
+       ]
+      },
+      "default": []
+     },
+     "gateway": {
+      "description": "Default gateway reached through this interface",
+      "type": "string",
+      "examples": [
+       "192.0.2.10"
+      ]
+     }
+    },
+    "additionalProperties": false
+   },
+   "Ipv6SettingsInput": {
+    "type": "object",
+    "properties": {
+     "method": {
+      "default": "none",
+      "description": "Where the addresses come from; automatic: router advertisements and DHCPv6",
+      "type": "string",
+      "enum": [
+       "none",
+       "automatic",
+       "static"
+      ]
+     },
+     "addresses": {
+      "description": "For method static",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "examples": [
+        "192.0.2.10/24"
+       ]
+      },
+      "default": []
+     },
+     "gateway": {
+      "description": "Default gateway reached through this interface",
+      "type": "string",
+      "examples": [
+       "192.0.2.10"
+      ]
+     }
+    },
+    "additionalProperties": false,
+    "description": "automatic: router advertisements and DHCPv6"
+   },
+   "InterfaceInput": {
+    "type": "object",
+    "properties": {
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "enabled": {
+      "default": true,
+      "description": "Administratively up",
+      "type": "boolean"
+     },
+     "mtu": {
+      "description": "Bytes; left out, the driver's own",
+      "type": "integer",
+      "minimum": 1280,
+      "maximum": 65535
+     },
+     "ipv4": {
+      "description": "IPv4 on this interface",
+      "$ref": "#/components/schemas/Ipv4SettingsInput",
+      "default": {
+       "method": "none",
+       "addresses": []
+      }
+     },
+     "ipv6": {
+      "description": "IPv6 on this interface",
+      "$ref": "#/components/schemas/Ipv6SettingsInput",
+      "default": {
+       "method": "none",
+       "addresses": []
+      }
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "description": "to the servers",
+      "enabled": true,
+      "mtu": 1500,
+      "ipv4": {
+       "method": "static",
+       "addresses": [
+        "192.0.2.5/24"
+       ],
+       "gateway": "192.0.2.1"
+      },
+      "ipv6": {
+       "method": "none",
+       "addresses": []
+      }
+     }
+    ]
+   },
+   "VirtualAddressInput": {
+    "type": "object",
+    "properties": {
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "enabled": {
+      "default": true,
+      "description": "false: the address is not on the box",
+      "type": "boolean"
+     },
+     "interface": {
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "eth0"
+      ],
+      "description": "Interface the address is put on"
+     },
+     "address": {
+      "description": "The address with its prefix length",
+      "type": "string",
+      "examples": [
+       "192.0.2.10/24"
+      ]
+     }
+    },
+    "required": [
+     "interface",
+     "address"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "description": "",
+      "enabled": true,
+      "interface": "eth0",
+      "address": "192.0.2.10/24"
+     }
+    ]
+   },
+   "SystemInput": {
+    "type": "object",
+    "properties": {
+     "hostname": {
+      "default": "steelyard",
+      "description": "Name of the box, alone or with its domain",
+      "type": "string",
+      "maxLength": 253,
+      "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+      "examples": [
+       "lb1.example.com"
+      ]
+     },
+     "dns": {
+      "description": "Resolvers; DHCP may add its own",
+      "type": "object",
+      "properties": {
+       "servers": {
+        "description": "Addresses of resolvers, asked in this order",
+        "maxItems": 8,
+        "type": "array",
+        "items": {
+         "type": "string",
+         "examples": [
+          "192.0.2.10"
+         ]
+        },
+        "default": []
+       },
+       "search": {
+        "default": [],
+        "description": "Domains tried with names that have none",
+        "maxItems": 8,
+        "type": "array",
+        "items": {
+         "type": "string",
+         "maxLength": 253,
+         "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+         "examples": [
+          "lb1.example.com"
+         ]
+        }
+       }
+      },
+      "additionalProperties": false,
+      "default": {
+       "servers": [],
+       "search": []
+      }
+     },
+     "ntp": {
+      "description": "Time servers; none: the clock is not set from the network",
+      "type": "object",
+      "properties": {
+       "servers": {
+        "description": "Addresses or names of NTP servers",
+        "maxItems": 8,
+        "type": "array",
+        "items": {
+         "anyOf": [
+          {
+           "type": "string",
+           "maxLength": 253,
+           "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+           "examples": [
+            "lb1.example.com"
+           ]
+          }
+         ]
+        },
+        "default": []
+       }
+      },
+      "additionalProperties": false,
+      "default": {
+       "servers": []
+      }
+     },
+     "management": {
+      "default": {
+       "interfaces": [],
+       "port": 444
+      },
+      "description": "Where the box is managed",
+      "type": "object",
+      "properties": {
+       "interfaces": {
+        "default": [],
+        "description": "Interfaces on which the API and SSH answer; on all others they are closed",
+        "maxItems": 64,
+        "type": "array",
+        "items": {
+         "type": "string",
+         "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+         "examples": [
+          "eth0"
+         ]
+        }
+       },
+       "port": {
+        "default": 444,
+        "description": "Port of the API and the web console",
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 65535,
+        "examples": [
+         80
+        ]
+       }
+      },
+      "additionalProperties": false
+     },
+     "ssh": {
+      "default": {
+       "enabled": false,
+       "port": 22,
+       "passwordAuthentication": false
+      },
+      "description": "The shell of administrators",
+      "type": "object",
+      "properties": {
+       "enabled": {
+        "default": false,
+        "description": "SSH answers on the management interfaces",
+        "type": "boolean"
+       },
+       "port": {
+        "default": 22,
+        "description": "TCP port",
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 65535,
+        "examples": [
+         80
+        ]
+       },
+       "passwordAuthentication": {
+        "default": false,
+        "description": "Keys alone when false",
+        "type": "boolean"
+       }
+      },
+      "additionalProperties": false
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "hostname": "lb1.example.com",
+      "dns": {
+       "servers": [
+        "192.0.2.53"
+       ],
+       "search": [
+        "example.com"
+       ]
+      },
+      "ntp": {
+       "servers": [
+        "ntp.example.com"
+       ]
+      },
+      "management": {
+       "interfaces": [
+        "eth0"
+       ],
+       "port": 444
+      },
+      "ssh": {
+       "enabled": true,
+       "port": 22,
+       "passwordAuthentication": false
+      }
+     }
+    ]
+   },
+   "CredentialsInput": {
+    "type": "object",
+    "properties": {
+     "user": {
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 64,
+      "description": "Name of the user"
+     },
+     "password": {
+      "type": "string",
+      "maxLength": 1024,
+      "description": "In clear; the connection is encrypted"
+     }
+    },
+    "required": [
+     "user",
+     "password"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "user": "admin",
+      "password": "correct horse battery"
+     }
+    ]
+   },
+   "SecondFactorInput": {
+    "type": "object",
+    "properties": {
+     "challenge": {
+      "type": "string",
+      "maxLength": 128,
+      "description": "Of the answer second-factor-required"
+     },
+     "code": {
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 128,
+      "description": "Such as the six digits of TOTP"
+     }
+    },
+    "required": [
+     "challenge",
+     "code"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "challenge": "b3Jhbmdlcy1hcmUtbm90LXRoZS1vbmx5LWZydWl0cy4",
+      "code": "123456"
+     }
+    ]
+   },
+   "FirstBootAnswersInput": {
+    "type": "object",
+    "properties": {
+     "version": {
+      "type": "number",
+      "const": 1,
+      "description": "Of the format"
+     },
+     "admin": {
+      "type": "object",
+      "properties": {
+       "password": {
+        "description": "In clear; only its hash is kept",
+        "type": "string"
+       },
+       "passwordHash": {
+        "description": "Instead of password: crypt(5) of the kind $7$, from mkpasswd -m scrypt",
+        "type": "string",
+        "pattern": "^\\$7\\$[./0-9A-Za-z]{11}[./0-9A-Za-z]{8,64}\\$[./0-9A-Za-z]{43}$"
+       },
+       "sshKeys": {
+        "default": [],
+        "description": "OpenSSH public keys, one line each",
+        "maxItems": 32,
+        "type": "array",
+        "items": {
+         "type": "string",
+         "pattern": "^(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\\.com|sk-ecdsa-sha2-nistp256@openssh\\.com) [A-Za-z0-9+/]+={0,3}(?: [^\\r\\n]*)?$"
+        }
+       }
+      },
+      "additionalProperties": false,
+      "description": "How the administrator logs in"
+     },
+     "system": {
+      "description": "The box itself",
+      "$ref": "#/components/schemas/SystemInput",
+      "default": {
+       "hostname": "steelyard",
+       "dns": {
+        "servers": [],
+        "search": []
+       },
+       "ntp": {
+        "servers": []
+       },
+       "management": {
+        "interfaces": [],
+        "port": 444
+       },
+       "ssh": {
+        "enabled": false,
+        "port": 22,
+        "passwordAuthentication": false
+       }
+      }
+     },
+     "interfaces": {
+      "description": "Network interfaces by name",
+      "type": "object",
+      "propertyNames": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+       "examples": [
+        "eth0"
+       ]
+      },
+      "additionalProperties": {
+       "$ref": "#/components/schemas/InterfaceInput"
+      },
+      "default": {}
+     },
+     "virtualAddresses": {
+      "description": "Virtual addresses by name",
+      "type": "object",
+      "propertyNames": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      },
+      "additionalProperties": {
+       "$ref": "#/components/schemas/VirtualAddressInput"
+      },
+      "default": {}
+     },
+     "farms": {
+      "description": "Farms by name",
+      "type": "object",
+      "propertyNames": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      },
+      "additionalProperties": {
+       "oneOf": [
+        {
+         "$ref": "#/components/schemas/L4FarmInput"
+        }
+       ]
+      },
+      "default": {}
+     }
+    },
+    "required": [
+     "version",
+     "admin"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "version": 1,
+      "admin": {
+       "password": "correct horse battery"
+      },
+      "system": {
+       "hostname": "lb1",
+       "management": {
+        "interfaces": [
+         "eth0"
+        ]
+       }
+      },
+      "interfaces": {
+       "eth0": {
+        "ipv4": {
+         "method": "static",
+         "addresses": [
+          "192.0.2.5/24"
+         ],
+         "gateway": "192.0.2.1"
+        }
+       }
+      }
+     }
+    ]
+   },
+   "MergePatchInput": {
+    "type": "object",
+    "properties": {},
+    "additionalProperties": {},
+    "description": "The fields to change; null takes a field back to its default"
+   },
+   "NamedFarmInput": {
+    "oneOf": [
+     {
+      "type": "object",
+      "properties": {
+       "name": {
+        "type": "string",
+        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+        "examples": [
+         "web"
+        ],
+        "description": "Name of the farm"
+       },
+       "profile": {
+        "type": "string",
+        "const": "l4xnat",
+        "description": "Kind of farm"
+       },
+       "enabled": {
+        "default": true,
+        "description": "A farm that is not enabled opens no port",
+        "type": "boolean"
+       },
+       "description": {
+        "default": "",
+        "type": "string",
+        "maxLength": 255,
+        "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+        "description": "Free text of one line, for people"
+       },
+       "virtualAddresses": {
+        "minItems": 1,
+        "maxItems": 64,
+        "type": "array",
+        "items": {
+         "type": "string",
+         "examples": [
+          "192.0.2.10"
+         ]
+        },
+        "description": "Addresses clients connect to, all of one family; the box must own them"
+       },
+       "ports": {
+        "minItems": 1,
+        "maxItems": 64,
+        "type": "array",
+        "items": {
+         "anyOf": [
+          {
+           "type": "integer",
+           "minimum": 1,
+           "maximum": 65535,
+           "examples": [
+            80
+           ]
+          },
+          {
+           "type": "string"
+          }
+         ],
+         "examples": [
+          "80",
+          "8000-8010"
+         ]
+        },
+        "description": "Ports and ranges of ports clients connect to"
+       },
+       "protocol": {
+        "default": "tcp",
+        "description": "Protocol of layer 4",
+        "type": "string",
+        "enum": [
+         "tcp",
+         "udp"
+        ]
+       },
+       "natType": {
+        "default": "nat",
+        "description": "nat: backends see the box's address; dnat: they see the client's, and must route back through the box",
+        "type": "string",
+        "enum": [
+         "nat",
+         "dnat"
+        ]
+       },
+       "algorithm": {
+        "default": "weight",
+        "description": "How a new connection is given a backend",
+        "type": "string",
+        "enum": [
+         "weight",
+         "round-robin",
+         "hash-source-address",
+         "hash-source-address-port"
+        ]
+       },
+       "backends": {
+        "description": "Backends by name",
+        "type": "object",
+        "propertyNames": {
+         "type": "string",
+         "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+         "examples": [
+          "web"
+         ]
+        },
+        "additionalProperties": {
+         "$ref": "#/components/schemas/L4BackendInput"
+        },
+        "default": {}
+       }
+      },
+      "required": [
+       "name",
+       "profile",
+       "virtualAddresses",
+       "ports"
+      ],
+      "additionalProperties": false
+     }
+    ],
+    "examples": [
+     {
+      "name": "web",
+      "profile": "l4xnat",
+      "virtualAddresses": [
+       "192.0.2.10"
+      ],
+      "ports": [
+       "80"
+      ],
+      "backends": {
+       "b1": {
+        "address": "198.51.100.1",
+        "port": 80
+       },
+       "b2": {
+        "address": "198.51.100.2",
+        "port": 80,
+        "weight": 3
+       }
+      }
+     }
+    ]
+   },
+   "FarmReplacementInput": {
+    "oneOf": [
+     {
+      "type": "object",
+      "properties": {
+       "name": {
+        "description": "When given, the name in the address: an object keeps its name",
+        "type": "string",
+        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+        "examples": [
+         "web"
+        ]
+       },
+       "profile": {
+        "type": "string",
+        "const": "l4xnat",
+        "description": "Kind of farm"
+       },
+       "enabled": {
+        "default": true,
+        "description": "A farm that is not enabled opens no port",
+        "type": "boolean"
+       },
+       "description": {
+        "default": "",
+        "type": "string",
+        "maxLength": 255,
+        "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+        "description": "Free text of one line, for people"
+       },
+       "virtualAddresses": {
+        "minItems": 1,
+        "maxItems": 64,
+        "type": "array",
+        "items": {
+         "type": "string",
+         "examples": [
+          "192.0.2.10"
+         ]
+        },
+        "description": "Addresses clients connect to, all of one family; the box must own them"
+       },
+       "ports": {
+        "minItems": 1,
+        "maxItems": 64,
+        "type": "array",
+        "items": {
+         "anyOf": [
+          {
+           "type": "integer",
+           "minimum": 1,
+           "maximum": 65535,
+           "examples": [
+            80
+           ]
+          },
+          {
+           "type": "string"
+          }
+         ],
+         "examples": [
+          "80",
+          "8000-8010"
+         ]
+        },
+        "description": "Ports and ranges of ports clients connect to"
+       },
+       "protocol": {
+        "default": "tcp",
+        "description": "Protocol of layer 4",
+        "type": "string",
+        "enum": [
+         "tcp",
+         "udp"
+        ]
+       },
+       "natType": {
+        "default": "nat",
+        "description": "nat: backends see the box's address; dnat: they see the client's, and must route back through the box",
+        "type": "string",
+        "enum": [
+         "nat",
+         "dnat"
+        ]
+       },
+       "algorithm": {
+        "default": "weight",
+        "description": "How a new connection is given a backend",
+        "type": "string",
+        "enum": [
+         "weight",
+         "round-robin",
+         "hash-source-address",
+         "hash-source-address-port"
+        ]
+       },
+       "backends": {
+        "description": "Backends by name",
+        "type": "object",
+        "propertyNames": {
+         "type": "string",
+         "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+         "examples": [
+          "web"
+         ]
+        },
+        "additionalProperties": {
+         "$ref": "#/components/schemas/L4BackendInput"
+        },
+        "default": {}
+       }
+      },
+      "required": [
+       "profile",
+       "virtualAddresses",
+       "ports"
+      ],
+      "additionalProperties": false
+     }
+    ],
+    "examples": [
+     {
+      "profile": "l4xnat",
+      "virtualAddresses": [
+       "192.0.2.10"
+      ],
+      "ports": [
+       "80"
+      ],
+      "backends": {
+       "b1": {
+        "address": "198.51.100.1",
+        "port": 80
+       },
+       "b2": {
+        "address": "198.51.100.2",
+        "port": 80,
+        "weight": 3
+       }
+      }
+     }
+    ]
+   },
+   "NamedBackendInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the backend"
+     },
+     "address": {
+      "description": "Address of the server; of the same family as the virtual addresses",
+      "type": "string",
+      "examples": [
+       "192.0.2.10"
+      ]
+     },
+     "port": {
+      "description": "Port on the server; left out, the port the client asked for",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 65535,
+      "examples": [
+       80
+      ]
+     },
+     "weight": {
+      "default": 1,
+      "description": "Share of new connections, next to the weights of the other backends",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 255
+     },
+     "priority": {
+      "default": 1,
+      "description": "1 is used first; for each backend in use that is not up, the next priority is used as well",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 9
+     },
+     "state": {
+      "default": "up",
+      "description": "up: takes connections; maintenance: keeps the ones it has, gets no new one; down: loses them all",
+      "type": "string",
+      "enum": [
+       "up",
+       "maintenance",
+       "down"
+      ]
+     }
+    },
+    "required": [
+     "name",
+     "address"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "b3",
+      "address": "198.51.100.3",
+      "port": 80,
+      "weight": 2
+     }
+    ]
+   },
+   "BackendReplacementInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "description": "When given, the name in the address: an object keeps its name",
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ]
+     },
+     "address": {
+      "description": "Address of the server; of the same family as the virtual addresses",
+      "type": "string",
+      "examples": [
+       "192.0.2.10"
+      ]
+     },
+     "port": {
+      "description": "Port on the server; left out, the port the client asked for",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 65535,
+      "examples": [
+       80
+      ]
+     },
+     "weight": {
+      "default": 1,
+      "description": "Share of new connections, next to the weights of the other backends",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 255
+     },
+     "priority": {
+      "default": 1,
+      "description": "1 is used first; for each backend in use that is not up, the next priority is used as well",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 9
+     },
+     "state": {
+      "default": "up",
+      "description": "up: takes connections; maintenance: keeps the ones it has, gets no new one; down: loses them all",
+      "type": "string",
+      "enum": [
+       "up",
+       "maintenance",
+       "down"
+      ]
+     }
+    },
+    "required": [
+     "address"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "address": "198.51.100.3",
+      "port": 80,
+      "weight": 2
+     }
+    ]
+   },
+   "NamedInterfaceInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "eth0"
+      ],
+      "description": "Name of the interface"
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "enabled": {
+      "default": true,
+      "description": "Administratively up",
+      "type": "boolean"
+     },
+     "mtu": {
+      "description": "Bytes; left out, the driver's own",
+      "type": "integer",
+      "minimum": 1280,
+      "maximum": 65535
+     },
+     "ipv4": {
+      "description": "IPv4 on this interface",
+      "$ref": "#/components/schemas/Ipv4SettingsInput",
+      "default": {
+       "method": "none",
+       "addresses": []
+      }
+     },
+     "ipv6": {
+      "description": "IPv6 on this interface",
+      "$ref": "#/components/schemas/Ipv6SettingsInput",
+      "default": {
+       "method": "none",
+       "addresses": []
+      }
+     }
+    },
+    "required": [
+     "name"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "eth0",
+      "ipv4": {
+       "method": "static",
+       "addresses": [
+        "192.0.2.5/24"
+       ],
+       "gateway": "192.0.2.1"
+      }
+     }
+    ]
+   },
+   "InterfaceReplacementInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "description": "When given, the name in the address: an object keeps its name",
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "eth0"
+      ]
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "enabled": {
+      "default": true,
+      "description": "Administratively up",
+      "type": "boolean"
+     },
+     "mtu": {
+      "description": "Bytes; left out, the driver's own",
+      "type": "integer",
+      "minimum": 1280,
+      "maximum": 65535
+     },
+     "ipv4": {
+      "description": "IPv4 on this interface",
+      "$ref": "#/components/schemas/Ipv4SettingsInput",
+      "default": {
+       "method": "none",
+       "addresses": []
+      }
+     },
+     "ipv6": {
+      "description": "IPv6 on this interface",
+      "$ref": "#/components/schemas/Ipv6SettingsInput",
+      "default": {
+       "method": "none",
+       "addresses": []
+      }
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "ipv4": {
+       "method": "static",
+       "addresses": [
+        "192.0.2.5/24"
+       ],
+       "gateway": "192.0.2.1"
+      }
+     }
+    ]
+   },
+   "NamedVirtualAddressInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the virtual address"
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "enabled": {
+      "default": true,
+      "description": "false: the address is not on the box",
+      "type": "boolean"
+     },
+     "interface": {
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "eth0"
+      ],
+      "description": "Interface the address is put on"
+     },
+     "address": {
+      "description": "The address with its prefix length",
+      "type": "string",
+      "examples": [
+       "192.0.2.10/24"
+      ]
+     }
+    },
+    "required": [
+     "name",
+     "interface",
+     "address"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "web",
+      "interface": "eth0",
+      "address": "192.0.2.10/24"
+     }
+    ]
+   },
+   "VirtualAddressReplacementInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "description": "When given, the name in the address: an object keeps its name",
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ]
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "enabled": {
+      "default": true,
+      "description": "false: the address is not on the box",
+      "type": "boolean"
+     },
+     "interface": {
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "eth0"
+      ],
+      "description": "Interface the address is put on"
+     },
+     "address": {
+      "description": "The address with its prefix length",
+      "type": "string",
+      "examples": [
+       "192.0.2.10/24"
+      ]
+     }
+    },
+    "required": [
+     "interface",
+     "address"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "interface": "eth0",
+      "address": "192.0.2.10/24"
+     }
+    ]
+   },
+   "Bindings": {
+    "type": "object",
+    "properties": {
+     "farms": {
+      "description": "Names of farms; * stands for any characters",
+      "maxItems": 256,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9_.*-]{1,63}$"
+      }
+     },
+     "interfaces": {
+      "description": "Names of interfaces; * stands for any characters",
+      "maxItems": 256,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9_.*-]{1,63}$"
+      }
+     },
+     "certificates": {
+      "description": "Names of certificates; * stands for any characters",
+      "maxItems": 256,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9_.*-]{1,63}$"
+      }
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "farms": [
+       "web",
+       "shop-*"
+      ]
+     }
+    ]
+   },
+   "Role": {
+    "type": "object",
+    "properties": {
+     "description": {
+      "default": "",
+      "description": "For people",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "permissions": {
+      "default": [],
+      "description": "Each resource:verb; either half may be *",
+      "maxItems": 256,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^(?:\\*|[a-z][a-z-]{0,31}):(?:\\*|[a-z][a-z-]{0,31})$",
+       "examples": [
+        "farms:update"
+       ]
+      }
+     },
+     "bindings": {
+      "default": {},
+      "description": "Only these objects, by kind; a kind left out is not bound. In a bound role the resource * stands for the bound kinds",
+      "$ref": "#/components/schemas/Bindings"
+     }
+    },
+    "required": [
+     "description",
+     "permissions",
+     "bindings"
+    ],
+    "additionalProperties": false
+   },
+   "Group": {
+    "type": "object",
+    "properties": {
+     "description": {
+      "default": "",
+      "description": "For people",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "roles": {
+      "default": [],
+      "description": "Held by every member",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      }
+     }
+    },
+    "required": [
+     "description",
+     "roles"
+    ],
+    "additionalProperties": false
+   },
+   "AccessSettings": {
+    "type": "object",
+    "properties": {
+     "sessions": {
+      "description": "Limits of every session, those that are open too",
+      "type": "object",
+      "properties": {
+       "idleMinutes": {
+        "default": 30,
+        "description": "A session ends after this time without a request",
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 1440
+       },
+       "absoluteMinutes": {
+        "default": 720,
+        "description": "A session ends after this time at the latest",
+        "type": "integer",
+        "minimum": 5,
+        "maximum": 43200
+       }
+      },
+      "required": [
+       "idleMinutes",
+       "absoluteMinutes"
+      ],
+      "additionalProperties": false
+     }
+    },
+    "required": [
+     "sessions"
+    ],
+    "additionalProperties": false
+   },
+   "L4Backend": {
+    "type": "object",
+    "properties": {
+     "address": {
+      "examples": [
+       "192.0.2.10"
+      ],
+      "description": "Address of the server; of the same family as the virtual addresses",
+      "type": "string"
+     },
+     "port": {
+      "description": "Port on the server; left out, the port the client asked for",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 65535,
+      "examples": [
+       80
+      ]
+     },
+     "weight": {
+      "default": 1,
+      "description": "Share of new connections, next to the weights of the other backends",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 255
+     },
+     "priority": {
+      "default": 1,
+      "description": "1 is used first; for each backend in use that is not up, the next priority is used as well",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 9
+     },
+     "state": {
+      "default": "up",
+      "description": "up: takes connections; maintenance: keeps the ones it has, gets no new one; down: loses them all",
+      "type": "string",
+      "enum": [
+       "up",
+       "maintenance",
+       "down"
+      ]
+     }
+    },
+    "required": [
+     "address",
+     "weight",
+     "priority",
+     "state"
+    ],
+    "additionalProperties": false
+   },
+   "L4Farm": {
+    "type": "object",
+    "properties": {
+     "profile": {
+      "type": "string",
+      "const": "l4xnat",
+      "description": "Kind of farm"
+     },
+     "enabled": {
+      "default": true,
+      "description": "A farm that is not enabled opens no port",
+      "type": "boolean"
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "virtualAddresses": {
+      "minItems": 1,
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "examples": [
+        "192.0.2.10"
+       ],
+       "type": "string"
+      },
+      "description": "Addresses clients connect to, all of one family; the box must own them"
+     },
+     "ports": {
+      "minItems": 1,
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "examples": [
+        "80",
+        "8000-8010"
+       ],
+       "type": "string"
+      },
+      "description": "Ports and ranges of ports clients connect to"
+     },
+     "protocol": {
+      "default": "tcp",
+      "description": "Protocol of layer 4",
+      "type": "string",
+      "enum": [
+       "tcp",
+       "udp"
+      ]
+     },
+     "natType": {
+      "default": "nat",
+      "description": "nat: backends see the box's address; dnat: they see the client's, and must route back through the box",
+      "type": "string",
+      "enum": [
+       "nat",
+       "dnat"
+      ]
+     },
+     "algorithm": {
+      "default": "weight",
+      "description": "How a new connection is given a backend",
+      "type": "string",
+      "enum": [
+       "weight",
+       "round-robin",
+       "hash-source-address",
+       "hash-source-address-port"
+      ]
+     },
+     "backends": {
+      "default": {},
+      "description": "Backends by name",
+      "type": "object",
+      "propertyNames": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      },
+      "additionalProperties": {
+       "$ref": "#/components/schemas/L4Backend"
+      }
+     }
+    },
+    "required": [
+     "profile",
+     "enabled",
+     "description",
+     "virtualAddresses",
+     "ports",
+     "protocol",
+     "natType",
+     "algorithm",
+     "backends"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "profile": "l4xnat",
+      "virtualAddresses": [
+       "192.0.2.10"
+      ],
+      "ports": [
+       "80"
+      ],
+      "backends": {
+       "b1": {
+        "address": "198.51.100.1",
+        "port": 80,
+        "weight": 1,
+        "priority": 1,
+        "state": "up"
+       },
+       "b2": {
+        "address": "198.51.100.2",
+        "port": 80,
+        "weight": 3,
+        "priority": 1,
+        "state": "up"
+       }
+      },
+      "enabled": true,
+      "description": "",
+      "protocol": "tcp",
+      "natType": "nat",
+      "algorithm": "weight"
+     }
+    ]
+   },
+   "Ipv4Settings": {
+    "type": "object",
+    "properties": {
+     "method": {
+      "default": "none",
+      "description": "Where the addresses come from",
+      "type": "string",
+      "enum": [
+       "none",
+       "dhcp",
+       "static"
+      ]
+     },
+     "addresses": {
+      "default": [],
+      "description": "For method static",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "examples": [
+        "192.0.2.10/24"
+       ],
+       "type": "string"
+      }
+     },
+     "gateway": {
+      "description": "Default gateway reached through this interface",
+      "examples": [
+       "192.0.2.10"
+      ],
+      "type": "string"
+     }
+    },
+    "required": [
+     "method",
+     "addresses"
+    ],
+    "additionalProperties": false
+   },
+   "Ipv6Settings": {
+    "type": "object",
+    "properties": {
+     "method": {
+      "default": "none",
+      "description": "Where the addresses come from; automatic: router advertisements and DHCPv6",
+      "type": "string",
+      "enum": [
+       "none",
+       "automatic",
+       "static"
+      ]
+     },
+     "addresses": {
+      "default": [],
+      "description": "For method static",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "examples": [
+        "192.0.2.10/24"
+       ],
+       "type": "string"
+      }
+     },
+     "gateway": {
+      "description": "Default gateway reached through this interface",
+      "examples": [
+       "192.0.2.10"
+      ],
+      "type": "string"
+     }
+    },
+    "required": [
+     "method",
+     "addresses"
+    ],
+    "additionalProperties": false,
+    "description": "automatic: router advertisements and DHCPv6"
+   },
+   "Interface": {
+    "type": "object",
+    "properties": {
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "enabled": {
+      "default": true,
+      "description": "Administratively up",
+      "type": "boolean"
+     },
+     "mtu": {
+      "description": "Bytes; left out, the driver's own",
+      "type": "integer",
+      "minimum": 1280,
+      "maximum": 65535
+     },
+     "ipv4": {
+      "default": {
+       "method": "none",
+       "addresses": []
+      },
+      "description": "IPv4 on this interface",
+      "$ref": "#/components/schemas/Ipv4Settings"
+     },
+     "ipv6": {
+      "default": {
+       "method": "none",
+       "addresses": []
+      },
+      "description": "IPv6 on this interface",
+      "$ref": "#/components/schemas/Ipv6Settings"
+     }
+    },
+    "required": [
+     "description",
+     "enabled",
+     "ipv4",
+     "ipv6"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "description": "to the servers",
+      "enabled": true,
+      "mtu": 1500,
+      "ipv4": {
+       "method": "static",
+       "addresses": [
+        "192.0.2.5/24"
+       ],
+       "gateway": "192.0.2.1"
+      },
+      "ipv6": {
+       "method": "none",
+       "addresses": []
+      }
+     }
+    ]
+   },
+   "VirtualAddress": {
+    "type": "object",
+    "properties": {
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "enabled": {
+      "default": true,
+      "description": "false: the address is not on the box",
+      "type": "boolean"
+     },
+     "interface": {
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "eth0"
+      ],
+      "description": "Interface the address is put on"
+     },
+     "address": {
+      "examples": [
+       "192.0.2.10/24"
+      ],
+      "description": "The address with its prefix length",
+      "type": "string"
+     }
+    },
+    "required": [
+     "description",
+     "enabled",
+     "interface",
+     "address"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "description": "",
+      "enabled": true,
+      "interface": "eth0",
+      "address": "192.0.2.10/24"
+     }
+    ]
+   },
+   "System": {
+    "type": "object",
+    "properties": {
+     "hostname": {
+      "default": "steelyard",
+      "description": "Name of the box, alone or with its domain",
+      "type": "string",
+      "maxLength": 253,
+      "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+      "examples": [
+       "lb1.example.com"
+      ]
+     },
+     "dns": {
+      "default": {
+       "servers": [],
+       "search": []
+      },
+      "description": "Resolvers; DHCP may add its own",
+      "type": "object",
+      "properties": {
+       "servers": {
+        "default": [],
+        "description": "Addresses of resolvers, asked in this order",
+        "maxItems": 8,
+        "type": "array",
+        "items": {
+         "examples": [
+          "192.0.2.10"
+         ],
+         "type": "string"
+        }
+       },
+       "search": {
+        "default": [],
+        "description": "Domains tried with names that have none",
+        "maxItems": 8,
+        "type": "array",
+        "items": {
+         "type": "string",
+         "maxLength": 253,
+         "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+         "examples": [
+          "lb1.example.com"
+         ]
+        }
+       }
+      },
+      "required": [
+       "servers",
+       "search"
+      ],
+      "additionalProperties": false
+     },
+     "ntp": {
+      "default": {
+       "servers": []
+      },
+      "description": "Time servers; none: the clock is not set from the network",
+      "type": "object",
+      "properties": {
+       "servers": {
+        "default": [],
+        "description": "Addresses or names of NTP servers",
+        "maxItems": 8,
+        "type": "array",
+        "items": {
+         "anyOf": [
+          {
+           "examples": [
+            "192.0.2.10"
+           ],
+           "type": "string"
+          },
+          {
+           "type": "string",
+           "maxLength": 253,
+           "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+           "examples": [
+            "lb1.example.com"
+           ]
+          }
+         ]
+        }
+       }
+      },
+      "required": [
+       "servers"
+      ],
+      "additionalProperties": false
+     },
+     "management": {
+      "default": {
+       "interfaces": [],
+       "port": 444
+      },
+      "description": "Where the box is managed",
+      "type": "object",
+      "properties": {
+       "interfaces": {
+        "default": [],
+        "description": "Interfaces on which the API and SSH answer; on all others they are closed",
+        "maxItems": 64,
+        "type": "array",
+        "items": {
+         "type": "string",
+         "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+         "examples": [
+          "eth0"
+         ]
+        }
+       },
+       "port": {
+        "default": 444,
+        "description": "Port of the API and the web console",
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 65535,
+        "examples": [
+         80
+        ]
+       }
+      },
+      "required": [
+       "interfaces",
+       "port"
+      ],
+      "additionalProperties": false
+     },
+     "ssh": {
+      "default": {
+       "enabled": false,
+       "port": 22,
+       "passwordAuthentication": false
+      },
+      "description": "The shell of administrators",
+      "type": "object",
+      "properties": {
+       "enabled": {
+        "default": false,
+        "description": "SSH answers on the management interfaces",
+        "type": "boolean"
+       },
+       "port": {
+        "default": 22,
+        "description": "TCP port",
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 65535,
+        "examples": [
+         80
+        ]
+       },
+       "passwordAuthentication": {
+        "default": false,
+        "description": "Keys alone when false",
+        "type": "boolean"
+       }
+      },
+      "required": [
+       "enabled",
+       "port",
+       "passwordAuthentication"
+      ],
+      "additionalProperties": false
+     }
+    },
+    "required": [
+     "hostname",
+     "dns",
+     "ntp",
+     "management",
+     "ssh"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "hostname": "lb1.example.com",
+      "dns": {
+       "servers": [
+        "192.0.2.53"
+       ],
+       "search": [
+        "example.com"
+       ]
+      },
+      "ntp": {
+       "servers": [
+        "ntp.example.com"
+       ]
+      },
+      "management": {
+       "interfaces": [
+        "eth0"
+       ],
+       "port": 444
+      },
+      "ssh": {
+       "enabled": true,
+       "port": 22,
+       "passwordAuthentication": false
+      }
+     }
+    ]
+   },
+   "Problem": {
+    "type": "object",
+    "properties": {
+     "title": {
+      "type": "string",
+      "description": "The same for every error of a code"
+     },
+     "status": {
+      "type": "integer",
+      "description": "The HTTP status"
+     },
+     "detail": {
+      "type": "string",
+      "description": "What happened this time"
+     },
+     "code": {
+      "type": "string",
+      "enum": [
+       "bad-input",
+       "unauthenticated",
+       "second-factor-required",
+       "forbidden",
+       "not-found",
+       "method-not-allowed",
+       "exists",
+       "stale",
+       "too-large",
+       "unsupported-type",
+       "invalid-configuration",
+       "too-many-requests",
+       "apply-failed",
+       "not-ready",
+       "command-failed",
+       "corrupt",
+       "internal"
+      ],
+      "description": "Stable name of the kind of error"
+     },
+     "problems": {
+      "type": "array",
+      "items": {
+       "type": "object",
+       "properties": {
+        "path": {
+         "type": "string",
+         "description": "The field, from the root of the configuration: farms.web.backends.b1.port"
+        },
+        "message": {
+         "type": "string",
+         "description": "What is expected"
+        }
+       },
+       "required": [
+        "path",
+        "message"
+       ],
+       "additionalProperties": false
+      },
+      "description": "Each offending field: its path, such as farms.web.backends.b1.port, and what is expected"
+     },
+     "requestId": {
+      "type": "string",
+      "description": "Also in the header Request-Id and in the log"
+     },
+     "challenge": {
+      "description": "With second-factor-required: to be sent back with a code",
+      "type": "string"
+     },
+     "factors": {
+      "description": "With second-factor-required: what gives codes, such as totp",
+      "type": "array",
+      "items": {
+       "type": "string"
+      }
+     },
+     "expiresInSeconds": {
+      "description": "With second-factor-required: how long the challenge is good",
+      "type": "integer"
+     }
+    },
+    "required": [
+     "title",
+     "status",
+     "detail",
+     "code",
+     "problems",
+     "requestId"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "title": "The request is not valid",
+      "status": 400,
+      "detail": "farms.web.backends.b1.port: expected a port from 1 to 65535",
+      "code": "bad-input",
+      "problems": [
+       {
+        "path": "farms.web.backends.b1.port",
+        "message": "expected a port from 1 to 65535"
+       }
+      ],
+      "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+     }
+    ]
+   },
+   "Session": {
+    "type": "object",
+    "properties": {
+     "token": {
+      "type": "string",
+      "description": "For the header Authorization: Bearer …; shown once"
+     },
+     "expires": {
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$",
+      "description": "Ends then at the latest; earlier after the idle time without a request"
+     }
+    },
+    "required": [
+     "token",
+     "expires"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "token": "b3Jhbmdlcy1hcmUtbm90LXRoZS1vbmx5LWZydWl0cy4",
+      "expires": "2026-01-01T20:00:00.000Z"
+     }
+    ]
+   },
+   "Plan": {
+    "type": "object",
+    "properties": {
+     "generation": {
+      "type": "integer",
+      "description": "The generation that is current now"
+     },
+     "warnings": {
+      "type": "array",
+      "items": {
+       "type": "object",
+       "properties": {
+        "path": {
+         "type": "string",
+         "description": "The field, from the root of the configuration: farms.web.backends.b1.port"
+        },
+        "message": {
+         "type": "string",
+         "description": "What is expected"
+        }
+       },
+       "required": [
+        "path",
+        "message"
+       ],
+       "additionalProperties": false
+      },
+      "description": "What is allowed, and perhaps not meant"
+     },
+     "steps": {
+      "type": "array",
+      "items": {
+       "type": "object",
+       "properties": {
+        "subsystem": {
+         "type": "string",
+         "description": "Who does it"
+        },
+        "kind": {
+         "type": "string",
+         "description": "Stable name of the kind of step"
+        },
+        "summary": {
+         "type": "string",
+         "description": "The step in words: add farm web"
+        }
+       },
+       "required": [
+        "subsystem",
+        "kind",
+        "summary"
+       ],
+       "additionalProperties": false
+      },
+      "description": "What is done to the machine, in order"
+     }
+    },
+    "required": [
+     "generation",
+     "warnings",
+     "steps"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "generation": 7,
+      "warnings": [],
+      "steps": [
+       {
+        "subsystem": "l4",
+        "kind": "put-farm",
+        "summary": "add farm web"
+       }
+      ]
+     }
+    ]
+   },
+   "Generation": {
+    "type": "object",
+    "properties": {
+     "generation": {
+      "type": "integer",
+      "description": "Its number; they are counted up"
+     },
+     "parent": {
+      "type": "integer",
+      "description": "The generation it was made from; 0 for the first"
+     },
+     "author": {
+      "type": "string",
+      "description": "The user who made it"
+     },
+     "source": {
+      "type": "string",
+      "description": "Address of the client, or local, console, answer-file, boot"
+     },
+     "time": {
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$",
+      "description": "When it was made, UTC"
+     },
+     "message": {
+      "type": "string",
+      "description": "What was done"
+     },
+     "schemaVersion": {
+      "type": "integer",
+      "description": "Of the format its objects are kept in"
+     }
+    },
+    "required": [
+     "generation",
+     "parent",
+     "author",
+     "source",
+     "time",
+     "message",
+     "schemaVersion"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "generation": 7,
+      "parent": 6,
+      "author": "admin",
+      "source": "192.0.2.20",
+      "time": "2026-01-01T12:00:00.000Z",
+      "message": "create farm web",
+      "schemaVersion": 1
+     }
+    ]
+   },
+   "Configuration": {
+    "type": "object",
+    "properties": {
+     "system": {
+      "description": "The box itself",
+      "$ref": "#/components/schemas/System"
+     },
+     "interfaces": {
+      "type": "object",
+      "propertyNames": {
+       "type": "string"
+      },
+      "additionalProperties": {
+       "$ref": "#/components/schemas/Interface"
+      },
+      "description": "By name"
+     },
+     "virtualAddresses": {
+      "type": "object",
+      "propertyNames": {
+       "type": "string"
+      },
+      "additionalProperties": {
+       "$ref": "#/components/schemas/VirtualAddress"
+      },
+      "description": "By name"
+     },
+     "farms": {
+      "type": "object",
+      "propertyNames": {
+       "type": "string"
+      },
+      "additionalProperties": {
+       "oneOf": [
+        {
+         "$ref": "#/components/schemas/L4Farm"
+        }
+       ]
+      },
+      "description": "By name"
+     },
+     "access": {
+      "description": "How long a login lasts",
+      "$ref": "#/components/schemas/AccessSettings"
+     },
+     "users": {
+      "type": "object",
+      "propertyNames": {
+       "type": "string"
+      },
+      "additionalProperties": {
+       "type": "object",
+       "properties": {},
+       "additionalProperties": {}
+      },
+      "description": "By name; secret fields are hidden"
+     },
+     "groups": {
+      "type": "object",
+      "propertyNames": {
+       "type": "string"
+      },
+      "additionalProperties": {
+       "$ref": "#/components/schemas/Group"
+      },
+      "description": "By name"
+     },
+     "roles": {
+      "type": "object",
+      "propertyNames": {
+       "type": "string"
+      },
+      "additionalProperties": {
+       "$ref": "#/components/schemas/Role"
+      },
+      "description": "By name; those that are built in are not among them"
+     }
+    },
+    "required": [
+     "system",
+     "interfaces",
+     "virtualAddresses",
+     "farms",
+     "access",
+     "users",
+     "groups",
+     "roles"
+    ],
+    "additionalProperties": false,
+    "description": "Every object, secrets hidden",
+    "examples": [
+     {
+      "system": {
+       "hostname": "steelyard",
+       "dns": {
+        "servers": [],
+        "search": []
+       },
+       "ntp": {
+        "servers": []
+       },
+       "management": {
+        "interfaces": [],
+        "port": 444
+       },
+       "ssh": {
+        "enabled": false,
+        "port": 22,
+        "passwordAuthentication": false
+       }
+      },
+      "interfaces": {},
+      "virtualAddresses": {},
+      "farms": {},
+      "access": {
+       "sessions": {
+        "idleMinutes": 30,
+        "absoluteMinutes": 720
+       }
+      },
+      "users": {
+       "admin": {
+        "fullName": "",
+        "description": "",
+        "source": "local",
+        "groups": [],
+        "roles": [
+         "admin"
+        ],
+        "sshKeys": [],
+        "disabled": false,
+        "passwordHash": "(hidden)"
+       }
+      },
+      "groups": {},
+      "roles": {}
+     }
+    ]
+   },
+   "Difference": {
+    "type": "object",
+    "properties": {
+     "object": {
+      "type": "string",
+      "description": "Such as farms/web"
+     },
+     "change": {
+      "type": "string",
+      "enum": [
+       "added",
+       "removed",
+       "changed"
+      ],
+      "description": "What became of it"
+     },
+     "text": {
+      "type": "string",
+      "description": "Unified diff of its YAML"
+     }
+    },
+    "required": [
+     "object",
+     "change",
+     "text"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "object": "farms/web",
+      "change": "changed",
+      "text": "@@ -4,1 +4,1 @@\n-  - \"80\"\n+  - \"81\"\n"
+     }
+    ]
+   },
+   "FirstBootResult": {
+    "type": "object",
+    "properties": {
+     "generation": {
+      "type": "integer",
+      "description": "The first generation"
+     },
+     "warnings": {
+      "type": "array",
+      "items": {
+       "type": "object",
+       "properties": {
+        "path": {
+         "type": "string",
+         "description": "The field, from the root of the configuration: farms.web.backends.b1.port"
+        },
+        "message": {
+         "type": "string",
+         "description": "What is expected"
+        }
+       },
+       "required": [
+        "path",
+        "message"
+       ],
+       "additionalProperties": false
+      },
+      "description": "What is allowed, and perhaps not meant"
+     }
+    },
+    "required": [
+     "generation",
+     "warnings"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "generation": 1,
+      "warnings": []
+     }
+    ]
+   },
+   "FarmStatus": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "description": "The farm"
+     },
+     "state": {
+      "type": "string",
+      "enum": [
+       "up",
+       "down",
+       "disabled"
+      ],
+      "description": "up: at least one backend takes new connections"
+     },
+     "backends": {
+      "type": "array",
+      "items": {
+       "type": "object",
+       "properties": {
+        "name": {
+         "type": "string",
+         "description": "The backend"
+        },
+        "address": {
+         "type": "string",
+         "description": "Address of the server"
+        },
+        "port": {
+         "description": "Left out: the port the client asked for",
+         "type": "integer"
+        },
+        "state": {
+         "type": "string",
+         "enum": [
+          "up",
+          "maintenance",
+          "down"
+         ],
+         "description": "What the operator set"
+        },
+        "effective": {
+         "type": "string",
+         "enum": [
+          "up",
+          "standby",
+          "maintenance",
+          "down",
+          "disabled"
+         ],
+         "description": "What the kernel does. up: takes new connections; standby: waits for its priority's turn; maintenance: keeps the connections it has; down: has no rule; disabled: of a farm that is not enabled"
+        },
+        "connections": {
+         "type": "integer",
+         "description": "Connections to it now; of tcp, the established ones"
+        }
+       },
+       "required": [
+        "name",
+        "address",
+        "state",
+        "effective",
+        "connections"
+       ],
+       "additionalProperties": false
+      },
+      "description": "Each backend, in the order of the configuration"
+     }
+    },
+    "required": [
+     "name",
+     "state",
+     "backends"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "web",
+      "state": "up",
+      "backends": [
+       {
+        "name": "b1",
+        "address": "198.51.100.1",
+        "port": 80,
+        "state": "up",
+        "effective": "up",
+        "connections": 12
+       },
+       {
+        "name": "b2",
+        "address": "198.51.100.2",
+        "port": 80,
+        "state": "maintenance",
+        "effective": "maintenance",
+        "connections": 1
+       }
+      ]
+     }
+    ]
+   },
+   "Link": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "description": "Name in the kernel"
+     },
+     "mac": {
+      "description": "Hardware address in use",
+      "type": "string"
+     },
+     "permanentMac": {
+      "description": "The address the card was made with",
+      "type": "string"
+     },
+     "driver": {
+      "description": "Kernel driver; for a virtual link its kind",
+      "type": "string"
+     },
+     "bus": {
+      "description": "Where the card sits: 0000:00:03.0 for PCI",
+      "type": "string"
+     },
+     "speed": {
+      "description": "Mbit/s",
+      "type": "number"
+     },
+     "duplex": {
+      "description": "Whether both sides may send at once",
+      "type": "string",
+      "enum": [
+       "full",
+       "half"
+      ]
+     },
+     "carrier": {
+      "type": "boolean",
+      "description": "The other end answers"
+     },
+     "state": {
+      "type": "string",
+      "enum": [
+       "up",
+       "no-carrier",
+       "down"
+      ],
+      "description": "down: administratively off; no-carrier: on, but no link; up: working"
+     },
+     "mtu": {
+      "type": "integer",
+      "description": "Bytes"
+     },
+     "addresses": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "With prefix length; link-local ones included"
+     }
+    },
+    "required": [
+     "name",
+     "carrier",
+     "state",
+     "mtu",
+     "addresses"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "eth0",
+      "mac": "52:54:00:12:34:56",
+      "driver": "virtio_net",
+      "bus": "0000:00:03.0",
+      "speed": 10000,
+      "duplex": "full",
+      "carrier": true,
+      "state": "up",
+      "mtu": 1500,
+      "addresses": [
+       "192.0.2.5/24"
+      ]
+     }
+    ]
+   },
+   "InterfaceStatus": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "description": "Name in the kernel"
+     },
+     "mac": {
+      "description": "Hardware address in use",
+      "type": "string"
+     },
+     "permanentMac": {
+      "description": "The address the card was made with",
+      "type": "string"
+     },
+     "driver": {
+      "description": "Kernel driver; for a virtual link its kind",
+      "type": "string"
+     },
+     "bus": {
+      "description": "Where the card sits: 0000:00:03.0 for PCI",
+      "type": "string"
+     },
+     "speed": {
+      "description": "Mbit/s",
+      "type": "number"
+     },
+     "duplex": {
+      "description": "Whether both sides may send at once",
+      "type": "string",
+      "enum": [
+       "full",
+       "half"
+      ]
+     },
+     "carrier": {
+      "type": "boolean",
+      "description": "The other end answers"
+     },
+     "state": {
+      "type": "string",
+      "enum": [
+       "up",
+       "no-carrier",
+       "down"
+      ],
+      "description": "down: administratively off; no-carrier: on, but no link; up: working"
+     },
+     "mtu": {
+      "type": "integer",
+      "description": "Bytes"
+     },
+     "addresses": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "With prefix length; link-local ones included"
+     },
+     "gateways": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "Default gateways reached through it"
+     },
+     "counters": {
+      "type": "object",
+      "properties": {
+       "receivedBytes": {
+        "type": "integer",
+        "description": "Since boot"
+       },
+       "receivedPackets": {
+        "type": "integer",
+        "description": "Since boot"
+       },
+       "receivedErrors": {
+        "type": "integer",
+        "description": "Since boot"
+       },
+       "receivedDropped": {
+        "type": "integer",
+        "description": "Since boot"
+       },
+       "sentBytes": {
+        "type": "integer",
+        "description": "Since boot"
+       },
+       "sentPackets": {
+        "type": "integer",
+        "description": "Since boot"
+       },
+       "sentErrors": {
+        "type": "integer",
+        "description": "Since boot"
+       },
+       "sentDropped": {
+        "type": "integer",
+        "description": "Since boot"
+       }
+      },
+      "required": [
+       "receivedBytes",
+       "receivedPackets",
+       "receivedErrors",
+       "receivedDropped",
+       "sentBytes",
+       "sentPackets",
+       "sentErrors",
+       "sentDropped"
+      ],
+      "additionalProperties": false,
+      "description": "Counters of the kernel"
+     }
+    },
+    "required": [
+     "name",
+     "carrier",
+     "state",
+     "mtu",
+     "addresses",
+     "gateways",
+     "counters"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "eth0",
+      "mac": "52:54:00:12:34:56",
+      "driver": "virtio_net",
+      "bus": "0000:00:03.0",
+      "speed": 10000,
+      "duplex": "full",
+      "carrier": true,
+      "state": "up",
+      "mtu": 1500,
+      "addresses": [
+       "192.0.2.5/24"
+      ],
+      "gateways": [
+       "192.0.2.1"
+      ],
+      "counters": {
+       "receivedBytes": 1234567,
+       "receivedPackets": 9876,
+       "receivedErrors": 0,
+       "receivedDropped": 0,
+       "sentBytes": 7654321,
+       "sentPackets": 8765,
+       "sentErrors": 0,
+       "sentDropped": 0
+      }
+     }
+    ]
+   },
+   "SystemStatus": {
+    "type": "object",
+    "properties": {
+     "hostname": {
+      "type": "string",
+      "description": "Name of the box"
+     },
+     "version": {
+      "type": "string",
+      "description": "Of the appliance"
+     },
+     "image": {
+      "description": "The image it runs, with its profile",
+      "type": "string"
+     },
+     "slot": {
+      "description": "The root slot it runs from; none when it does not run from an image",
+      "type": "string",
+      "enum": [
+       "a",
+       "b"
+      ]
+     },
+     "uptime": {
+      "type": "number",
+      "description": "Seconds"
+     },
+     "time": {
+      "type": "string",
+      "description": "RFC 3339, UTC"
+     },
+     "memory": {
+      "type": "object",
+      "properties": {
+       "total": {
+        "type": "integer",
+        "description": "Installed"
+       },
+       "available": {
+        "type": "integer",
+        "description": "Free, or free when asked for"
+       }
+      },
+      "required": [
+       "total",
+       "available"
+      ],
+      "additionalProperties": false,
+      "description": "Bytes"
+     },
+     "load": {
+      "type": "array",
+      "items": {
+       "type": "number"
+      },
+      "description": "Mean number of runnable tasks over 1, 5 and 15 minutes"
+     },
+     "disks": {
+      "type": "array",
+      "items": {
+       "type": "object",
+       "properties": {
+        "path": {
+         "type": "string",
+         "description": "Where it is mounted"
+        },
+        "size": {
+         "type": "integer",
+         "description": "Bytes"
+        },
+        "used": {
+         "type": "integer",
+         "description": "Bytes"
+        },
+        "available": {
+         "type": "integer",
+         "description": "Bytes, without those kept for root"
+        }
+       },
+       "required": [
+        "path",
+        "size",
+        "used",
+        "available"
+       ],
+       "additionalProperties": false
+      },
+      "description": "Bytes; the file systems that fill up"
+     },
+     "generation": {
+      "type": "integer",
+      "description": "The current generation of the configuration"
+     },
+     "health": {
+      "type": "string",
+      "enum": [
+       "ok",
+       "degraded"
+      ],
+      "description": "degraded: a unit has failed"
+     },
+     "units": {
+      "type": "array",
+      "items": {
+       "type": "object",
+       "properties": {
+        "name": {
+         "type": "string",
+         "description": "As systemd calls it"
+        },
+        "state": {
+         "type": "string",
+         "description": "ActiveState of systemd: active, inactive, failed, …"
+        }
+       },
+       "required": [
+        "name",
+        "state"
+       ],
+       "additionalProperties": false
+      },
+      "description": "The services that matter"
+     },
+     "failedUnits": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "Every unit that has failed, be it ours or not"
+     }
+    },
+    "required": [
+     "hostname",
+     "version",
+     "uptime",
+     "time",
+     "memory",
+     "load",
+     "disks",
+     "generation",
+     "health",
+     "units",
+     "failedUnits"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "hostname": "lb1",
+      "version": "0.1.0",
+      "image": "steelyard-virt 0.1.0",
+      "slot": "a",
+      "uptime": 86400,
+      "time": "2026-01-01T12:00:00.000Z",
+      "memory": {
+       "total": 2147483648,
+       "available": 1610612736
+      },
+      "load": [
+       0.1,
+       0.05,
+       0.01
+      ],
+      "disks": [
+       {
+        "path": "/config",
+        "size": 520093696,
+        "used": 1048576,
+        "available": 480247808
+       }
+      ],
+      "generation": 7,
+      "health": "ok",
+      "units": [
+       {
+        "name": "steelyard-agent.service",
+        "state": "active"
+       }
+      ],
+      "failedUnits": []
+     }
+    ]
+   },
+   "NamedFarm": {
+    "oneOf": [
+     {
+      "type": "object",
+      "properties": {
+       "name": {
+        "type": "string",
+        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+        "examples": [
+         "web"
+        ],
+        "description": "Name of the farm"
+       },
+       "profile": {
+        "type": "string",
+        "const": "l4xnat",
+        "description": "Kind of farm"
+       },
+       "enabled": {
+        "default": true,
+        "description": "A farm that is not enabled opens no port",
+        "type": "boolean"
+       },
+       "description": {
+        "default": "",
+        "type": "string",
+        "maxLength": 255,
+        "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+        "description": "Free text of one line, for people"
+       },
+       "virtualAddresses": {
+        "minItems": 1,
+        "maxItems": 64,
+        "type": "array",
+        "items": {
+         "examples": [
+          "192.0.2.10"
+         ],
+         "type": "string"
+        },
+        "description": "Addresses clients connect to, all of one family; the box must own them"
+       },
+       "ports": {
+        "minItems": 1,
+        "maxItems": 64,
+        "type": "array",
+        "items": {
+         "examples": [
+          "80",
+          "8000-8010"
+         ],
+         "type": "string"
+        },
+        "description": "Ports and ranges of ports clients connect to"
+       },
+       "protocol": {
+        "default": "tcp",
+        "description": "Protocol of layer 4",
+        "type": "string",
+        "enum": [
+         "tcp",
+         "udp"
+        ]
+       },
+       "natType": {
+        "default": "nat",
+        "description": "nat: backends see the box's address; dnat: they see the client's, and must route back through the box",
+        "type": "string",
+        "enum": [
+         "nat",
+         "dnat"
+        ]
+       },
+       "algorithm": {
+        "default": "weight",
+        "description": "How a new connection is given a backend",
+        "type": "string",
+        "enum": [
+         "weight",
+         "round-robin",
+         "hash-source-address",
+         "hash-source-address-port"
+        ]
+       },
+       "backends": {
+        "default": {},
+        "description": "Backends by name",
+        "type": "object",
+        "propertyNames": {
+         "type": "string",
+         "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+         "examples": [
+          "web"
+         ]
+        },
+        "additionalProperties": {
+         "$ref": "#/components/schemas/L4Backend"
+        }
+       }
+      },
+      "required": [
+       "name",
+       "profile",
+       "enabled",
+       "description",
+       "virtualAddresses",
+       "ports",
+       "protocol",
+       "natType",
+       "algorithm",
+       "backends"
+      ],
+      "additionalProperties": false
+     }
+    ],
+    "examples": [
+     {
+      "name": "web",
+      "profile": "l4xnat",
+      "virtualAddresses": [
+       "192.0.2.10"
+      ],
+      "ports": [
+       "80"
+      ],
+      "backends": {
+       "b1": {
+        "address": "198.51.100.1",
+        "port": 80,
+        "weight": 1,
+        "priority": 1,
+        "state": "up"
+       },
+       "b2": {
+        "address": "198.51.100.2",
+        "port": 80,
+        "weight": 3,
+        "priority": 1,
+        "state": "up"
+       }
+      },
+      "enabled": true,
+      "description": "",
+      "protocol": "tcp",
+      "natType": "nat",
+      "algorithm": "weight"
+     }
+    ]
+   },
+   "NamedBackend": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the backend"
+     },
+     "address": {
+      "examples": [
+       "192.0.2.10"
+      ],
+      "description": "Address of the server; of the same family as the virtual addresses",
+      "type": "string"
+     },
+     "port": {
+      "description": "Port on the server; left out, the port the client asked for",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 65535,
+      "examples": [
+       80
+      ]
+     },
+     "weight": {
+      "default": 1,
+      "description": "Share of new connections, next to the weights of the other backends",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 255
+     },
+     "priority": {
+      "default": 1,
+      "description": "1 is used first; for each backend in use that is not up, the next priority is used as well",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 9
+     },
+     "state": {
+      "default": "up",
+      "description": "up: takes connections; maintenance: keeps the ones it has, gets no new one; down: loses them all",
+      "type": "string",
+      "enum": [
+       "up",
+       "maintenance",
+       "down"
+      ]
+     }
+    },
+    "required": [
+     "name",
+     "address",
+     "weight",
+     "priority",
+     "state"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "b3",
+      "address": "198.51.100.3",
+      "port": 80,
+      "weight": 2,
+      "priority": 1,
+      "state": "up"
+     }
+    ]
+   },
+   "NamedInterface": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "eth0"
+      ],
+      "description": "Name of the interface"
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "enabled": {
+      "default": true,
+      "description": "Administratively up",
+      "type": "boolean"
+     },
+     "mtu": {
+      "description": "Bytes; left out, the driver's own",
+      "type": "integer",
+      "minimum": 1280,
+      "maximum": 65535
+     },
+     "ipv4": {
+      "default": {
+       "method": "none",
+       "addresses": []
+      },
+      "description": "IPv4 on this interface",
+      "$ref": "#/components/schemas/Ipv4Settings"
+     },
+     "ipv6": {
+      "default": {
+       "method": "none",
+       "addresses": []
+      },
+      "description": "IPv6 on this interface",
+      "$ref": "#/components/schemas/Ipv6Settings"
+     }
+    },
+    "required": [
+     "name",
+     "description",
+     "enabled",
+     "ipv4",
+     "ipv6"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "eth0",
+      "ipv4": {
+       "method": "static",
+       "addresses": [
+        "192.0.2.5/24"
+       ],
+       "gateway": "192.0.2.1"
+      },
+      "description": "",
+      "enabled": true,
+      "ipv6": {
+       "method": "none",
+       "addresses": []
+      }
+     }
+    ]
+   },
+   "NamedVirtualAddress": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the virtual address"
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "enabled": {
+      "default": true,
+      "description": "false: the address is not on the box",
+      "type": "boolean"
+     },
+     "interface": {
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "eth0"
+      ],
+      "description": "Interface the address is put on"
+     },
+     "address": {
+      "examples": [
+       "192.0.2.10/24"
+      ],
+      "description": "The address with its prefix length",
+      "type": "string"
+     }
+    },
+    "required": [
+     "name",
+     "description",
+     "enabled",
+     "interface",
+     "address"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "web",
+      "interface": "eth0",
+      "address": "192.0.2.10/24",
+      "description": "",
+      "enabled": true
+     }
+    ]
+   }
+  },
+  "headers": {
+   "RequestId": {
+    "description": "The request's own id, or the one it was sent with; also in the log",
+    "schema": {
+     "type": "string"
+    }
+   },
+   "RetryAfter": {
+    "description": "Seconds to wait (RFC 9110)",
+    "schema": {
+     "type": "integer"
+    }
+   },
+   "WwwAuthenticate": {
+    "description": "How to authenticate (RFC 9110)",
+    "schema": {
+     "type": "string"
+    }
+   },
+   "ETag": {
+    "description": "Tag of the object's content, for If-Match and If-None-Match",
+    "schema": {
+     "type": "string"
+    }
+   },
+   "Location": {
+    "description": "Where the new object is",
+    "schema": {
+     "type": "string"
+    }
+   },
+   "Link": {
+    "description": "The first, previous, next and last page (RFC 8288)",
+    "schema": {
+     "type": "string"
+    }
+   },
+   "Generation": {
+    "description": "The generation of the configuration that is current now",
+    "schema": {
+     "type": "integer"
+    }
+   },
+   "Warnings": {
+    "description": "JSON in ASCII: [{path, message}], at most 20; left out when there are none",
+    "schema": {
+     "type": "string"
+    }
+   },
+   "Replayed": {
+    "description": "true: the answer to an earlier request with the same Idempotency-Key",
+    "schema": {
+     "type": "string"
+    }
+   }
+  },
+  "parameters": {
+   "IfMatch": {
+    "in": "header",
+    "name": "If-Match",
+    "required": false,
+    "description": "The ETag that was read: a stale change is refused with 412",
+    "schema": {
+     "type": "string"
+    },
+    "example": "\"0wlXyjwLTHQqvGrJnQjpmA\""
+   },
+   "IfNoneMatch": {
+    "in": "header",
+    "name": "If-None-Match",
+    "required": false,
+    "description": "GET: an ETag, 304 when nothing changed; PUT: * only creates",
+    "schema": {
+     "type": "string"
+    },
+    "example": "*"
+   },
+   "RequestId": {
+    "in": "header",
+    "name": "Request-Id",
+    "required": false,
+    "description": "An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -",
+    "schema": {
+     "type": "string"
+    },
+    "example": "deploy-4711"
+   },
+   "IdempotencyKey": {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "required": false,
+    "description": "A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing",
+    "schema": {
+     "type": "string"
+    },
+    "example": "8e03978e-40d5-43dd-bc93-6894a57f9324"
+   }
+  },
+  "responses": {
+   "Problem400": {
+    "description": "`bad-input`: The request is not valid",
+    "headers": {
+     "Request-Id": {
+      "$ref": "#/components/headers/RequestId"
+     }
+    },
+    "content": {
+     "application/problem+json": {
+      "schema": {
+       "$ref": "#/components/schemas/Problem"
+      },
+      "examples": {
+       "bad-input": {
+        "value": {
+         "title": "The request is not valid",
+         "status": 400,
+         "detail": "farms.web.backends.b1.port: expected a port from 1 to 65535",
+         "code": "bad-input",
+         "problems": [
+          {
+           "path": "farms.web.backends.b1.port",
+           "message": "expected a port from 1 to 65535"
+          }
+         ],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       }
+      }
+     }
+    }
+   },
+   "Problem401": {
+    "description": "`unauthenticated`: Log in first. `second-factor-required`: A second factor is wanted",
+    "headers": {
+     "Request-Id": {
+      "$ref": "#/components/headers/RequestId"
+     },
+     "WWW-Authenticate": {
+      "$ref": "#/components/headers/WwwAuthenticate"
+     }
+    },
+    "content": {
+     "application/problem+json": {
+      "schema": {
+       "$ref": "#/components/schemas/Problem"
+      },
+      "examples": {
+       "unauthenticated": {
+        "value": {
+         "title": "Log in first",
+         "status": 401,
+         "detail": "the session has ended: log in again",
+         "code": "unauthenticated",
+         "problems": [],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       },
+       "second-factor-required": {
+        "value": {
+         "title": "A second factor is wanted",
+         "status": 401,
+         "detail": "A second factor is wanted",
+         "code": "second-factor-required",
+         "problems": [],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       }
+      }
+     }
+    }
+   },
+   "Problem403": {
+    "description": "`forbidden`: Not allowed",
+    "headers": {
+     "Request-Id": {
+      "$ref": "#/components/headers/RequestId"
+     }
+    },
+    "content": {
+     "application/problem+json": {
+      "schema": {
+       "$ref": "#/components/schemas/Problem"
+      },
+      "examples": {
+       "forbidden": {
+        "value": {
+         "title": "Not allowed",
+         "status": 403,
+         "detail": "user guest does not have the permission farms:update",
+         "code": "forbidden",
+         "problems": [],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       }
+      }
+     }
+    }
+   },
+   "Problem404": {
+    "description": "`not-found`: There is no such object",
+    "headers": {
+     "Request-Id": {
+      "$ref": "#/components/headers/RequestId"
+     }
+    },
+    "content": {
+     "application/problem+json": {
+      "schema": {
+       "$ref": "#/components/schemas/Problem"
+      },
+      "examples": {
+       "not-found": {
+        "value": {
+         "title": "There is no such object",
+         "status": 404,
+         "detail": "there is no farm web",
+         "code": "not-found",
+         "problems": [],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       }
+      }
+     }
+    }
+   },
+   "Problem409": {
+    "description": "`exists`: The object exists already",
+    "headers": {
+     "Request-Id": {
+      "$ref": "#/components/headers/RequestId"
+     }
+    },
+    "content": {
+     "application/problem+json": {
+      "schema": {
+       "$ref": "#/components/schemas/Problem"
+      },
+      "examples": {
+       "exists": {
+        "value": {
+         "title": "The object exists already",
+         "status": 409,
+         "detail": "there is a farm web already",
+         "code": "exists",
+         "problems": [],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       }
+      }
+     }
+    }
+   },
+   "Problem412": {
+    "description": "`stale`: The object changed since it was read",
+    "headers": {
+     "Request-Id": {
+      "$ref": "#/components/headers/RequestId"
+     }
+    },
+    "content": {
+     "application/problem+json": {
+      "schema": {
+       "$ref": "#/components/schemas/Problem"
+      },
+      "examples": {
+       "stale": {
+        "value": {
+         "title": "The object changed since it was read",
+         "status": 412,
+         "detail": "farm web changed since it was read: read it again and repeat the change",
+         "code": "stale",
+         "problems": [],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       }
+      }
+     }
+    }
+   },
+   "Problem413": {
+    "description": "`too-large`: The request is too large",
+    "headers": {
+     "Request-Id": {
+      "$ref": "#/components/headers/RequestId"
+     }
+    },
+    "content": {
+     "application/problem+json": {
+      "schema": {
+       "$ref": "#/components/schemas/Problem"
+      },
+      "examples": {
+       "too-large": {
+        "value": {
+         "title": "The request is too large",
+         "status": 413,
+         "detail": "The request is too large",
+         "code": "too-large",
+         "problems": [],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       }
+      }
+     }
+    }
+   },
+   "Problem415": {
+    "description": "`unsupported-type`: The request has a media type that is not understood",
+    "headers": {
+     "Request-Id": {
+      "$ref": "#/components/headers/RequestId"
+     }
+    },
+    "content": {
+     "application/problem+json": {
+      "schema": {
+       "$ref": "#/components/schemas/Problem"
+      },
+      "examples": {
+       "unsupported-type": {
+        "value": {
+         "title": "The request has a media type that is not understood",
+         "status": 415,
+         "detail": "The request has a media type that is not understood",
+         "code": "unsupported-type",
+         "problems": [],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       }
+      }
+     }
+    }
+   },
+   "Problem422": {
+    "description": "`invalid-configuration`: The configuration is not valid",
+    "headers": {
+     "Request-Id": {
+      "$ref": "#/components/headers/RequestId"
+     }
+    },
+    "content": {
+     "application/problem+json": {
+      "schema": {
+       "$ref": "#/components/schemas/Problem"
+      },
+      "examples": {
+       "invalid-configuration": {
+        "value": {
+         "title": "The configuration is not valid",
+         "status": 422,
+         "detail": "farms.web.virtualAddresses.0: the box does not have this address",
+         "code": "invalid-configuration",
+         "problems": [
+          {
+           "path": "farms.web.virtualAddresses.0",
+           "message": "the box does not have this address"
+          }
+         ],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       }
+      }
+     }
+    }
+   },
+   "Problem429": {
+    "description": "`too-many-requests`: Too many requests",
+    "headers": {
+     "Request-Id": {
+      "$ref": "#/components/headers/RequestId"
+     },
+     "Retry-After": {
+      "$ref": "#/components/headers/RetryAfter"
+     }
+    },
+    "content": {
+     "application/problem+json": {
+      "schema": {
+       "$ref": "#/components/schemas/Problem"
+      },
+      "examples": {
+       "too-many-requests": {
+        "value": {
+         "title": "Too many requests",
+         "status": 429,
+         "detail": "try again in 5 s",
+         "code": "too-many-requests",
+         "problems": [],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       }
+      }
+     }
+    }
+   },
+   "Problem500": {
+    "description": "`command-failed`: A command failed. `corrupt`: Stored data is damaged. `internal`: Internal error",
+    "headers": {
+     "Request-Id": {
+      "$ref": "#/components/headers/RequestId"
+     }
+    },
+    "content": {
+     "application/problem+json": {
+      "schema": {
+       "$ref": "#/components/schemas/Problem"
+      },
+      "examples": {
+       "command-failed": {
+        "value": {
+         "title": "A command failed",
+         "status": 500,
+         "detail": "A command failed",
+         "code": "command-failed",
+         "problems": [],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       },
+       "corrupt": {
+        "value": {
+         "title": "Stored data is damaged",
+         "status": 500,
+         "detail": "Stored data is damaged",
+         "code": "corrupt",
+         "problems": [],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       },
+       "internal": {
+        "value": {
+         "title": "Internal error",
+         "status": 500,
+         "detail": "Internal error",
+         "code": "internal",
+         "problems": [],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       }
+      }
+     }
+    }
+   },
+   "Problem502": {
+    "description": "`apply-failed`: The change could not be applied and was taken back",
+    "headers": {
+     "Request-Id": {
+      "$ref": "#/components/headers/RequestId"
+     }
+    },
+    "content": {
+     "application/problem+json": {
+      "schema": {
+       "$ref": "#/components/schemas/Problem"
+      },
+      "examples": {
+       "apply-failed": {
+        "value": {
+         "title": "The change could not be applied and was taken back",
+         "status": 502,
+         "detail": "l4: add farm web: nftlb: no answer (everything was put back)",
+         "code": "apply-failed",
+         "problems": [],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       }
+      }
+     }
+    }
+   },
+   "Problem503": {
+    "description": "`not-ready`: The appliance is not ready",
+    "headers": {
+     "Request-Id": {
+      "$ref": "#/components/headers/RequestId"
+     }
+    },
+    "content": {
+     "application/problem+json": {
+      "schema": {
+       "$ref": "#/components/schemas/Problem"
+      },
+      "examples": {
+       "not-ready": {
+        "value": {
+         "title": "The appliance is not ready",
+         "status": 503,
+         "detail": "The appliance is not ready",
+         "code": "not-ready",
+         "problems": [],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       }
+      }
+     }
+    }
+   }
+  }
+ },
+ "paths": {
+  "/api/v1/sessions": {
+   "post": {
+    "operationId": "createSession",
+    "summary": "Log in",
+    "tags": [
+     "Sessions"
+    ],
+    "description": "Answers with a token for the header Authorization. When a second factor is wanted, 401 second-factor-required has a challenge: send it here with a code. Wrong passwords cost time: see Retry-After.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "anyOf": [
+         {
+          "$ref": "#/components/schemas/CredentialsInput"
+         },
+         {
+          "$ref": "#/components/schemas/SecondFactorInput"
+         }
+        ]
+       },
+       "example": {
+        "user": "admin",
+        "password": "correct horse battery"
+       }
+      }
+     }
+    },
+    "security": [],
+    "x-permission": "public",
+    "responses": {
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Session"
+        },
+        "example": {
+         "token": "b3Jhbmdlcy1hcmUtbm90LXRoZS1vbmx5LWZydWl0cy4",
+         "expires": "2026-01-01T20:00:00.000Z"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   },
+   "delete": {
+    "operationId": "deleteSession",
+    "summary": "Log out",
+    "tags": [
+     "Sessions"
+    ],
+    "description": "The token of this request ends.",
+    "x-permission": "self:delete",
+    "responses": {
+     "204": {
+      "description": "Ended",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
+  "/api/v1/farms": {
+   "get": {
+    "operationId": "listFarms",
+    "summary": "List farms",
+    "tags": [
+     "Farms"
+    ],
+    "description": "Every farm with all its fields; filtered, sorted and in pages when asked for.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "default": "name",
+       "type": "string",
+       "pattern": "^-?[a-zA-Z]+$"
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "A field of the objects; -field for descending order"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 64
+      },
+      "in": "query",
+      "name": "name",
+      "required": false,
+      "description": "Only this name; * stands for any characters"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "farms:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/NamedFarm"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "name": "web",
+           "profile": "l4xnat",
+           "virtualAddresses": [
+            "192.0.2.10"
+           ],
+           "ports": [
+            "80"
+           ],
+           "backends": {
+            "b1": {
+             "address": "198.51.100.1",
+             "port": 80,
+             "weight": 1,
+             "priority": 1,
+             "state": "up"
+            },
+            "b2": {
+             "address": "198.51.100.2",
+             "port": 80,
+             "weight": 3,
+             "priority": 1,
+             "state": "up"
+            }
+           },
+           "enabled": true,
+           "description": "",
+           "protocol": "tcp",
+           "natType": "nat",
+           "algorithm": "weight"
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "post": {
+    "operationId": "createFarm",
+    "summary": "Create a farm",
+    "tags": [
+     "Farms"
+    ],
+    "description": "The farm with its name. Fields that are left out get their defaults; a name that is taken is refused.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/NamedFarmInput"
+       },
+       "example": {
+        "name": "web",
+        "profile": "l4xnat",
+        "virtualAddresses": [
+         "192.0.2.10"
+        ],
+        "ports": [
+         "80"
+        ],
+        "backends": {
+         "b1": {
+          "address": "198.51.100.1",
+          "port": 80
+         },
+         "b2": {
+          "address": "198.51.100.2",
+          "port": 80,
+          "weight": 3
+         }
+        }
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "farms:create",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedFarm"
+        },
+        "example": {
+         "name": "web",
+         "profile": "l4xnat",
+         "virtualAddresses": [
+          "192.0.2.10"
+         ],
+         "ports": [
+          "80"
+         ],
+         "backends": {
+          "b1": {
+           "address": "198.51.100.1",
+           "port": 80,
+           "weight": 1,
+           "priority": 1,
+           "state": "up"
+          },
+          "b2": {
+           "address": "198.51.100.2",
+           "port": 80,
+           "weight": 3,
+           "priority": 1,
+           "state": "up"
+          }
+         },
+         "enabled": true,
+         "description": "",
+         "protocol": "tcp",
+         "natType": "nat",
+         "algorithm": "weight"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/farms/{farm}": {
+   "get": {
+    "operationId": "getFarm",
+    "summary": "Read a farm",
+    "tags": [
+     "Farms"
+    ],
+    "description": "With all its fields, defaults filled in: what was read can be put back as it is.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "farm",
+      "required": true,
+      "description": "Name of the farm"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "farms:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedFarm"
+        },
+        "example": {
+         "name": "web",
+         "profile": "l4xnat",
+         "virtualAddresses": [
+          "192.0.2.10"
+         ],
+         "ports": [
+          "80"
+         ],
+         "backends": {
+          "b1": {
+           "address": "198.51.100.1",
+           "port": 80,
+           "weight": 1,
+           "priority": 1,
+           "state": "up"
+          },
+          "b2": {
+           "address": "198.51.100.2",
+           "port": 80,
+           "weight": 3,
+           "priority": 1,
+           "state": "up"
+          }
+         },
+         "enabled": true,
+         "description": "",
+         "protocol": "tcp",
+         "natType": "nat",
+         "algorithm": "weight"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "304": {
+      "description": "The tag of If-None-Match still holds",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "put": {
+    "operationId": "putFarm",
+    "summary": "Create a farm or replace it whole",
+    "tags": [
+     "Farms"
+    ],
+    "description": "Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/FarmReplacementInput"
+       },
+       "example": {
+        "profile": "l4xnat",
+        "virtualAddresses": [
+         "192.0.2.10"
+        ],
+        "ports": [
+         "80"
+        ],
+        "backends": {
+         "b1": {
+          "address": "198.51.100.1",
+          "port": 80
+         },
+         "b2": {
+          "address": "198.51.100.2",
+          "port": 80,
+          "weight": 3
+         }
+        }
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "farm",
+      "required": true,
+      "description": "Name of the farm"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "farms:update",
+    "responses": {
+     "200": {
+      "description": "The farm; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedFarm"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The farm; for a dry run, the plan"
+        },
+        "example": {
+         "name": "web",
+         "profile": "l4xnat",
+         "virtualAddresses": [
+          "192.0.2.10"
+         ],
+         "ports": [
+          "80"
+         ],
+         "backends": {
+          "b1": {
+           "address": "198.51.100.1",
+           "port": 80,
+           "weight": 1,
+           "priority": 1,
+           "state": "up"
+          },
+          "b2": {
+           "address": "198.51.100.2",
+           "port": 80,
+           "weight": 3,
+           "priority": 1,
+           "state": "up"
+          }
+         },
+         "enabled": true,
+         "description": "",
+         "protocol": "tcp",
+         "natType": "nat",
+         "algorithm": "weight"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedFarm"
+        },
+        "example": {
+         "name": "web",
+         "profile": "l4xnat",
+         "virtualAddresses": [
+          "192.0.2.10"
+         ],
+         "ports": [
+          "80"
+         ],
+         "backends": {
+          "b1": {
+           "address": "198.51.100.1",
+           "port": 80,
+           "weight": 1,
+           "priority": 1,
+           "state": "up"
+          },
+          "b2": {
+           "address": "198.51.100.2",
+           "port": 80,
+           "weight": 3,
+           "priority": 1,
+           "state": "up"
+          }
+         },
+         "enabled": true,
+         "description": "",
+         "protocol": "tcp",
+         "natType": "nat",
+         "algorithm": "weight"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "patch": {
+    "operationId": "patchFarm",
+    "summary": "Change fields of a farm (JSON merge patch, RFC 7396)",
+    "tags": [
+     "Farms"
+    ],
+    "description": "Fields that are left out stay; null takes one back to its default, or removes a member.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/merge-patch+json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      },
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "farm",
+      "required": true,
+      "description": "Name of the farm"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "farms:update",
+    "responses": {
+     "200": {
+      "description": "The farm; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedFarm"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The farm; for a dry run, the plan"
+        },
+        "example": {
+         "name": "web",
+         "profile": "l4xnat",
+         "virtualAddresses": [
+          "192.0.2.10"
+         ],
+         "ports": [
+          "80"
+         ],
+         "backends": {
+          "b1": {
+           "address": "198.51.100.1",
+           "port": 80,
+           "weight": 1,
+           "priority": 1,
+           "state": "up"
+          },
+          "b2": {
+           "address": "198.51.100.2",
+           "port": 80,
+           "weight": 3,
+           "priority": 1,
+           "state": "up"
+          }
+         },
+         "enabled": true,
+         "description": "",
+         "protocol": "tcp",
+         "natType": "nat",
+         "algorithm": "weight"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "delete": {
+    "operationId": "deleteFarm",
+    "summary": "Delete a farm",
+    "tags": [
+     "Farms"
+    ],
+    "description": "Refused while something else needs the farm.",
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "farm",
+      "required": true,
+      "description": "Name of the farm"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "farms:delete",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       }
+      }
+     },
+     "204": {
+      "description": "Deleted",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/farms/{farm}/backends": {
+   "get": {
+    "operationId": "listBackends",
+    "summary": "List backends",
+    "tags": [
+     "Farms"
+    ],
+    "description": "Every backend with all its fields; filtered, sorted and in pages when asked for.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "default": "name",
+       "type": "string",
+       "pattern": "^-?[a-zA-Z]+$"
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "A field of the objects; -field for descending order"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 64
+      },
+      "in": "query",
+      "name": "name",
+      "required": false,
+      "description": "Only this name; * stands for any characters"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "farm",
+      "required": true,
+      "description": "Name of the farm"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "farms:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/NamedBackend"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "name": "b3",
+           "address": "198.51.100.3",
+           "port": 80,
+           "weight": 2,
+           "priority": 1,
+           "state": "up"
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "post": {
+    "operationId": "createBackend",
+    "summary": "Create a backend",
+    "tags": [
+     "Farms"
+    ],
+    "description": "The backend with its name. Fields that are left out get their defaults; a name that is taken is refused.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/NamedBackendInput"
+       },
+       "example": {
+        "name": "b3",
+        "address": "198.51.100.3",
+        "port": 80,
+        "weight": 2
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "farm",
+      "required": true,
+      "description": "Name of the farm"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "farms:create",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedBackend"
+        },
+        "example": {
+         "name": "b3",
+         "address": "198.51.100.3",
+         "port": 80,
+         "weight": 2,
+         "priority": 1,
+         "state": "up"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/farms/{farm}/backends/{backend}": {
+   "get": {
+    "operationId": "getBackend",
+    "summary": "Read a backend",
+    "tags": [
+     "Farms"
+    ],
+    "description": "With all its fields, defaults filled in: what was read can be put back as it is.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "farm",
+      "required": true,
+      "description": "Name of the farm"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "backend",
+      "required": true,
+      "description": "Name of the backend"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "farms:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedBackend"
+        },
+        "example": {
+         "name": "b3",
+         "address": "198.51.100.3",
+         "port": 80,
+         "weight": 2,
+         "priority": 1,
+         "state": "up"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "304": {
+      "description": "The tag of If-None-Match still holds",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "put": {
+    "operationId": "putBackend",
+    "summary": "Create a backend or replace it whole",
+    "tags": [
+     "Farms"
+    ],
+    "description": "Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/BackendReplacementInput"
+       },
+       "example": {
+        "address": "198.51.100.3",
+        "port": 80,
+        "weight": 2
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "farm",
+      "required": true,
+      "description": "Name of the farm"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "backend",
+      "required": true,
+      "description": "Name of the backend"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "farms:update",
+    "responses": {
+     "200": {
+      "description": "The backend; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedBackend"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The backend; for a dry run, the plan"
+        },
+        "example": {
+         "name": "b3",
+         "address": "198.51.100.3",
+         "port": 80,
+         "weight": 2,
+         "priority": 1,
+         "state": "up"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedBackend"
+        },
+        "example": {
+         "name": "b3",
+         "address": "198.51.100.3",
+         "port": 80,
+         "weight": 2,
+         "priority": 1,
+         "state": "up"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "patch": {
+    "operationId": "patchBackend",
+    "summary": "Change fields of a backend (JSON merge patch, RFC 7396)",
+    "tags": [
+     "Farms"
+    ],
+    "description": "Fields that are left out stay; null takes one back to its default, or removes a member.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/merge-patch+json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      },
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "farm",
+      "required": true,
+      "description": "Name of the farm"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "backend",
+      "required": true,
+      "description": "Name of the backend"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "farms:update",
+    "responses": {
+     "200": {
+      "description": "The backend; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedBackend"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The backend; for a dry run, the plan"
+        },
+        "example": {
+         "name": "b3",
+         "address": "198.51.100.3",
+         "port": 80,
+         "weight": 2,
+         "priority": 1,
+         "state": "up"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "delete": {
+    "operationId": "deleteBackend",
+    "summary": "Delete a backend",
+    "tags": [
+     "Farms"
+    ],
+    "description": "Refused while something else needs the backend.",
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "farm",
+      "required": true,
+      "description": "Name of the farm"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "backend",
+      "required": true,
+      "description": "Name of the backend"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "farms:delete",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       }
+      }
+     },
+     "204": {
+      "description": "Deleted",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/farms/{farm}/status": {
+   "get": {
+    "operationId": "getFarmStatus",
+    "summary": "What the data plane really has of a farm",
+    "tags": [
+     "Farms"
+    ],
+    "description": "Read from the rules and the connections of the kernel, not from the configuration.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "farm",
+      "required": true,
+      "description": "Name of the farm"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "farms:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/FarmStatus"
+        },
+        "example": {
+         "name": "web",
+         "state": "up",
+         "backends": [
+          {
+           "name": "b1",
+           "address": "198.51.100.1",
+           "port": 80,
+           "state": "up",
+           "effective": "up",
+           "connections": 12
+          },
+          {
+           "name": "b2",
+           "address": "198.51.100.2",
+           "port": 80,
+           "state": "maintenance",
+           "effective": "maintenance",
+           "connections": 1
+          }
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/network/interfaces": {
+   "get": {
+    "operationId": "listInterfaces",
+    "summary": "List interfaces",
+    "tags": [
+     "Network"
+    ],
+    "description": "Every interface with all its fields; filtered, sorted and in pages when asked for.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "default": "name",
+       "type": "string",
+       "pattern": "^-?[a-zA-Z]+$"
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "A field of the objects; -field for descending order"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 64
+      },
+      "in": "query",
+      "name": "name",
+      "required": false,
+      "description": "Only this name; * stands for any characters"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "network:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/NamedInterface"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "name": "eth0",
+           "ipv4": {
+            "method": "static",
+            "addresses": [
+             "192.0.2.5/24"
+            ],
+            "gateway": "192.0.2.1"
+           },
+           "description": "",
+           "enabled": true,
+           "ipv6": {
+            "method": "none",
+            "addresses": []
+           }
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "post": {
+    "operationId": "createInterface",
+    "summary": "Create an interface",
+    "tags": [
+     "Network"
+    ],
+    "description": "The interface with its name. Fields that are left out get their defaults; a name that is taken is refused.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/NamedInterfaceInput"
+       },
+       "example": {
+        "name": "eth0",
+        "ipv4": {
+         "method": "static",
+         "addresses": [
+          "192.0.2.5/24"
+         ],
+         "gateway": "192.0.2.1"
+        }
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "network:create",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedInterface"
+        },
+        "example": {
+         "name": "eth0",
+         "ipv4": {
+          "method": "static",
+          "addresses": [
+           "192.0.2.5/24"
+          ],
+          "gateway": "192.0.2.1"
+         },
+         "description": "",
+         "enabled": true,
+         "ipv6": {
+          "method": "none",
+          "addresses": []
+         }
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/network/interfaces/{interface}": {
+   "get": {
+    "operationId": "getInterface",
+    "summary": "Read an interface",
+    "tags": [
+     "Network"
+    ],
+    "description": "With all its fields, defaults filled in: what was read can be put back as it is.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$"
+      },
+      "example": "eth0",
+      "in": "path",
+      "name": "interface",
+      "required": true,
+      "description": "Name of the interface"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "network:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedInterface"
+        },
+        "example": {
+         "name": "eth0",
+         "ipv4": {
+          "method": "static",
+          "addresses": [
+           "192.0.2.5/24"
+          ],
+          "gateway": "192.0.2.1"
+         },
+         "description": "",
+         "enabled": true,
+         "ipv6": {
+          "method": "none",
+          "addresses": []
+         }
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "304": {
+      "description": "The tag of If-None-Match still holds",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "put": {
+    "operationId": "putInterface",
+    "summary": "Create an interface or replace it whole",
+    "tags": [
+     "Network"
+    ],
+    "description": "Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/InterfaceReplacementInput"
+       },
+       "example": {
+        "ipv4": {
+         "method": "static",
+         "addresses": [
+          "192.0.2.5/24"
+         ],
+         "gateway": "192.0.2.1"
+        }
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$"
+      },
+      "example": "eth0",
+      "in": "path",
+      "name": "interface",
+      "required": true,
+      "description": "Name of the interface"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "network:update",
+    "responses": {
+     "200": {
+      "description": "The interface; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedInterface"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The interface; for a dry run, the plan"
+        },
+        "example": {
+         "name": "eth0",
+         "ipv4": {
+          "method": "static",
+          "addresses": [
+           "192.0.2.5/24"
+          ],
+          "gateway": "192.0.2.1"
+         },
+         "description": "",
+         "enabled": true,
+         "ipv6": {
+          "method": "none",
+          "addresses": []
+         }
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedInterface"
+        },
+        "example": {
+         "name": "eth0",
+         "ipv4": {
+          "method": "static",
+          "addresses": [
+           "192.0.2.5/24"
+          ],
+          "gateway": "192.0.2.1"
+         },
+         "description": "",
+         "enabled": true,
+         "ipv6": {
+          "method": "none",
+          "addresses": []
+         }
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "patch": {
+    "operationId": "patchInterface",
+    "summary": "Change fields of an interface (JSON merge patch, RFC 7396)",
+    "tags": [
+     "Network"
+    ],
+    "description": "Fields that are left out stay; null takes one back to its default, or removes a member.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/merge-patch+json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      },
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$"
+      },
+      "example": "eth0",
+      "in": "path",
+      "name": "interface",
+      "required": true,
+      "description": "Name of the interface"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "network:update",
+    "responses": {
+     "200": {
+      "description": "The interface; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedInterface"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The interface; for a dry run, the plan"
+        },
+        "example": {
+         "name": "eth0",
+         "ipv4": {
+          "method": "static",
+          "addresses": [
+           "192.0.2.5/24"
+          ],
+          "gateway": "192.0.2.1"
+         },
+         "description": "",
+         "enabled": true,
+         "ipv6": {
+          "method": "none",
+          "addresses": []
+         }
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "delete": {
+    "operationId": "deleteInterface",
+    "summary": "Delete an interface",
+    "tags": [
+     "Network"
+    ],
+    "description": "Refused while something else needs the interface.",
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$"
+      },
+      "example": "eth0",
+      "in": "path",
+      "name": "interface",
+      "required": true,
+      "description": "Name of the interface"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "network:delete",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       }
+      }
+     },
+     "204": {
+      "description": "Deleted",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/network/virtual-addresses": {
+   "get": {
+    "operationId": "listVirtualAddresses",
+    "summary": "List virtual addresses",
+    "tags": [
+     "Network"
+    ],
+    "description": "Every virtual address with all its fields; filtered, sorted and in pages when asked for.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "default": "name",
+       "type": "string",
+       "pattern": "^-?[a-zA-Z]+$"
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "A field of the objects; -field for descending order"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 64
+      },
+      "in": "query",
+      "name": "name",
+      "required": false,
+      "description": "Only this name; * stands for any characters"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "address",
+    "x-permission": "network:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/NamedVirtualAddress"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "name": "web",
+           "interface": "eth0",
+           "address": "192.0.2.10/24",
+           "description": "",
+           "enabled": true
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "post": {
+    "operationId": "createVirtualAddress",
+    "summary": "Create a virtual address",
+    "tags": [
+     "Network"
+    ],
+    "description": "The virtual address with its name. Fields that are left out get their defaults; a name that is taken is refused.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/NamedVirtualAddressInput"
+       },
+       "example": {
+        "name": "web",
+        "interface": "eth0",
+        "address": "192.0.2.10/24"
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "address",
+    "x-permission": "network:create",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedVirtualAddress"
+        },
+        "example": {
+         "name": "web",
+         "interface": "eth0",
+         "address": "192.0.2.10/24",
+         "description": "",
+         "enabled": true
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/network/virtual-addresses/{address}": {
+   "get": {
+    "operationId": "getVirtualAddress",
+    "summary": "Read a virtual address",
+    "tags": [
+     "Network"
+    ],
+    "description": "With all its fields, defaults filled in: what was read can be put back as it is.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "address",
+      "required": true,
+      "description": "Name of the virtual address"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "address",
+    "x-permission": "network:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedVirtualAddress"
+        },
+        "example": {
+         "name": "web",
+         "interface": "eth0",
+         "address": "192.0.2.10/24",
+         "description": "",
+         "enabled": true
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "304": {
+      "description": "The tag of If-None-Match still holds",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "put": {
+    "operationId": "putVirtualAddress",
+    "summary": "Create a virtual address or replace it whole",
+    "tags": [
+     "Network"
+    ],
+    "description": "Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/VirtualAddressReplacementInput"
+       },
+       "example": {
+        "interface": "eth0",
+        "address": "192.0.2.10/24"
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "address",
+      "required": true,
+      "description": "Name of the virtual address"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "address",
+    "x-permission": "network:update",
+    "responses": {
+     "200": {
+      "description": "The virtual address; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedVirtualAddress"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The virtual address; for a dry run, the plan"
+        },
+        "example": {
+         "name": "web",
+         "interface": "eth0",
+         "address": "192.0.2.10/24",
+         "description": "",
+         "enabled": true
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedVirtualAddress"
+        },
+        "example": {
+         "name": "web",
+         "interface": "eth0",
+         "address": "192.0.2.10/24",
+         "description": "",
+         "enabled": true
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "patch": {
+    "operationId": "patchVirtualAddress",
+    "summary": "Change fields of a virtual address (JSON merge patch, RFC 7396)",
+    "tags": [
+     "Network"
+    ],
+    "description": "Fields that are left out stay; null takes one back to its default, or removes a member.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/merge-patch+json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      },
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "address",
+      "required": true,
+      "description": "Name of the virtual address"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "address",
+    "x-permission": "network:update",
+    "responses": {
+     "200": {
+      "description": "The virtual address; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedVirtualAddress"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The virtual address; for a dry run, the plan"
+        },
+        "example": {
+         "name": "web",
+         "interface": "eth0",
+         "address": "192.0.2.10/24",
+         "description": "",
+         "enabled": true
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "delete": {
+    "operationId": "deleteVirtualAddress",
+    "summary": "Delete a virtual address",
+    "tags": [
+     "Network"
+    ],
+    "description": "Refused while something else needs the virtual address.",
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "address",
+      "required": true,
+      "description": "Name of the virtual address"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "address",
+    "x-permission": "network:delete",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       }
+      }
+     },
+     "204": {
+      "description": "Deleted",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/network/interfaces/{interface}/status": {
+   "get": {
+    "operationId": "getInterfaceStatus",
+    "summary": "What the machine reports of an interface",
+    "tags": [
+     "Network"
+    ],
+    "description": "State, addresses, gateways and counters, read from the kernel.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$"
+      },
+      "example": "eth0",
+      "in": "path",
+      "name": "interface",
+      "required": true,
+      "description": "Name of the interface"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "network:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/InterfaceStatus"
+        },
+        "example": {
+         "name": "eth0",
+         "mac": "52:54:00:12:34:56",
+         "driver": "virtio_net",
+         "bus": "0000:00:03.0",
+         "speed": 10000,
+         "duplex": "full",
+         "carrier": true,
+         "state": "up",
+         "mtu": 1500,
+         "addresses": [
+          "192.0.2.5/24"
+         ],
+         "gateways": [
+          "192.0.2.1"
+         ],
+         "counters": {
+          "receivedBytes": 1234567,
+          "receivedPackets": 9876,
+          "receivedErrors": 0,
+          "receivedDropped": 0,
+          "sentBytes": 7654321,
+          "sentPackets": 8765,
+          "sentErrors": 0,
+          "sentDropped": 0
+         }
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/network/links": {
+   "get": {
+    "operationId": "listLinks",
+    "summary": "The links the machine has, configured or not",
+    "tags": [
+     "Network"
+    ],
+    "description": "Network cards, bonds and VLANs as the kernel has them now.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "network:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/Link"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "name": "eth0",
+           "mac": "52:54:00:12:34:56",
+           "driver": "virtio_net",
+           "bus": "0000:00:03.0",
+           "speed": 10000,
+           "duplex": "full",
+           "carrier": true,
+           "state": "up",
+           "mtu": 1500,
+           "addresses": [
+            "192.0.2.5/24"
+           ]
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/system": {
+   "get": {
+    "operationId": "getSystem",
+    "summary": "Read the system's settings",
+    "tags": [
+     "System"
+    ],
+    "description": "Host name, DNS, time servers, management and SSH: one object that always exists.",
+    "x-permission": "system:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/System"
+        },
+        "example": {
+         "hostname": "lb1.example.com",
+         "dns": {
+          "servers": [
+           "192.0.2.53"
+          ],
+          "search": [
+           "example.com"
+          ]
+         },
+         "ntp": {
+          "servers": [
+           "ntp.example.com"
+          ]
+         },
+         "management": {
+          "interfaces": [
+           "eth0"
+          ],
+          "port": 444
+         },
+         "ssh": {
+          "enabled": true,
+          "port": 22,
+          "passwordAuthentication": false
+         }
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "304": {
+      "description": "The tag of If-None-Match still holds",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   },
+   "put": {
+    "operationId": "putSystem",
+    "summary": "Replace the system's settings",
+    "tags": [
+     "System"
+    ],
+    "description": "Fields that are left out go back to their defaults.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/SystemInput"
+       },
+       "example": {
+        "hostname": "lb1.example.com",
+        "dns": {
+         "servers": [
+          "192.0.2.53"
+         ],
+         "search": [
+          "example.com"
+         ]
+        },
+        "ntp": {
+         "servers": [
+          "ntp.example.com"
+         ]
+        },
+        "management": {
+         "interfaces": [
+          "eth0"
+         ],
+         "port": 444
+        },
+        "ssh": {
+         "enabled": true,
+         "port": 22,
+         "passwordAuthentication": false
+        }
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "system:update",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/System"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ]
+        },
+        "example": {
+         "hostname": "lb1.example.com",
+         "dns": {
+          "servers": [
+           "192.0.2.53"
+          ],
+          "search": [
+           "example.com"
+          ]
+         },
+         "ntp": {
+          "servers": [
+           "ntp.example.com"
+          ]
+         },
+         "management": {
+          "interfaces": [
+           "eth0"
+          ],
+          "port": 444
+         },
+         "ssh": {
+          "enabled": true,
+          "port": 22,
+          "passwordAuthentication": false
+         }
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "patch": {
+    "operationId": "patchSystem",
+    "summary": "Change some of the system's settings (JSON merge patch, RFC 7396)",
+    "tags": [
+     "System"
+    ],
+    "description": "Fields that are left out stay; null takes one back to its default.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/merge-patch+json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      },
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "system:update",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/System"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ]
+        },
+        "example": {
+         "hostname": "lb1.example.com",
+         "dns": {
+          "servers": [
+           "192.0.2.53"
+          ],
+          "search": [
+           "example.com"
+          ]
+         },
+         "ntp": {
+          "servers": [
+           "ntp.example.com"
+          ]
+         },
+         "management": {
+          "interfaces": [
+           "eth0"
+          ],
+          "port": 444
+         },
+         "ssh": {
+          "enabled": true,
+          "port": 22,
+          "passwordAuthentication": false
+         }
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/system/status": {
+   "get": {
+    "operationId": "getSystemStatus",
+    "summary": "How the box is",
+    "tags": [
+     "System"
+    ],
+    "description": "Version, uptime, memory, disks, the generation in use and the units that matter.",
+    "x-permission": "system:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/SystemStatus"
+        },
+        "example": {
+         "hostname": "lb1",
+         "version": "0.1.0",
+         "image": "steelyard-virt 0.1.0",
+         "slot": "a",
+         "uptime": 86400,
+         "time": "2026-01-01T12:00:00.000Z",
+         "memory": {
+          "total": 2147483648,
+          "available": 1610612736
+         },
+         "load": [
+          0.1,
+          0.05,
+          0.01
+         ],
+         "disks": [
+          {
+           "path": "/config",
+           "size": 520093696,
+           "used": 1048576,
+           "available": 480247808
+          }
+         ],
+         "generation": 7,
+         "health": "ok",
+         "units": [
+          {
+           "name": "steelyard-agent.service",
+           "state": "active"
+          }
+         ],
+         "failedUnits": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
+  "/api/v1/configuration": {
+   "get": {
+    "operationId": "getConfiguration",
+    "summary": "Read the whole configuration, secrets hidden",
+    "tags": [
+     "Configuration"
+    ],
+    "description": "Every object by name, as the current generation has it.",
+    "x-permission": "configuration:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Configuration"
+        },
+        "example": {
+         "system": {
+          "hostname": "steelyard",
+          "dns": {
+           "servers": [],
+           "search": []
+          },
+          "ntp": {
+           "servers": []
+          },
+          "management": {
+           "interfaces": [],
+           "port": 444
+          },
+          "ssh": {
+           "enabled": false,
+           "port": 22,
+           "passwordAuthentication": false
+          }
+         },
+         "interfaces": {},
+         "virtualAddresses": {},
+         "farms": {},
+         "access": {
+          "sessions": {
+           "idleMinutes": 30,
+           "absoluteMinutes": 720
+          }
+         },
+         "users": {
+          "admin": {
+           "fullName": "",
+           "description": "",
+           "source": "local",
+           "groups": [],
+           "roles": [
+            "admin"
+           ],
+           "sshKeys": [],
+           "disabled": false,
+           "passwordHash": "(hidden)"
+          }
+         },
+         "groups": {},
+         "roles": {}
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
+  "/api/v1/configuration/generations": {
+   "get": {
+    "operationId": "listGenerations",
+    "summary": "The history, newest first",
+    "tags": [
+     "Configuration"
+    ],
+    "description": "Each commit made one generation: who, from where, when and what.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "configuration:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/Generation"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "generation": 7,
+           "parent": 6,
+           "author": "admin",
+           "source": "192.0.2.20",
+           "time": "2026-01-01T12:00:00.000Z",
+           "message": "create farm web",
+           "schemaVersion": 1
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/configuration/generations/{generation}": {
+   "get": {
+    "operationId": "getGeneration",
+    "summary": "Read one generation",
+    "tags": [
+     "Configuration"
+    ],
+    "description": "Who made it, and the whole configuration it holds, secrets hidden.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "integer",
+       "minimum": 0
+      },
+      "example": 7,
+      "in": "path",
+      "name": "generation",
+      "required": true,
+      "description": "Number of the generation"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "configuration:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "generation": {
+           "type": "integer",
+           "description": "Its number; they are counted up"
+          },
+          "parent": {
+           "type": "integer",
+           "description": "The generation it was made from; 0 for the first"
+          },
+          "author": {
+           "type": "string",
+           "description": "The user who made it"
+          },
+          "source": {
+           "type": "string",
+           "description": "Address of the client, or local, console, answer-file, boot"
+          },
+          "time": {
+           "type": "string",
+           "format": "date-time",
+           "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$",
+           "description": "When it was made, UTC"
+          },
+          "message": {
+           "type": "string",
+           "description": "What was done"
+          },
+          "schemaVersion": {
+           "type": "integer",
+           "description": "Of the format its objects are kept in"
+          },
+          "configuration": {
+           "$ref": "#/components/schemas/Configuration"
+          }
+         },
+         "required": [
+          "generation",
+          "parent",
+          "author",
+          "source",
+          "time",
+          "message",
+          "schemaVersion",
+          "configuration"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "generation": 7,
+         "parent": 6,
+         "author": "admin",
+         "source": "192.0.2.20",
+         "time": "2026-01-01T12:00:00.000Z",
+         "message": "create farm web",
+         "schemaVersion": 1,
+         "configuration": {
+          "system": {
+           "hostname": "steelyard",
+           "dns": {
+            "servers": [],
+            "search": []
+           },
+           "ntp": {
+            "servers": []
+           },
+           "management": {
+            "interfaces": [],
+            "port": 444
+           },
+           "ssh": {
+            "enabled": false,
+            "port": 22,
+            "passwordAuthentication": false
+           }
+          },
+          "interfaces": {},
+          "virtualAddresses": {},
+          "farms": {},
+          "access": {
+           "sessions": {
+            "idleMinutes": 30,
+            "absoluteMinutes": 720
+           }
+          },
+          "users": {
+           "admin": {
+            "fullName": "",
+            "description": "",
+            "source": "local",
+            "groups": [],
+            "roles": [
+             "admin"
+            ],
+            "sshKeys": [],
+            "disabled": false,
+            "passwordHash": "(hidden)"
+           }
+          },
+          "groups": {},
+          "roles": {}
+         }
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/configuration/diff": {
+   "get": {
+    "operationId": "diffGenerations",
+    "summary": "What differs between two generations, object by object",
+    "tags": [
+     "Configuration"
+    ],
+    "description": "Each object that was added, removed or changed, as unified diff of its YAML, secrets hidden.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "integer",
+       "minimum": 0
+      },
+      "example": 7,
+      "in": "query",
+      "name": "from",
+      "required": false,
+      "description": "Left out, the parent of to; 0 is the empty configuration"
+     },
+     {
+      "schema": {
+       "type": "integer",
+       "minimum": 0
+      },
+      "example": 7,
+      "in": "query",
+      "name": "to",
+      "required": false,
+      "description": "Left out, the current generation"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "configuration:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "from": {
+           "type": "integer",
+           "description": "The older generation"
+          },
+          "to": {
+           "type": "integer",
+           "description": "The newer generation"
+          },
+          "differences": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/Difference"
+           },
+           "description": "Object by object"
+          }
+         },
+         "required": [
+          "from",
+          "to",
+          "differences"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "from": 1,
+         "to": 1,
+         "differences": [
+          {
+           "object": "farms/web",
+           "change": "changed",
+           "text": "@@ -4,1 +4,1 @@\n-  - \"80\"\n+  - \"81\"\n"
+          }
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/configuration/rollback": {
+   "post": {
+    "operationId": "rollbackConfiguration",
+    "summary": "Make a new generation with the content of an old one",
+    "tags": [
+     "Configuration"
+    ],
+    "description": "A commit like any other: checked, applied, and undone when it cannot be applied.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "type": "object",
+        "properties": {
+         "generation": {
+          "type": "integer",
+          "minimum": 1,
+          "description": "The generation whose content is wanted back"
+         }
+        },
+        "required": [
+         "generation"
+        ],
+        "additionalProperties": false
+       },
+       "example": {
+        "generation": 6
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "configuration:update",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/first-boot": {
+   "post": {
+    "operationId": "completeFirstBoot",
+    "summary": "Give the first answers (local socket only, while there is no configuration)",
+    "tags": [
+     "System"
+    ],
+    "description": "The answers of the console wizard, or of an answer file, become the first generation of the configuration.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/FirstBootAnswersInput"
+       },
+       "example": {
+        "version": 1,
+        "admin": {
+         "password": "correct horse battery"
+        },
+        "system": {
+         "hostname": "lb1",
+         "management": {
+          "interfaces": [
+           "eth0"
+          ]
+         }
+        },
+        "interfaces": {
+         "eth0": {
+          "ipv4": {
+           "method": "static",
+           "addresses": [
+            "192.0.2.5/24"
+           ],
+           "gateway": "192.0.2.1"
+          }
+         }
+        }
+       }
+      }
+     }
+    },
+    "x-permission": "configuration:update",
+    "responses": {
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/FirstBootResult"
+        },
+        "example": {
+         "generation": 1,
+         "warnings": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
+  "/api/v1/openapi.json": {
+   "get": {
+    "operationId": "getOpenApi",
+    "summary": "Read this description",
+    "tags": [
+     "System"
+    ],
+    "description": "OpenAPI 3.1, made from the schemas that check the requests.",
+    "security": [],
+    "x-permission": "public",
+    "responses": {
+     "200": {
+      "description": "An OpenAPI 3.1 document",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {},
+         "additionalProperties": {},
+         "description": "An OpenAPI 3.1 document"
+        },
+        "example": {
+         "openapi": "3.1.0"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  }
+ },
+ "servers": [
+  {
+   "url": "/",
+   "description": "The appliance this description comes from"
+  },
+  {
+   "url": "https://{address}:{port}",
+   "description": "An appliance by its address",
+   "variables": {
+    "address": {
+     "default": "192.0.2.5",
+     "description": "Management address or name of the box"
+    },
+    "port": {
+     "default": "444",
+     "description": "system.management.port"
+    }
+   }
+  }
+ ],
+ "security": [
+  {
+   "session": []
+  }
+ ],
+ "tags": [
+  {
+   "name": "Sessions",
+   "description": "Logging in and out"
+  },
+  {
+   "name": "Farms",
+   "description": "Services that are balanced, their backends, and their state"
+  },
+  {
+   "name": "Network",
+   "description": "Interfaces, virtual addresses, and the links the machine has"
+  },
+  {
+   "name": "System",
+   "description": "The box itself"
+  },
+  {
+   "name": "Configuration",
+   "description": "The whole configuration, its history, and going back"
+  }
+ ]
+};

@@ -1,0 +1,5286 @@
+/** Made from the API's OpenAPI document by `npm run generate`: do not edit. */
+
+export interface paths {
+    "/api/v1/configuration": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the whole configuration, secrets hidden
+         * @description Every object by name, as the current generation has it.
+         */
+        get: operations["getConfiguration"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/configuration/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What differs between two generations, object by object
+         * @description Each object that was added, removed or changed, as unified diff of its YAML, secrets hidden.
+         */
+        get: operations["diffGenerations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/configuration/generations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The history, newest first
+         * @description Each commit made one generation: who, from where, when and what.
+         */
+        get: operations["listGenerations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/configuration/generations/{generation}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read one generation
+         * @description Who made it, and the whole configuration it holds, secrets hidden.
+         */
+        get: operations["getGeneration"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/configuration/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a new generation with the content of an old one
+         * @description A commit like any other: checked, applied, and undone when it cannot be applied.
+         */
+        post: operations["rollbackConfiguration"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/farms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List farms
+         * @description Every farm with all its fields; filtered, sorted and in pages when asked for.
+         */
+        get: operations["listFarms"];
+        put?: never;
+        /**
+         * Create a farm
+         * @description The farm with its name. Fields that are left out get their defaults; a name that is taken is refused.
+         */
+        post: operations["createFarm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/farms/{farm}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a farm
+         * @description With all its fields, defaults filled in: what was read can be put back as it is.
+         */
+        get: operations["getFarm"];
+        /**
+         * Create a farm or replace it whole
+         * @description Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.
+         */
+        put: operations["putFarm"];
+        post?: never;
+        /**
+         * Delete a farm
+         * @description Refused while something else needs the farm.
+         */
+        delete: operations["deleteFarm"];
+        options?: never;
+        head?: never;
+        /**
+         * Change fields of a farm (JSON merge patch, RFC 7396)
+         * @description Fields that are left out stay; null takes one back to its default, or removes a member.
+         */
+        patch: operations["patchFarm"];
+        trace?: never;
+    };
+    "/api/v1/farms/{farm}/backends": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List backends
+         * @description Every backend with all its fields; filtered, sorted and in pages when asked for.
+         */
+        get: operations["listBackends"];
+        put?: never;
+        /**
+         * Create a backend
+         * @description The backend with its name. Fields that are left out get their defaults; a name that is taken is refused.
+         */
+        post: operations["createBackend"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/farms/{farm}/backends/{backend}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a backend
+         * @description With all its fields, defaults filled in: what was read can be put back as it is.
+         */
+        get: operations["getBackend"];
+        /**
+         * Create a backend or replace it whole
+         * @description Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.
+         */
+        put: operations["putBackend"];
+        post?: never;
+        /**
+         * Delete a backend
+         * @description Refused while something else needs the backend.
+         */
+        delete: operations["deleteBackend"];
+        options?: never;
+        head?: never;
+        /**
+         * Change fields of a backend (JSON merge patch, RFC 7396)
+         * @description Fields that are left out stay; null takes one back to its default, or removes a member.
+         */
+        patch: operations["patchBackend"];
+        trace?: never;
+    };
+    "/api/v1/farms/{farm}/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the data plane really has of a farm
+         * @description Read from the rules and the connections of the kernel, not from the configuration.
+         */
+        get: operations["getFarmStatus"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/first-boot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give the first answers (local socket only, while there is no configuration)
+         * @description The answers of the console wizard, or of an answer file, become the first generation of the configuration.
+         */
+        post: operations["completeFirstBoot"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/network/interfaces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List interfaces
+         * @description Every interface with all its fields; filtered, sorted and in pages when asked for.
+         */
+        get: operations["listInterfaces"];
+        put?: never;
+        /**
+         * Create an interface
+         * @description The interface with its name. Fields that are left out get their defaults; a name that is taken is refused.
+         */
+        post: operations["createInterface"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/network/interfaces/{interface}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read an interface
+         * @description With all its fields, defaults filled in: what was read can be put back as it is.
+         */
+        get: operations["getInterface"];
+        /**
+         * Create an interface or replace it whole
+         * @description Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.
+         */
+        put: operations["putInterface"];
+        post?: never;
+        /**
+         * Delete an interface
+         * @description Refused while something else needs the interface.
+         */
+        delete: operations["deleteInterface"];
+        options?: never;
+        head?: never;
+        /**
+         * Change fields of an interface (JSON merge patch, RFC 7396)
+         * @description Fields that are left out stay; null takes one back to its default, or removes a member.
+         */
+        patch: operations["patchInterface"];
+        trace?: never;
+    };
+    "/api/v1/network/interfaces/{interface}/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the machine reports of an interface
+         * @description State, addresses, gateways and counters, read from the kernel.
+         */
+        get: operations["getInterfaceStatus"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/network/links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The links the machine has, configured or not
+         * @description Network cards, bonds and VLANs as the kernel has them now.
+         */
+        get: operations["listLinks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/network/virtual-addresses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List virtual addresses
+         * @description Every virtual address with all its fields; filtered, sorted and in pages when asked for.
+         */
+        get: operations["listVirtualAddresses"];
+        put?: never;
+        /**
+         * Create a virtual address
+         * @description The virtual address with its name. Fields that are left out get their defaults; a name that is taken is refused.
+         */
+        post: operations["createVirtualAddress"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/network/virtual-addresses/{address}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a virtual address
+         * @description With all its fields, defaults filled in: what was read can be put back as it is.
+         */
+        get: operations["getVirtualAddress"];
+        /**
+         * Create a virtual address or replace it whole
+         * @description Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.
+         */
+        put: operations["putVirtualAddress"];
+        post?: never;
+        /**
+         * Delete a virtual address
+         * @description Refused while something else needs the virtual address.
+         */
+        delete: operations["deleteVirtualAddress"];
+        options?: never;
+        head?: never;
+        /**
+         * Change fields of a virtual address (JSON merge patch, RFC 7396)
+         * @description Fields that are left out stay; null takes one back to its default, or removes a member.
+         */
+        patch: operations["patchVirtualAddress"];
+        trace?: never;
+    };
+    "/api/v1/openapi.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read this description
+         * @description OpenAPI 3.1, made from the schemas that check the requests.
+         */
+        get: operations["getOpenApi"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Log in
+         * @description Answers with a token for the header Authorization. When a second factor is wanted, 401 second-factor-required has a challenge: send it here with a code. Wrong passwords cost time: see Retry-After.
+         */
+        post: operations["createSession"];
+        /**
+         * Log out
+         * @description The token of this request ends.
+         */
+        delete: operations["deleteSession"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/system": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the system's settings
+         * @description Host name, DNS, time servers, management and SSH: one object that always exists.
+         */
+        get: operations["getSystem"];
+        /**
+         * Replace the system's settings
+         * @description Fields that are left out go back to their defaults.
+         */
+        put: operations["putSystem"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change some of the system's settings (JSON merge patch, RFC 7396)
+         * @description Fields that are left out stay; null takes one back to its default.
+         */
+        patch: operations["patchSystem"];
+        trace?: never;
+    };
+    "/api/v1/system/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How the box is
+         * @description Version, uptime, memory, disks, the generation in use and the units that matter.
+         */
+        get: operations["getSystemStatus"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
+export type webhooks = Record<string, never>;
+export interface components {
+    schemas: {
+        AccessSettings: {
+            /** @description Limits of every session, those that are open too */
+            sessions: {
+                /**
+                 * @description A session ends after this time at the latest
+                 * @default 720
+                 */
+                absoluteMinutes: number;
+                /**
+                 * @description A session ends after this time without a request
+                 * @default 30
+                 */
+                idleMinutes: number;
+            };
+        };
+        BackendReplacementInput: {
+            /** @description Address of the server; of the same family as the virtual addresses */
+            address: string;
+            /** @description When given, the name in the address: an object keeps its name */
+            name?: string;
+            /** @description Port on the server; left out, the port the client asked for */
+            port?: number;
+            /**
+             * @description 1 is used first; for each backend in use that is not up, the next priority is used as well
+             * @default 1
+             */
+            priority?: number;
+            /**
+             * @description up: takes connections; maintenance: keeps the ones it has, gets no new one; down: loses them all
+             * @default up
+             * @enum {string}
+             */
+            state?: "up" | "maintenance" | "down";
+            /**
+             * @description Share of new connections, next to the weights of the other backends
+             * @default 1
+             */
+            weight?: number;
+        };
+        Bindings: {
+            /** @description Names of certificates; * stands for any characters */
+            certificates?: string[];
+            /** @description Names of farms; * stands for any characters */
+            farms?: string[];
+            /** @description Names of interfaces; * stands for any characters */
+            interfaces?: string[];
+        };
+        /** @description Every object, secrets hidden */
+        Configuration: {
+            /** @description How long a login lasts */
+            access: components["schemas"]["AccessSettings"];
+            /** @description By name */
+            farms: {
+                [key: string]: components["schemas"]["L4Farm"];
+            };
+            /** @description By name */
+            groups: {
+                [key: string]: components["schemas"]["Group"];
+            };
+            /** @description By name */
+            interfaces: {
+                [key: string]: components["schemas"]["Interface"];
+            };
+            /** @description By name; those that are built in are not among them */
+            roles: {
+                [key: string]: components["schemas"]["Role"];
+            };
+            /** @description The box itself */
+            system: components["schemas"]["System"];
+            /** @description By name; secret fields are hidden */
+            users: {
+                [key: string]: {
+                    [key: string]: unknown;
+                };
+            };
+            /** @description By name */
+            virtualAddresses: {
+                [key: string]: components["schemas"]["VirtualAddress"];
+            };
+        };
+        CredentialsInput: {
+            /** @description In clear; the connection is encrypted */
+            password: string;
+            /** @description Name of the user */
+            user: string;
+        };
+        Difference: {
+            /**
+             * @description What became of it
+             * @enum {string}
+             */
+            change: "added" | "removed" | "changed";
+            /** @description Such as farms/web */
+            object: string;
+            /** @description Unified diff of its YAML */
+            text: string;
+        };
+        FarmReplacementInput: {
+            /**
+             * @description How a new connection is given a backend
+             * @default weight
+             * @enum {string}
+             */
+            algorithm?: "weight" | "round-robin" | "hash-source-address" | "hash-source-address-port";
+            /**
+             * @description Backends by name
+             * @default {}
+             */
+            backends?: {
+                [key: string]: components["schemas"]["L4BackendInput"];
+            };
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description?: string;
+            /**
+             * @description A farm that is not enabled opens no port
+             * @default true
+             */
+            enabled?: boolean;
+            /** @description When given, the name in the address: an object keeps its name */
+            name?: string;
+            /**
+             * @description nat: backends see the box's address; dnat: they see the client's, and must route back through the box
+             * @default nat
+             * @enum {string}
+             */
+            natType?: "nat" | "dnat";
+            /** @description Ports and ranges of ports clients connect to */
+            ports: (number | string)[];
+            /**
+             * @description Kind of farm
+             * @constant
+             */
+            profile: "l4xnat";
+            /**
+             * @description Protocol of layer 4
+             * @default tcp
+             * @enum {string}
+             */
+            protocol?: "tcp" | "udp";
+            /** @description Addresses clients connect to, all of one family; the box must own them */
+            virtualAddresses: string[];
+        };
+        FarmStatus: {
+            /** @description Each backend, in the order of the configuration */
+            backends: {
+                /** @description Address of the server */
+                address: string;
+                /** @description Connections to it now; of tcp, the established ones */
+                connections: number;
+                /**
+                 * @description What the kernel does. up: takes new connections; standby: waits for its priority's turn; maintenance: keeps the connections it has; down: has no rule; disabled: of a farm that is not enabled
+                 * @enum {string}
+                 */
+                effective: "up" | "standby" | "maintenance" | "down" | "disabled";
+                /** @description The backend */
+                name: string;
+                /** @description Left out: the port the client asked for */
+                port?: number;
+                /**
+                 * @description What the operator set
+                 * @enum {string}
+                 */
+                state: "up" | "maintenance" | "down";
+            }[];
+            /** @description The farm */
+            name: string;
+            /**
+             * @description up: at least one backend takes new connections
+             * @enum {string}
+             */
+            state: "up" | "down" | "disabled";
+        };
+        FirstBootAnswersInput: {
+            /** @description How the administrator logs in */
+            admin: {
+                /** @description In clear; only its hash is kept */
+                password?: string;
+                /** @description Instead of password: crypt(5) of the kind $7$, from mkpasswd -m scrypt */
+                passwordHash?: string;
+                /**
+                 * @description OpenSSH public keys, one line each
+                 * @default []
+                 */
+                sshKeys?: string[];
+            };
+            /**
+             * @description Farms by name
+             * @default {}
+             */
+            farms?: {
+                [key: string]: components["schemas"]["L4FarmInput"];
+            };
+            /**
+             * @description Network interfaces by name
+             * @default {}
+             */
+            interfaces?: {
+                [key: string]: components["schemas"]["InterfaceInput"];
+            };
+            /**
+             * @description The box itself
+             * @default {
+             *       "hostname": "steelyard",
+             *       "dns": {
+             *         "servers": [],
+             *         "search": []
+             *       },
+             *       "ntp": {
+             *         "servers": []
+             *       },
+             *       "management": {
+             *         "interfaces": [],
+             *         "port": 444
+             *       },
+             *       "ssh": {
+             *         "enabled": false,
+             *         "port": 22,
+             *         "passwordAuthentication": false
+             *       }
+             *     }
+             */
+            system?: components["schemas"]["SystemInput"];
+            /**
+             * @description Of the format
+             * @constant
+             */
+            version: 1;
+            /**
+             * @description Virtual addresses by name
+             * @default {}
+             */
+            virtualAddresses?: {
+                [key: string]: components["schemas"]["VirtualAddressInput"];
+            };
+        };
+        FirstBootResult: {
+            /** @description The first generation */
+            generation: number;
+            /** @description What is allowed, and perhaps not meant */
+            warnings: {
+                /** @description What is expected */
+                message: string;
+                /** @description The field, from the root of the configuration: farms.web.backends.b1.port */
+                path: string;
+            }[];
+        };
+        Generation: {
+            /** @description The user who made it */
+            author: string;
+            /** @description Its number; they are counted up */
+            generation: number;
+            /** @description What was done */
+            message: string;
+            /** @description The generation it was made from; 0 for the first */
+            parent: number;
+            /** @description Of the format its objects are kept in */
+            schemaVersion: number;
+            /** @description Address of the client, or local, console, answer-file, boot */
+            source: string;
+            /**
+             * Format: date-time
+             * @description When it was made, UTC
+             */
+            time: string;
+        };
+        Group: {
+            /**
+             * @description For people
+             * @default
+             */
+            description: string;
+            /**
+             * @description Held by every member
+             * @default []
+             */
+            roles: string[];
+        };
+        Interface: {
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description: string;
+            /**
+             * @description Administratively up
+             * @default true
+             */
+            enabled: boolean;
+            /**
+             * @description IPv4 on this interface
+             * @default {
+             *       "method": "none",
+             *       "addresses": []
+             *     }
+             */
+            ipv4: components["schemas"]["Ipv4Settings"];
+            /**
+             * @description IPv6 on this interface
+             * @default {
+             *       "method": "none",
+             *       "addresses": []
+             *     }
+             */
+            ipv6: components["schemas"]["Ipv6Settings"];
+            /** @description Bytes; left out, the driver's own */
+            mtu?: number;
+        };
+        InterfaceInput: {
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description?: string;
+            /**
+             * @description Administratively up
+             * @default true
+             */
+            enabled?: boolean;
+            /**
+             * @description IPv4 on this interface
+             * @default {
+             *       "method": "none",
+             *       "addresses": []
+             *     }
+             */
+            ipv4?: components["schemas"]["Ipv4SettingsInput"];
+            /**
+             * @description IPv6 on this interface
+             * @default {
+             *       "method": "none",
+             *       "addresses": []
+             *     }
+             */
+            ipv6?: components["schemas"]["Ipv6SettingsInput"];
+            /** @description Bytes; left out, the driver's own */
+            mtu?: number;
+        };
+        InterfaceReplacementInput: {
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description?: string;
+            /**
+             * @description Administratively up
+             * @default true
+             */
+            enabled?: boolean;
+            /**
+             * @description IPv4 on this interface
+             * @default {
+             *       "method": "none",
+             *       "addresses": []
+             *     }
+             */
+            ipv4?: components["schemas"]["Ipv4SettingsInput"];
+            /**
+             * @description IPv6 on this interface
+             * @default {
+             *       "method": "none",
+             *       "addresses": []
+             *     }
+             */
+            ipv6?: components["schemas"]["Ipv6SettingsInput"];
+            /** @description Bytes; left out, the driver's own */
+            mtu?: number;
+            /** @description When given, the name in the address: an object keeps its name */
+            name?: string;
+        };
+        InterfaceStatus: {
+            /** @description With prefix length; link-local ones included */
+            addresses: string[];
+            /** @description Where the card sits: 0000:00:03.0 for PCI */
+            bus?: string;
+            /** @description The other end answers */
+            carrier: boolean;
+            /** @description Counters of the kernel */
+            counters: {
+                /** @description Since boot */
+                receivedBytes: number;
+                /** @description Since boot */
+                receivedDropped: number;
+                /** @description Since boot */
+                receivedErrors: number;
+                /** @description Since boot */
+                receivedPackets: number;
+                /** @description Since boot */
+                sentBytes: number;
+                /** @description Since boot */
+                sentDropped: number;
+                /** @description Since boot */
+                sentErrors: number;
+                /** @description Since boot */
+                sentPackets: number;
+            };
+            /** @description Kernel driver; for a virtual link its kind */
+            driver?: string;
+            /**
+             * @description Whether both sides may send at once
+             * @enum {string}
+             */
+            duplex?: "full" | "half";
+            /** @description Default gateways reached through it */
+            gateways: string[];
+            /** @description Hardware address in use */
+            mac?: string;
+            /** @description Bytes */
+            mtu: number;
+            /** @description Name in the kernel */
+            name: string;
+            /** @description The address the card was made with */
+            permanentMac?: string;
+            /** @description Mbit/s */
+            speed?: number;
+            /**
+             * @description down: administratively off; no-carrier: on, but no link; up: working
+             * @enum {string}
+             */
+            state: "up" | "no-carrier" | "down";
+        };
+        Ipv4Settings: {
+            /**
+             * @description For method static
+             * @default []
+             */
+            addresses: string[];
+            /** @description Default gateway reached through this interface */
+            gateway?: string;
+            /**
+             * @description Where the addresses come from
+             * @default none
+             * @enum {string}
+             */
+            method: "none" | "dhcp" | "static";
+        };
+        Ipv4SettingsInput: {
+            /**
+             * @description For method static
+             * @default []
+             */
+            addresses?: string[];
+            /** @description Default gateway reached through this interface */
+            gateway?: string;
+            /**
+             * @description Where the addresses come from
+             * @default none
+             * @enum {string}
+             */
+            method?: "none" | "dhcp" | "static";
+        };
+        /** @description automatic: router advertisements and DHCPv6 */
+        Ipv6Settings: {
+            /**
+             * @description For method static
+             * @default []
+             */
+            addresses: string[];
+            /** @description Default gateway reached through this interface */
+            gateway?: string;
+            /**
+             * @description Where the addresses come from; automatic: router advertisements and DHCPv6
+             * @default none
+             * @enum {string}
+             */
+            method: "none" | "automatic" | "static";
+        };
+        /** @description automatic: router advertisements and DHCPv6 */
+        Ipv6SettingsInput: {
+            /**
+             * @description For method static
+             * @default []
+             */
+            addresses?: string[];
+            /** @description Default gateway reached through this interface */
+            gateway?: string;
+            /**
+             * @description Where the addresses come from; automatic: router advertisements and DHCPv6
+             * @default none
+             * @enum {string}
+             */
+            method?: "none" | "automatic" | "static";
+        };
+        L4Backend: {
+            /** @description Address of the server; of the same family as the virtual addresses */
+            address: string;
+            /** @description Port on the server; left out, the port the client asked for */
+            port?: number;
+            /**
+             * @description 1 is used first; for each backend in use that is not up, the next priority is used as well
+             * @default 1
+             */
+            priority: number;
+            /**
+             * @description up: takes connections; maintenance: keeps the ones it has, gets no new one; down: loses them all
+             * @default up
+             * @enum {string}
+             */
+            state: "up" | "maintenance" | "down";
+            /**
+             * @description Share of new connections, next to the weights of the other backends
+             * @default 1
+             */
+            weight: number;
+        };
+        L4BackendInput: {
+            /** @description Address of the server; of the same family as the virtual addresses */
+            address: string;
+            /** @description Port on the server; left out, the port the client asked for */
+            port?: number;
+            /**
+             * @description 1 is used first; for each backend in use that is not up, the next priority is used as well
+             * @default 1
+             */
+            priority?: number;
+            /**
+             * @description up: takes connections; maintenance: keeps the ones it has, gets no new one; down: loses them all
+             * @default up
+             * @enum {string}
+             */
+            state?: "up" | "maintenance" | "down";
+            /**
+             * @description Share of new connections, next to the weights of the other backends
+             * @default 1
+             */
+            weight?: number;
+        };
+        L4Farm: {
+            /**
+             * @description How a new connection is given a backend
+             * @default weight
+             * @enum {string}
+             */
+            algorithm: "weight" | "round-robin" | "hash-source-address" | "hash-source-address-port";
+            /**
+             * @description Backends by name
+             * @default {}
+             */
+            backends: {
+                [key: string]: components["schemas"]["L4Backend"];
+            };
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description: string;
+            /**
+             * @description A farm that is not enabled opens no port
+             * @default true
+             */
+            enabled: boolean;
+            /**
+             * @description nat: backends see the box's address; dnat: they see the client's, and must route back through the box
+             * @default nat
+             * @enum {string}
+             */
+            natType: "nat" | "dnat";
+            /** @description Ports and ranges of ports clients connect to */
+            ports: string[];
+            /**
+             * @description Kind of farm
+             * @constant
+             */
+            profile: "l4xnat";
+            /**
+             * @description Protocol of layer 4
+             * @default tcp
+             * @enum {string}
+             */
+            protocol: "tcp" | "udp";
+            /** @description Addresses clients connect to, all of one family; the box must own them */
+            virtualAddresses: string[];
+        };
+        L4FarmInput: {
+            /**
+             * @description How a new connection is given a backend
+             * @default weight
+             * @enum {string}
+             */
+            algorithm?: "weight" | "round-robin" | "hash-source-address" | "hash-source-address-port";
+            /**
+             * @description Backends by name
+             * @default {}
+             */
+            backends?: {
+                [key: string]: components["schemas"]["L4BackendInput"];
+            };
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description?: string;
+            /**
+             * @description A farm that is not enabled opens no port
+             * @default true
+             */
+            enabled?: boolean;
+            /**
+             * @description nat: backends see the box's address; dnat: they see the client's, and must route back through the box
+             * @default nat
+             * @enum {string}
+             */
+            natType?: "nat" | "dnat";
+            /** @description Ports and ranges of ports clients connect to */
+            ports: (number | string)[];
+            /**
+             * @description Kind of farm
+             * @constant
+             */
+            profile: "l4xnat";
+            /**
+             * @description Protocol of layer 4
+             * @default tcp
+             * @enum {string}
+             */
+            protocol?: "tcp" | "udp";
+            /** @description Addresses clients connect to, all of one family; the box must own them */
+            virtualAddresses: string[];
+        };
+        Link: {
+            /** @description With prefix length; link-local ones included */
+            addresses: string[];
+            /** @description Where the card sits: 0000:00:03.0 for PCI */
+            bus?: string;
+            /** @description The other end answers */
+            carrier: boolean;
+            /** @description Kernel driver; for a virtual link its kind */
+            driver?: string;
+            /**
+             * @description Whether both sides may send at once
+             * @enum {string}
+             */
+            duplex?: "full" | "half";
+            /** @description Hardware address in use */
+            mac?: string;
+            /** @description Bytes */
+            mtu: number;
+            /** @description Name in the kernel */
+            name: string;
+            /** @description The address the card was made with */
+            permanentMac?: string;
+            /** @description Mbit/s */
+            speed?: number;
+            /**
+             * @description down: administratively off; no-carrier: on, but no link; up: working
+             * @enum {string}
+             */
+            state: "up" | "no-carrier" | "down";
+        };
+        /** @description The fields to change; null takes a field back to its default */
+        MergePatchInput: {
+            [key: string]: unknown;
+        };
+        NamedBackend: {
+            /** @description Address of the server; of the same family as the virtual addresses */
+            address: string;
+            /** @description Name of the backend */
+            name: string;
+            /** @description Port on the server; left out, the port the client asked for */
+            port?: number;
+            /**
+             * @description 1 is used first; for each backend in use that is not up, the next priority is used as well
+             * @default 1
+             */
+            priority: number;
+            /**
+             * @description up: takes connections; maintenance: keeps the ones it has, gets no new one; down: loses them all
+             * @default up
+             * @enum {string}
+             */
+            state: "up" | "maintenance" | "down";
+            /**
+             * @description Share of new connections, next to the weights of the other backends
+             * @default 1
+             */
+            weight: number;
+        };
+        NamedBackendInput: {
+            /** @description Address of the server; of the same family as the virtual addresses */
+            address: string;
+            /** @description Name of the backend */
+            name: string;
+            /** @description Port on the server; left out, the port the client asked for */
+            port?: number;
+            /**
+             * @description 1 is used first; for each backend in use that is not up, the next priority is used as well
+             * @default 1
+             */
+            priority?: number;
+            /**
+             * @description up: takes connections; maintenance: keeps the ones it has, gets no new one; down: loses them all
+             * @default up
+             * @enum {string}
+             */
+            state?: "up" | "maintenance" | "down";
+            /**
+             * @description Share of new connections, next to the weights of the other backends
+             * @default 1
+             */
+            weight?: number;
+        };
+        NamedFarm: {
+            /**
+             * @description How a new connection is given a backend
+             * @default weight
+             * @enum {string}
+             */
+            algorithm: "weight" | "round-robin" | "hash-source-address" | "hash-source-address-port";
+            /**
+             * @description Backends by name
+             * @default {}
+             */
+            backends: {
+                [key: string]: components["schemas"]["L4Backend"];
+            };
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description: string;
+            /**
+             * @description A farm that is not enabled opens no port
+             * @default true
+             */
+            enabled: boolean;
+            /** @description Name of the farm */
+            name: string;
+            /**
+             * @description nat: backends see the box's address; dnat: they see the client's, and must route back through the box
+             * @default nat
+             * @enum {string}
+             */
+            natType: "nat" | "dnat";
+            /** @description Ports and ranges of ports clients connect to */
+            ports: string[];
+            /**
+             * @description Kind of farm
+             * @constant
+             */
+            profile: "l4xnat";
+            /**
+             * @description Protocol of layer 4
+             * @default tcp
+             * @enum {string}
+             */
+            protocol: "tcp" | "udp";
+            /** @description Addresses clients connect to, all of one family; the box must own them */
+            virtualAddresses: string[];
+        };
+        NamedFarmInput: {
+            /**
+             * @description How a new connection is given a backend
+             * @default weight
+             * @enum {string}
+             */
+            algorithm?: "weight" | "round-robin" | "hash-source-address" | "hash-source-address-port";
+            /**
+             * @description Backends by name
+             * @default {}
+             */
+            backends?: {
+                [key: string]: components["schemas"]["L4BackendInput"];
+            };
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description?: string;
+            /**
+             * @description A farm that is not enabled opens no port
+             * @default true
+             */
+            enabled?: boolean;
+            /** @description Name of the farm */
+            name: string;
+            /**
+             * @description nat: backends see the box's address; dnat: they see the client's, and must route back through the box
+             * @default nat
+             * @enum {string}
+             */
+            natType?: "nat" | "dnat";
+            /** @description Ports and ranges of ports clients connect to */
+            ports: (number | string)[];
+            /**
+             * @description Kind of farm
+             * @constant
+             */
+            profile: "l4xnat";
+            /**
+             * @description Protocol of layer 4
+             * @default tcp
+             * @enum {string}
+             */
+            protocol?: "tcp" | "udp";
+            /** @description Addresses clients connect to, all of one family; the box must own them */
+            virtualAddresses: string[];
+        };
+        NamedInterface: {
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description: string;
+            /**
+             * @description Administratively up
+             * @default true
+             */
+            enabled: boolean;
+            /**
+             * @description IPv4 on this interface
+             * @default {
+             *       "method": "none",
+             *       "addresses": []
+             *     }
+             */
+            ipv4: components["schemas"]["Ipv4Settings"];
+            /**
+             * @description IPv6 on this interface
+             * @default {
+             *       "method": "none",
+             *       "addresses": []
+             *     }
+             */
+            ipv6: components["schemas"]["Ipv6Settings"];
+            /** @description Bytes; left out, the driver's own */
+            mtu?: number;
+            /** @description Name of the interface */
+            name: string;
+        };
+        NamedInterfaceInput: {
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description?: string;
+            /**
+             * @description Administratively up
+             * @default true
+             */
+            enabled?: boolean;
+            /**
+             * @description IPv4 on this interface
+             * @default {
+             *       "method": "none",
+             *       "addresses": []
+             *     }
+             */
+            ipv4?: components["schemas"]["Ipv4SettingsInput"];
+            /**
+             * @description IPv6 on this interface
+             * @default {
+             *       "method": "none",
+             *       "addresses": []
+             *     }
+             */
+            ipv6?: components["schemas"]["Ipv6SettingsInput"];
+            /** @description Bytes; left out, the driver's own */
+            mtu?: number;
+            /** @description Name of the interface */
+            name: string;
+        };
+        NamedVirtualAddress: {
+            /** @description The address with its prefix length */
+            address: string;
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description: string;
+            /**
+             * @description false: the address is not on the box
+             * @default true
+             */
+            enabled: boolean;
+            /** @description Interface the address is put on */
+            interface: string;
+            /** @description Name of the virtual address */
+            name: string;
+        };
+        NamedVirtualAddressInput: {
+            /** @description The address with its prefix length */
+            address: string;
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description?: string;
+            /**
+             * @description false: the address is not on the box
+             * @default true
+             */
+            enabled?: boolean;
+            /** @description Interface the address is put on */
+            interface: string;
+            /** @description Name of the virtual address */
+            name: string;
+        };
+        Plan: {
+            /** @description The generation that is current now */
+            generation: number;
+            /** @description What is done to the machine, in order */
+            steps: {
+                /** @description Stable name of the kind of step */
+                kind: string;
+                /** @description Who does it */
+                subsystem: string;
+                /** @description The step in words: add farm web */
+                summary: string;
+            }[];
+            /** @description What is allowed, and perhaps not meant */
+            warnings: {
+                /** @description What is expected */
+                message: string;
+                /** @description The field, from the root of the configuration: farms.web.backends.b1.port */
+                path: string;
+            }[];
+        };
+        Problem: {
+            /** @description With second-factor-required: to be sent back with a code */
+            challenge?: string;
+            /**
+             * @description Stable name of the kind of error
+             * @enum {string}
+             */
+            code: "bad-input" | "unauthenticated" | "second-factor-required" | "forbidden" | "not-found" | "method-not-allowed" | "exists" | "stale" | "too-large" | "unsupported-type" | "invalid-configuration" | "too-many-requests" | "apply-failed" | "not-ready" | "command-failed" | "corrupt" | "internal";
+            /** @description What happened this time */
+            detail: string;
+            /** @description With second-factor-required: how long the challenge is good */
+            expiresInSeconds?: number;
+            /** @description With second-factor-required: what gives codes, such as totp */
+            factors?: string[];
+            /** @description Each offending field: its path, such as farms.web.backends.b1.port, and what is expected */
+            problems: {
+                /** @description What is expected */
+                message: string;
+                /** @description The field, from the root of the configuration: farms.web.backends.b1.port */
+                path: string;
+            }[];
+            /** @description Also in the header Request-Id and in the log */
+            requestId: string;
+            /** @description The HTTP status */
+            status: number;
+            /** @description The same for every error of a code */
+            title: string;
+        };
+        Role: {
+            /**
+             * @description Only these objects, by kind; a kind left out is not bound. In a bound role the resource * stands for the bound kinds
+             * @default {}
+             */
+            bindings: components["schemas"]["Bindings"];
+            /**
+             * @description For people
+             * @default
+             */
+            description: string;
+            /**
+             * @description Each resource:verb; either half may be *
+             * @default []
+             */
+            permissions: string[];
+        };
+        SecondFactorInput: {
+            /** @description Of the answer second-factor-required */
+            challenge: string;
+            /** @description Such as the six digits of TOTP */
+            code: string;
+        };
+        Session: {
+            /**
+             * Format: date-time
+             * @description Ends then at the latest; earlier after the idle time without a request
+             */
+            expires: string;
+            /** @description For the header Authorization: Bearer …; shown once */
+            token: string;
+        };
+        System: {
+            /**
+             * @description Resolvers; DHCP may add its own
+             * @default {
+             *       "servers": [],
+             *       "search": []
+             *     }
+             */
+            dns: {
+                /**
+                 * @description Domains tried with names that have none
+                 * @default []
+                 */
+                search: string[];
+                /**
+                 * @description Addresses of resolvers, asked in this order
+                 * @default []
+                 */
+                servers: string[];
+            };
+            /**
+             * @description Name of the box, alone or with its domain
+             * @default steelyard
+             */
+            hostname: string;
+            /**
+             * @description Where the box is managed
+             * @default {
+             *       "interfaces": [],
+             *       "port": 444
+             *     }
+             */
+            management: {
+                /**
+                 * @description Interfaces on which the API and SSH answer; on all others they are closed
+                 * @default []
+                 */
+                interfaces: string[];
+                /**
+                 * @description Port of the API and the web console
+                 * @default 444
+                 */
+                port: number;
+            };
+            /**
+             * @description Time servers; none: the clock is not set from the network
+             * @default {
+             *       "servers": []
+             *     }
+             */
+            ntp: {
+                /**
+                 * @description Addresses or names of NTP servers
+                 * @default []
+                 */
+                servers: (string)[];
+            };
+            /**
+             * @description The shell of administrators
+             * @default {
+             *       "enabled": false,
+             *       "port": 22,
+             *       "passwordAuthentication": false
+             *     }
+             */
+            ssh: {
+                /**
+                 * @description SSH answers on the management interfaces
+                 * @default false
+                 */
+                enabled: boolean;
+                /**
+                 * @description Keys alone when false
+                 * @default false
+                 */
+                passwordAuthentication: boolean;
+                /**
+                 * @description TCP port
+                 * @default 22
+                 */
+                port: number;
+            };
+        };
+        SystemInput: {
+            /**
+             * @description Resolvers; DHCP may add its own
+             * @default {
+             *       "servers": [],
+             *       "search": []
+             *     }
+             */
+            dns?: {
+                /**
+                 * @description Domains tried with names that have none
+                 * @default []
+                 */
+                search?: string[];
+                /**
+                 * @description Addresses of resolvers, asked in this order
+                 * @default []
+                 */
+                servers?: string[];
+            };
+            /**
+             * @description Name of the box, alone or with its domain
+             * @default steelyard
+             */
+            hostname?: string;
+            /**
+             * @description Where the box is managed
+             * @default {
+             *       "interfaces": [],
+             *       "port": 444
+             *     }
+             */
+            management?: {
+                /**
+                 * @description Interfaces on which the API and SSH answer; on all others they are closed
+                 * @default []
+                 */
+                interfaces?: string[];
+                /**
+                 * @description Port of the API and the web console
+                 * @default 444
+                 */
+                port?: number;
+            };
+            /**
+             * @description Time servers; none: the clock is not set from the network
+             * @default {
+             *       "servers": []
+             *     }
+             */
+            ntp?: {
+                /**
+                 * @description Addresses or names of NTP servers
+                 * @default []
+                 */
+                servers?: string[];
+            };
+            /**
+             * @description The shell of administrators
+             * @default {
+             *       "enabled": false,
+             *       "port": 22,
+             *       "passwordAuthentication": false
+             *     }
+             */
+            ssh?: {
+                /**
+                 * @description SSH answers on the management interfaces
+                 * @default false
+                 */
+                enabled?: boolean;
+                /**
+                 * @description Keys alone when false
+                 * @default false
+                 */
+                passwordAuthentication?: boolean;
+                /**
+                 * @description TCP port
+                 * @default 22
+                 */
+                port?: number;
+            };
+        };
+        SystemStatus: {
+            /** @description Bytes; the file systems that fill up */
+            disks: {
+                /** @description Bytes, without those kept for root */
+                available: number;
+                /** @description Where it is mounted */
+                path: string;
+                /** @description Bytes */
+                size: number;
+                /** @description Bytes */
+                used: number;
+            }[];
+            /** @description Every unit that has failed, be it ours or not */
+            failedUnits: string[];
+            /** @description The current generation of the configuration */
+            generation: number;
+            /**
+             * @description degraded: a unit has failed
+             * @enum {string}
+             */
+            health: "ok" | "degraded";
+            /** @description Name of the box */
+            hostname: string;
+            /** @description The image it runs, with its profile */
+            image?: string;
+            /** @description Mean number of runnable tasks over 1, 5 and 15 minutes */
+            load: number[];
+            /** @description Bytes */
+            memory: {
+                /** @description Free, or free when asked for */
+                available: number;
+                /** @description Installed */
+                total: number;
+            };
+            /**
+             * @description The root slot it runs from; none when it does not run from an image
+             * @enum {string}
+             */
+            slot?: "a" | "b";
+            /** @description RFC 3339, UTC */
+            time: string;
+            /** @description The services that matter */
+            units: {
+                /** @description As systemd calls it */
+                name: string;
+                /** @description ActiveState of systemd: active, inactive, failed, … */
+                state: string;
+            }[];
+            /** @description Seconds */
+            uptime: number;
+            /** @description Of the appliance */
+            version: string;
+        };
+        VirtualAddress: {
+            /** @description The address with its prefix length */
+            address: string;
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description: string;
+            /**
+             * @description false: the address is not on the box
+             * @default true
+             */
+            enabled: boolean;
+            /** @description Interface the address is put on */
+            interface: string;
+        };
+        VirtualAddressInput: {
+            /** @description The address with its prefix length */
+            address: string;
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description?: string;
+            /**
+             * @description false: the address is not on the box
+             * @default true
+             */
+            enabled?: boolean;
+            /** @description Interface the address is put on */
+            interface: string;
+        };
+        VirtualAddressReplacementInput: {
+            /** @description The address with its prefix length */
+            address: string;
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description?: string;
+            /**
+             * @description false: the address is not on the box
+             * @default true
+             */
+            enabled?: boolean;
+            /** @description Interface the address is put on */
+            interface: string;
+            /** @description When given, the name in the address: an object keeps its name */
+            name?: string;
+        };
+    };
+    responses: {
+        /** @description `bad-input`: The request is not valid */
+        Problem400: {
+            headers: {
+                "Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `unauthenticated`: Log in first. `second-factor-required`: A second factor is wanted */
+        Problem401: {
+            headers: {
+                "Request-Id": components["headers"]["RequestId"];
+                "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `forbidden`: Not allowed */
+        Problem403: {
+            headers: {
+                "Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `not-found`: There is no such object */
+        Problem404: {
+            headers: {
+                "Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `exists`: The object exists already */
+        Problem409: {
+            headers: {
+                "Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `stale`: The object changed since it was read */
+        Problem412: {
+            headers: {
+                "Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `too-large`: The request is too large */
+        Problem413: {
+            headers: {
+                "Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `unsupported-type`: The request has a media type that is not understood */
+        Problem415: {
+            headers: {
+                "Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `invalid-configuration`: The configuration is not valid */
+        Problem422: {
+            headers: {
+                "Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `too-many-requests`: Too many requests */
+        Problem429: {
+            headers: {
+                "Request-Id": components["headers"]["RequestId"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `command-failed`: A command failed. `corrupt`: Stored data is damaged. `internal`: Internal error */
+        Problem500: {
+            headers: {
+                "Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `apply-failed`: The change could not be applied and was taken back */
+        Problem502: {
+            headers: {
+                "Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `not-ready`: The appliance is not ready */
+        Problem503: {
+            headers: {
+                "Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+    };
+    parameters: {
+        /**
+         * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+         * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+         */
+        IdempotencyKey: string;
+        /**
+         * @description The ETag that was read: a stale change is refused with 412
+         * @example "0wlXyjwLTHQqvGrJnQjpmA"
+         */
+        IfMatch: string;
+        /**
+         * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+         * @example *
+         */
+        IfNoneMatch: string;
+        /**
+         * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+         * @example deploy-4711
+         */
+        RequestId: string;
+    };
+    requestBodies: never;
+    headers: {
+        /** @description Tag of the object's content, for If-Match and If-None-Match */
+        ETag: string;
+        /** @description The generation of the configuration that is current now */
+        Generation: number;
+        /** @description The first, previous, next and last page (RFC 8288) */
+        Link: string;
+        /** @description Where the new object is */
+        Location: string;
+        /** @description true: the answer to an earlier request with the same Idempotency-Key */
+        Replayed: string;
+        /** @description The request's own id, or the one it was sent with; also in the log */
+        RequestId: string;
+        /** @description Seconds to wait (RFC 9110) */
+        RetryAfter: number;
+        /** @description JSON in ASCII: [{path, message}], at most 20; left out when there are none */
+        Warnings: string;
+        /** @description How to authenticate (RFC 9110) */
+        WwwAuthenticate: string;
+    };
+    pathItems: never;
+}
+export type $defs = Record<string, never>;
+export interface operations {
+    getConfiguration: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "system": {
+                     *         "hostname": "steelyard",
+                     *         "dns": {
+                     *           "servers": [],
+                     *           "search": []
+                     *         },
+                     *         "ntp": {
+                     *           "servers": []
+                     *         },
+                     *         "management": {
+                     *           "interfaces": [],
+                     *           "port": 444
+                     *         },
+                     *         "ssh": {
+                     *           "enabled": false,
+                     *           "port": 22,
+                     *           "passwordAuthentication": false
+                     *         }
+                     *       },
+                     *       "interfaces": {},
+                     *       "virtualAddresses": {},
+                     *       "farms": {},
+                     *       "access": {
+                     *         "sessions": {
+                     *           "idleMinutes": 30,
+                     *           "absoluteMinutes": 720
+                     *         }
+                     *       },
+                     *       "users": {
+                     *         "admin": {
+                     *           "fullName": "",
+                     *           "description": "",
+                     *           "source": "local",
+                     *           "groups": [],
+                     *           "roles": [
+                     *             "admin"
+                     *           ],
+                     *           "sshKeys": [],
+                     *           "disabled": false,
+                     *           "passwordHash": "(hidden)"
+                     *         }
+                     *       },
+                     *       "groups": {},
+                     *       "roles": {}
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Configuration"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    diffGenerations: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Left out, the parent of to; 0 is the empty configuration
+                 * @example 7
+                 */
+                from?: number;
+                /**
+                 * @description Left out, the current generation
+                 * @example 7
+                 */
+                to?: number;
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "from": 1,
+                     *       "to": 1,
+                     *       "differences": [
+                     *         {
+                     *           "object": "farms/web",
+                     *           "change": "changed",
+                     *           "text": "@@ -4,1 +4,1 @@\n-  - \"80\"\n+  - \"81\"\n"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Object by object */
+                        differences: components["schemas"]["Difference"][];
+                        /** @description The older generation */
+                        from: number;
+                        /** @description The newer generation */
+                        to: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listGenerations: {
+        parameters: {
+            query?: {
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "generation": 7,
+                     *           "parent": 6,
+                     *           "author": "admin",
+                     *           "source": "192.0.2.20",
+                     *           "time": "2026-01-01T12:00:00.000Z",
+                     *           "message": "create farm web",
+                     *           "schemaVersion": 1
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["Generation"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getGeneration: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Number of the generation
+                 * @example 7
+                 */
+                generation: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "parent": 6,
+                     *       "author": "admin",
+                     *       "source": "192.0.2.20",
+                     *       "time": "2026-01-01T12:00:00.000Z",
+                     *       "message": "create farm web",
+                     *       "schemaVersion": 1,
+                     *       "configuration": {
+                     *         "system": {
+                     *           "hostname": "steelyard",
+                     *           "dns": {
+                     *             "servers": [],
+                     *             "search": []
+                     *           },
+                     *           "ntp": {
+                     *             "servers": []
+                     *           },
+                     *           "management": {
+                     *             "interfaces": [],
+                     *             "port": 444
+                     *           },
+                     *           "ssh": {
+                     *             "enabled": false,
+                     *             "port": 22,
+                     *             "passwordAuthentication": false
+                     *           }
+                     *         },
+                     *         "interfaces": {},
+                     *         "virtualAddresses": {},
+                     *         "farms": {},
+                     *         "access": {
+                     *           "sessions": {
+                     *             "idleMinutes": 30,
+                     *             "absoluteMinutes": 720
+                     *           }
+                     *         },
+                     *         "users": {
+                     *           "admin": {
+                     *             "fullName": "",
+                     *             "description": "",
+                     *             "source": "local",
+                     *             "groups": [],
+                     *             "roles": [
+                     *               "admin"
+                     *             ],
+                     *             "sshKeys": [],
+                     *             "disabled": false,
+                     *             "passwordHash": "(hidden)"
+                     *           }
+                     *         },
+                     *         "groups": {},
+                     *         "roles": {}
+                     *       }
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description The user who made it */
+                        author: string;
+                        configuration: components["schemas"]["Configuration"];
+                        /** @description Its number; they are counted up */
+                        generation: number;
+                        /** @description What was done */
+                        message: string;
+                        /** @description The generation it was made from; 0 for the first */
+                        parent: number;
+                        /** @description Of the format its objects are kept in */
+                        schemaVersion: number;
+                        /** @description Address of the client, or local, console, answer-file, boot */
+                        source: string;
+                        /**
+                         * Format: date-time
+                         * @description When it was made, UTC
+                         */
+                        time: string;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    rollbackConfiguration: {
+        parameters: {
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "generation": 6
+                 *     }
+                 */
+                "application/json": {
+                    /** @description The generation whose content is wanted back */
+                    generation: number;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listFarms: {
+        parameters: {
+            query?: {
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Only this name; * stands for any characters */
+                name?: string;
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+                /** @description A field of the objects; -field for descending order */
+                sort?: string;
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "web",
+                     *           "profile": "l4xnat",
+                     *           "virtualAddresses": [
+                     *             "192.0.2.10"
+                     *           ],
+                     *           "ports": [
+                     *             "80"
+                     *           ],
+                     *           "backends": {
+                     *             "b1": {
+                     *               "address": "198.51.100.1",
+                     *               "port": 80,
+                     *               "weight": 1,
+                     *               "priority": 1,
+                     *               "state": "up"
+                     *             },
+                     *             "b2": {
+                     *               "address": "198.51.100.2",
+                     *               "port": 80,
+                     *               "weight": 3,
+                     *               "priority": 1,
+                     *               "state": "up"
+                     *             }
+                     *           },
+                     *           "enabled": true,
+                     *           "description": "",
+                     *           "protocol": "tcp",
+                     *           "natType": "nat",
+                     *           "algorithm": "weight"
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["NamedFarm"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    createFarm: {
+        parameters: {
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "web",
+                 *       "profile": "l4xnat",
+                 *       "virtualAddresses": [
+                 *         "192.0.2.10"
+                 *       ],
+                 *       "ports": [
+                 *         "80"
+                 *       ],
+                 *       "backends": {
+                 *         "b1": {
+                 *           "address": "198.51.100.1",
+                 *           "port": 80
+                 *         },
+                 *         "b2": {
+                 *           "address": "198.51.100.2",
+                 *           "port": 80,
+                 *           "weight": 3
+                 *         }
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["NamedFarmInput"];
+            };
+        };
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "web",
+                     *       "profile": "l4xnat",
+                     *       "virtualAddresses": [
+                     *         "192.0.2.10"
+                     *       ],
+                     *       "ports": [
+                     *         "80"
+                     *       ],
+                     *       "backends": {
+                     *         "b1": {
+                     *           "address": "198.51.100.1",
+                     *           "port": 80,
+                     *           "weight": 1,
+                     *           "priority": 1,
+                     *           "state": "up"
+                     *         },
+                     *         "b2": {
+                     *           "address": "198.51.100.2",
+                     *           "port": 80,
+                     *           "weight": 3,
+                     *           "priority": 1,
+                     *           "state": "up"
+                     *         }
+                     *       },
+                     *       "enabled": true,
+                     *       "description": "",
+                     *       "protocol": "tcp",
+                     *       "natType": "nat",
+                     *       "algorithm": "weight"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedFarm"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getFarm: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the farm
+                 * @example web
+                 */
+                farm: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "web",
+                     *       "profile": "l4xnat",
+                     *       "virtualAddresses": [
+                     *         "192.0.2.10"
+                     *       ],
+                     *       "ports": [
+                     *         "80"
+                     *       ],
+                     *       "backends": {
+                     *         "b1": {
+                     *           "address": "198.51.100.1",
+                     *           "port": 80,
+                     *           "weight": 1,
+                     *           "priority": 1,
+                     *           "state": "up"
+                     *         },
+                     *         "b2": {
+                     *           "address": "198.51.100.2",
+                     *           "port": 80,
+                     *           "weight": 3,
+                     *           "priority": 1,
+                     *           "state": "up"
+                     *         }
+                     *       },
+                     *       "enabled": true,
+                     *       "description": "",
+                     *       "protocol": "tcp",
+                     *       "natType": "nat",
+                     *       "algorithm": "weight"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedFarm"];
+                };
+            };
+            /** @description The tag of If-None-Match still holds */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    putFarm: {
+        parameters: {
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the farm
+                 * @example web
+                 */
+                farm: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "profile": "l4xnat",
+                 *       "virtualAddresses": [
+                 *         "192.0.2.10"
+                 *       ],
+                 *       "ports": [
+                 *         "80"
+                 *       ],
+                 *       "backends": {
+                 *         "b1": {
+                 *           "address": "198.51.100.1",
+                 *           "port": 80
+                 *         },
+                 *         "b2": {
+                 *           "address": "198.51.100.2",
+                 *           "port": 80,
+                 *           "weight": 3
+                 *         }
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["FarmReplacementInput"];
+            };
+        };
+        responses: {
+            /** @description The farm; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "web",
+                     *       "profile": "l4xnat",
+                     *       "virtualAddresses": [
+                     *         "192.0.2.10"
+                     *       ],
+                     *       "ports": [
+                     *         "80"
+                     *       ],
+                     *       "backends": {
+                     *         "b1": {
+                     *           "address": "198.51.100.1",
+                     *           "port": 80,
+                     *           "weight": 1,
+                     *           "priority": 1,
+                     *           "state": "up"
+                     *         },
+                     *         "b2": {
+                     *           "address": "198.51.100.2",
+                     *           "port": 80,
+                     *           "weight": 3,
+                     *           "priority": 1,
+                     *           "state": "up"
+                     *         }
+                     *       },
+                     *       "enabled": true,
+                     *       "description": "",
+                     *       "protocol": "tcp",
+                     *       "natType": "nat",
+                     *       "algorithm": "weight"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedFarm"] | components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "web",
+                     *       "profile": "l4xnat",
+                     *       "virtualAddresses": [
+                     *         "192.0.2.10"
+                     *       ],
+                     *       "ports": [
+                     *         "80"
+                     *       ],
+                     *       "backends": {
+                     *         "b1": {
+                     *           "address": "198.51.100.1",
+                     *           "port": 80,
+                     *           "weight": 1,
+                     *           "priority": 1,
+                     *           "state": "up"
+                     *         },
+                     *         "b2": {
+                     *           "address": "198.51.100.2",
+                     *           "port": 80,
+                     *           "weight": 3,
+                     *           "priority": 1,
+                     *           "state": "up"
+                     *         }
+                     *       },
+                     *       "enabled": true,
+                     *       "description": "",
+                     *       "protocol": "tcp",
+                     *       "natType": "nat",
+                     *       "algorithm": "weight"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedFarm"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    deleteFarm: {
+        parameters: {
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the farm
+                 * @example web
+                 */
+                farm: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Deleted */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    patchFarm: {
+        parameters: {
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the farm
+                 * @example web
+                 */
+                farm: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": components["schemas"]["MergePatchInput"];
+                /** @example {} */
+                "application/merge-patch+json": components["schemas"]["MergePatchInput"];
+            };
+        };
+        responses: {
+            /** @description The farm; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "web",
+                     *       "profile": "l4xnat",
+                     *       "virtualAddresses": [
+                     *         "192.0.2.10"
+                     *       ],
+                     *       "ports": [
+                     *         "80"
+                     *       ],
+                     *       "backends": {
+                     *         "b1": {
+                     *           "address": "198.51.100.1",
+                     *           "port": 80,
+                     *           "weight": 1,
+                     *           "priority": 1,
+                     *           "state": "up"
+                     *         },
+                     *         "b2": {
+                     *           "address": "198.51.100.2",
+                     *           "port": 80,
+                     *           "weight": 3,
+                     *           "priority": 1,
+                     *           "state": "up"
+                     *         }
+                     *       },
+                     *       "enabled": true,
+                     *       "description": "",
+                     *       "protocol": "tcp",
+                     *       "natType": "nat",
+                     *       "algorithm": "weight"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedFarm"] | components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listBackends: {
+        parameters: {
+            query?: {
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Only this name; * stands for any characters */
+                name?: string;
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+                /** @description A field of the objects; -field for descending order */
+                sort?: string;
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the farm
+                 * @example web
+                 */
+                farm: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "b3",
+                     *           "address": "198.51.100.3",
+                     *           "port": 80,
+                     *           "weight": 2,
+                     *           "priority": 1,
+                     *           "state": "up"
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["NamedBackend"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    createBackend: {
+        parameters: {
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the farm
+                 * @example web
+                 */
+                farm: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "b3",
+                 *       "address": "198.51.100.3",
+                 *       "port": 80,
+                 *       "weight": 2
+                 *     }
+                 */
+                "application/json": components["schemas"]["NamedBackendInput"];
+            };
+        };
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "b3",
+                     *       "address": "198.51.100.3",
+                     *       "port": 80,
+                     *       "weight": 2,
+                     *       "priority": 1,
+                     *       "state": "up"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedBackend"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getBackend: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the backend
+                 * @example web
+                 */
+                backend: string;
+                /**
+                 * @description Name of the farm
+                 * @example web
+                 */
+                farm: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "b3",
+                     *       "address": "198.51.100.3",
+                     *       "port": 80,
+                     *       "weight": 2,
+                     *       "priority": 1,
+                     *       "state": "up"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedBackend"];
+                };
+            };
+            /** @description The tag of If-None-Match still holds */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    putBackend: {
+        parameters: {
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the backend
+                 * @example web
+                 */
+                backend: string;
+                /**
+                 * @description Name of the farm
+                 * @example web
+                 */
+                farm: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "address": "198.51.100.3",
+                 *       "port": 80,
+                 *       "weight": 2
+                 *     }
+                 */
+                "application/json": components["schemas"]["BackendReplacementInput"];
+            };
+        };
+        responses: {
+            /** @description The backend; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "b3",
+                     *       "address": "198.51.100.3",
+                     *       "port": 80,
+                     *       "weight": 2,
+                     *       "priority": 1,
+                     *       "state": "up"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedBackend"] | components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "b3",
+                     *       "address": "198.51.100.3",
+                     *       "port": 80,
+                     *       "weight": 2,
+                     *       "priority": 1,
+                     *       "state": "up"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedBackend"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    deleteBackend: {
+        parameters: {
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the backend
+                 * @example web
+                 */
+                backend: string;
+                /**
+                 * @description Name of the farm
+                 * @example web
+                 */
+                farm: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Deleted */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    patchBackend: {
+        parameters: {
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the backend
+                 * @example web
+                 */
+                backend: string;
+                /**
+                 * @description Name of the farm
+                 * @example web
+                 */
+                farm: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": components["schemas"]["MergePatchInput"];
+                /** @example {} */
+                "application/merge-patch+json": components["schemas"]["MergePatchInput"];
+            };
+        };
+        responses: {
+            /** @description The backend; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "b3",
+                     *       "address": "198.51.100.3",
+                     *       "port": 80,
+                     *       "weight": 2,
+                     *       "priority": 1,
+                     *       "state": "up"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedBackend"] | components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getFarmStatus: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the farm
+                 * @example web
+                 */
+                farm: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "web",
+                     *       "state": "up",
+                     *       "backends": [
+                     *         {
+                     *           "name": "b1",
+                     *           "address": "198.51.100.1",
+                     *           "port": 80,
+                     *           "state": "up",
+                     *           "effective": "up",
+                     *           "connections": 12
+                     *         },
+                     *         {
+                     *           "name": "b2",
+                     *           "address": "198.51.100.2",
+                     *           "port": 80,
+                     *           "state": "maintenance",
+                     *           "effective": "maintenance",
+                     *           "connections": 1
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["FarmStatus"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    completeFirstBoot: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "version": 1,
+                 *       "admin": {
+                 *         "password": "correct horse battery"
+                 *       },
+                 *       "system": {
+                 *         "hostname": "lb1",
+                 *         "management": {
+                 *           "interfaces": [
+                 *             "eth0"
+                 *           ]
+                 *         }
+                 *       },
+                 *       "interfaces": {
+                 *         "eth0": {
+                 *           "ipv4": {
+                 *             "method": "static",
+                 *             "addresses": [
+                 *               "192.0.2.5/24"
+                 *             ],
+                 *             "gateway": "192.0.2.1"
+                 *           }
+                 *         }
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["FirstBootAnswersInput"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 1,
+                     *       "warnings": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["FirstBootResult"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listInterfaces: {
+        parameters: {
+            query?: {
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Only this name; * stands for any characters */
+                name?: string;
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+                /** @description A field of the objects; -field for descending order */
+                sort?: string;
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "eth0",
+                     *           "ipv4": {
+                     *             "method": "static",
+                     *             "addresses": [
+                     *               "192.0.2.5/24"
+                     *             ],
+                     *             "gateway": "192.0.2.1"
+                     *           },
+                     *           "description": "",
+                     *           "enabled": true,
+                     *           "ipv6": {
+                     *             "method": "none",
+                     *             "addresses": []
+                     *           }
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["NamedInterface"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    createInterface: {
+        parameters: {
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "eth0",
+                 *       "ipv4": {
+                 *         "method": "static",
+                 *         "addresses": [
+                 *           "192.0.2.5/24"
+                 *         ],
+                 *         "gateway": "192.0.2.1"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["NamedInterfaceInput"];
+            };
+        };
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "eth0",
+                     *       "ipv4": {
+                     *         "method": "static",
+                     *         "addresses": [
+                     *           "192.0.2.5/24"
+                     *         ],
+                     *         "gateway": "192.0.2.1"
+                     *       },
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "ipv6": {
+                     *         "method": "none",
+                     *         "addresses": []
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedInterface"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getInterface: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the interface
+                 * @example eth0
+                 */
+                interface: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "eth0",
+                     *       "ipv4": {
+                     *         "method": "static",
+                     *         "addresses": [
+                     *           "192.0.2.5/24"
+                     *         ],
+                     *         "gateway": "192.0.2.1"
+                     *       },
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "ipv6": {
+                     *         "method": "none",
+                     *         "addresses": []
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedInterface"];
+                };
+            };
+            /** @description The tag of If-None-Match still holds */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    putInterface: {
+        parameters: {
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the interface
+                 * @example eth0
+                 */
+                interface: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "ipv4": {
+                 *         "method": "static",
+                 *         "addresses": [
+                 *           "192.0.2.5/24"
+                 *         ],
+                 *         "gateway": "192.0.2.1"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["InterfaceReplacementInput"];
+            };
+        };
+        responses: {
+            /** @description The interface; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "eth0",
+                     *       "ipv4": {
+                     *         "method": "static",
+                     *         "addresses": [
+                     *           "192.0.2.5/24"
+                     *         ],
+                     *         "gateway": "192.0.2.1"
+                     *       },
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "ipv6": {
+                     *         "method": "none",
+                     *         "addresses": []
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedInterface"] | components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "eth0",
+                     *       "ipv4": {
+                     *         "method": "static",
+                     *         "addresses": [
+                     *           "192.0.2.5/24"
+                     *         ],
+                     *         "gateway": "192.0.2.1"
+                     *       },
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "ipv6": {
+                     *         "method": "none",
+                     *         "addresses": []
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedInterface"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    deleteInterface: {
+        parameters: {
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the interface
+                 * @example eth0
+                 */
+                interface: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Deleted */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    patchInterface: {
+        parameters: {
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the interface
+                 * @example eth0
+                 */
+                interface: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": components["schemas"]["MergePatchInput"];
+                /** @example {} */
+                "application/merge-patch+json": components["schemas"]["MergePatchInput"];
+            };
+        };
+        responses: {
+            /** @description The interface; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "eth0",
+                     *       "ipv4": {
+                     *         "method": "static",
+                     *         "addresses": [
+                     *           "192.0.2.5/24"
+                     *         ],
+                     *         "gateway": "192.0.2.1"
+                     *       },
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "ipv6": {
+                     *         "method": "none",
+                     *         "addresses": []
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedInterface"] | components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getInterfaceStatus: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the interface
+                 * @example eth0
+                 */
+                interface: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "eth0",
+                     *       "mac": "52:54:00:12:34:56",
+                     *       "driver": "virtio_net",
+                     *       "bus": "0000:00:03.0",
+                     *       "speed": 10000,
+                     *       "duplex": "full",
+                     *       "carrier": true,
+                     *       "state": "up",
+                     *       "mtu": 1500,
+                     *       "addresses": [
+                     *         "192.0.2.5/24"
+                     *       ],
+                     *       "gateways": [
+                     *         "192.0.2.1"
+                     *       ],
+                     *       "counters": {
+                     *         "receivedBytes": 1234567,
+                     *         "receivedPackets": 9876,
+                     *         "receivedErrors": 0,
+                     *         "receivedDropped": 0,
+                     *         "sentBytes": 7654321,
+                     *         "sentPackets": 8765,
+                     *         "sentErrors": 0,
+                     *         "sentDropped": 0
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["InterfaceStatus"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listLinks: {
+        parameters: {
+            query?: {
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "eth0",
+                     *           "mac": "52:54:00:12:34:56",
+                     *           "driver": "virtio_net",
+                     *           "bus": "0000:00:03.0",
+                     *           "speed": 10000,
+                     *           "duplex": "full",
+                     *           "carrier": true,
+                     *           "state": "up",
+                     *           "mtu": 1500,
+                     *           "addresses": [
+                     *             "192.0.2.5/24"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["Link"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listVirtualAddresses: {
+        parameters: {
+            query?: {
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Only this name; * stands for any characters */
+                name?: string;
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+                /** @description A field of the objects; -field for descending order */
+                sort?: string;
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "web",
+                     *           "interface": "eth0",
+                     *           "address": "192.0.2.10/24",
+                     *           "description": "",
+                     *           "enabled": true
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["NamedVirtualAddress"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    createVirtualAddress: {
+        parameters: {
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "web",
+                 *       "interface": "eth0",
+                 *       "address": "192.0.2.10/24"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NamedVirtualAddressInput"];
+            };
+        };
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "web",
+                     *       "interface": "eth0",
+                     *       "address": "192.0.2.10/24",
+                     *       "description": "",
+                     *       "enabled": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedVirtualAddress"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getVirtualAddress: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the virtual address
+                 * @example web
+                 */
+                address: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "web",
+                     *       "interface": "eth0",
+                     *       "address": "192.0.2.10/24",
+                     *       "description": "",
+                     *       "enabled": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedVirtualAddress"];
+                };
+            };
+            /** @description The tag of If-None-Match still holds */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    putVirtualAddress: {
+        parameters: {
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the virtual address
+                 * @example web
+                 */
+                address: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "interface": "eth0",
+                 *       "address": "192.0.2.10/24"
+                 *     }
+                 */
+                "application/json": components["schemas"]["VirtualAddressReplacementInput"];
+            };
+        };
+        responses: {
+            /** @description The virtual address; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "web",
+                     *       "interface": "eth0",
+                     *       "address": "192.0.2.10/24",
+                     *       "description": "",
+                     *       "enabled": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedVirtualAddress"] | components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "web",
+                     *       "interface": "eth0",
+                     *       "address": "192.0.2.10/24",
+                     *       "description": "",
+                     *       "enabled": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedVirtualAddress"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    deleteVirtualAddress: {
+        parameters: {
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the virtual address
+                 * @example web
+                 */
+                address: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Deleted */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    patchVirtualAddress: {
+        parameters: {
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the virtual address
+                 * @example web
+                 */
+                address: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": components["schemas"]["MergePatchInput"];
+                /** @example {} */
+                "application/merge-patch+json": components["schemas"]["MergePatchInput"];
+            };
+        };
+        responses: {
+            /** @description The virtual address; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "web",
+                     *       "interface": "eth0",
+                     *       "address": "192.0.2.10/24",
+                     *       "description": "",
+                     *       "enabled": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedVirtualAddress"] | components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getOpenApi: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description An OpenAPI 3.1 document */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "openapi": "3.1.0"
+                     *     }
+                     */
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    createSession: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "user": "admin",
+                 *       "password": "correct horse battery"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CredentialsInput"] | components["schemas"]["SecondFactorInput"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "token": "b3Jhbmdlcy1hcmUtbm90LXRoZS1vbmx5LWZydWl0cy4",
+                     *       "expires": "2026-01-01T20:00:00.000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    deleteSession: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ended */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getSystem: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "hostname": "lb1.example.com",
+                     *       "dns": {
+                     *         "servers": [
+                     *           "192.0.2.53"
+                     *         ],
+                     *         "search": [
+                     *           "example.com"
+                     *         ]
+                     *       },
+                     *       "ntp": {
+                     *         "servers": [
+                     *           "ntp.example.com"
+                     *         ]
+                     *       },
+                     *       "management": {
+                     *         "interfaces": [
+                     *           "eth0"
+                     *         ],
+                     *         "port": 444
+                     *       },
+                     *       "ssh": {
+                     *         "enabled": true,
+                     *         "port": 22,
+                     *         "passwordAuthentication": false
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["System"];
+                };
+            };
+            /** @description The tag of If-None-Match still holds */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    putSystem: {
+        parameters: {
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "hostname": "lb1.example.com",
+                 *       "dns": {
+                 *         "servers": [
+                 *           "192.0.2.53"
+                 *         ],
+                 *         "search": [
+                 *           "example.com"
+                 *         ]
+                 *       },
+                 *       "ntp": {
+                 *         "servers": [
+                 *           "ntp.example.com"
+                 *         ]
+                 *       },
+                 *       "management": {
+                 *         "interfaces": [
+                 *           "eth0"
+                 *         ],
+                 *         "port": 444
+                 *       },
+                 *       "ssh": {
+                 *         "enabled": true,
+                 *         "port": 22,
+                 *         "passwordAuthentication": false
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["SystemInput"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "hostname": "lb1.example.com",
+                     *       "dns": {
+                     *         "servers": [
+                     *           "192.0.2.53"
+                     *         ],
+                     *         "search": [
+                     *           "example.com"
+                     *         ]
+                     *       },
+                     *       "ntp": {
+                     *         "servers": [
+                     *           "ntp.example.com"
+                     *         ]
+                     *       },
+                     *       "management": {
+                     *         "interfaces": [
+                     *           "eth0"
+                     *         ],
+                     *         "port": 444
+                     *       },
+                     *       "ssh": {
+                     *         "enabled": true,
+                     *         "port": 22,
+                     *         "passwordAuthentication": false
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["System"] | components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    patchSystem: {
+        parameters: {
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": components["schemas"]["MergePatchInput"];
+                /** @example {} */
+                "application/merge-patch+json": components["schemas"]["MergePatchInput"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "hostname": "lb1.example.com",
+                     *       "dns": {
+                     *         "servers": [
+                     *           "192.0.2.53"
+                     *         ],
+                     *         "search": [
+                     *           "example.com"
+                     *         ]
+                     *       },
+                     *       "ntp": {
+                     *         "servers": [
+                     *           "ntp.example.com"
+                     *         ]
+                     *       },
+                     *       "management": {
+                     *         "interfaces": [
+                     *           "eth0"
+                     *         ],
+                     *         "port": 444
+                     *       },
+                     *       "ssh": {
+                     *         "enabled": true,
+                     *         "port": 22,
+                     *         "passwordAuthentication": false
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["System"] | components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getSystemStatus: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "hostname": "lb1",
+                     *       "version": "0.1.0",
+                     *       "image": "steelyard-virt 0.1.0",
+                     *       "slot": "a",
+                     *       "uptime": 86400,
+                     *       "time": "2026-01-01T12:00:00.000Z",
+                     *       "memory": {
+                     *         "total": 2147483648,
+                     *         "available": 1610612736
+                     *       },
+                     *       "load": [
+                     *         0.1,
+                     *         0.05,
+                     *         0.01
+                     *       ],
+                     *       "disks": [
+                     *         {
+                     *           "path": "/config",
+                     *           "size": 520093696,
+                     *           "used": 1048576,
+                     *           "available": 480247808
+                     *         }
+                     *       ],
+                     *       "generation": 7,
+                     *       "health": "ok",
+                     *       "units": [
+                     *         {
+                     *           "name": "steelyard-agent.service",
+                     *           "state": "active"
+                     *         }
+                     *       ],
+                     *       "failedUnits": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SystemStatus"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+}

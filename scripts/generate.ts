@@ -1,0 +1,86 @@
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import openapiTS, { astToString } from "openapi-typescript";
+import { setUpServer } from "../agent/src/api/testing.ts";
+import type { ApiDocument } from "../agent/src/cli/model.ts";
+
+/**
+ * What is made from the API's description of itself and committed: the description, the types of the client, and the manual
+ * of the command. `npm run generate` writes them; a test fails when one is stale.
+ */
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+export const generatedFiles = {
+  document: "agent/src/client/openapi.mjs",
+  types: "agent/src/client/types.ts",
+  manual: "docs/cli.md",
+  completion: "image/overlay/usr/share/bash-completion/completions/steelyard",
+} as const;
+
+const head = "/** Made from the API's OpenAPI document by `npm run generate`: do not edit. */\n\n";
+
+export type GeneratedFiles = Record<keyof typeof generatedFiles, string>;
+
+/** The text of each file, made anew. `keep` is given each as soon as it is there. */
+export async function generate(keep?: (path: string, text: string) => Promise<void>): Promise<GeneratedFiles> {
+  const api = await describeApi();
+  const document = `${head}export default ${JSON.stringify(api, null, 1)};\n`;
+  const types = await generateTypes(api);
+  await keep?.(generatedFiles.document, document);
+  await keep?.(generatedFiles.types, types);
+  const command = await describeCommand(api as ApiDocument);
+  await keep?.(generatedFiles.manual, command.manual);
+  await keep?.(generatedFiles.completion, command.completion);
+  return { document, types, ...command };
+}
+
+/** Of the program that is made from a document. It loads the one just kept: that may have been in conflict, or not there. */
+async function describeCommand(document: ApiDocument): Promise<Pick<GeneratedFiles, "manual" | "completion">> {
+  const { makeProgram } = await import("../agent/src/cli/program.ts");
+  const { writeManual } = await import("../agent/src/cli/manual.ts");
+  const { completionScript } = await import("../agent/src/cli/completion-scripts.ts");
+  const nothing = { print: () => {}, warn: () => {}, write: () => {}, colours: false, width: undefined };
+  const program = makeProgram({ output: nothing, environment: {}, input: process.stdin }, { status: 0 }, document);
+  return { manual: writeManual(program, document), completion: `${completionScript("bash")}\n` };
+}
+
+/** The document as the API serves it, of an application on a root of its own. */
+async function describeApi(): Promise<object> {
+  const ends: (() => unknown)[] = [];
+  const { server } = await setUpServer({ teardown: (end: () => unknown) => void ends.push(end) } as never, {
+    withUser: false,
+  });
+  try {
+    return (await server.local.inject("/api/v1/openapi.json")).json();
+  } finally {
+    for (const end of ends.reverse()) await end();
+  }
+}
+
+async function generateTypes(document: object): Promise<string> {
+  const nodes = await openapiTS(forTypes(document) as never, { alphabetize: true, defaultNonNullable: false });
+  return head + astToString(nodes);
+}
+
+/** Without examples, which nothing reads there, and errors, which the client throws. */
+function forTypes(part: unknown): unknown {
+  if (Array.isArray(part)) return part.map(forTypes);
+  if (typeof part !== "object" || part === null) return part;
+  const kept = Object.entries(part).filter(
+    ([key, value]) => key !== "examples" && !(key === "default" && (value as { content?: unknown } | null)?.content),
+  );
+  return Object.fromEntries(kept.map(([key, value]) => [key, forTypes(value)]));
+}
+
+export async function readGenerated(name: keyof typeof generatedFiles): Promise<string> {
+  return await readFile(join(root, generatedFiles[name]), "utf8");
+}
+
+async function writeGenerated(path: string, text: string): Promise<void> {
+  await mkdir(dirname(join(root, path)), { recursive: true });
+  await writeFile(join(root, path), text);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await generate(writeGenerated);

@@ -53,7 +53,11 @@ export async function observeDataPlane(machine: Machine): Promise<L4Artefacts> {
   };
 }
 
-/** Name of the tables, of both families, that stand in while nftlb starts: it begins by deleting its own. */
+/**
+ * Name of the tables, of both families, that stand in while nftlb starts and is fed: it begins by deleting its own. The unit makes
+ * them (`/usr/lib/steelyard/hand-over-rules`), so they are there whoever starts nftlb. Both may stand at once: whichever chain
+ * comes first gives a connection its mark and its translation, and the other leaves it alone.
+ */
 export const handoverTable = "steelyard_handover";
 export const ruleFamilies = ["ip", "ip6"] as const;
 

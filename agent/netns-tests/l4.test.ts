@@ -9,7 +9,7 @@ import { defineSubsystem, type StepBase } from "../src/commit/subsystem.ts";
 import { type Configuration, emptyConfiguration, farm } from "../src/configuration/schema.ts";
 import { openStore } from "../src/configuration/store.ts";
 import { firewall } from "../src/firewall/index.ts";
-import { l4, readFarmStatus, watchDataPlane } from "../src/lslb/l4/index.ts";
+import { l4, readFarmStatuses, watchDataPlane } from "../src/lslb/l4/index.ts";
 import { l4Backend } from "../src/lslb/l4/schema.ts";
 import { buildLab, enterBox, type Peer, until } from "./lab.ts";
 import type { Held } from "./traffic.ts";
@@ -135,7 +135,7 @@ async function test(): Promise<void> {
     await setState("state", "b1", "maintenance");
     t.same(Object.keys(tally(await connect(client, "10.9.1.10", 82, 20))), ["b2 80 10.9.2.1"]);
     t.same(await liveBy(client), { b1: 4, b2: 4 }, "maintenance keeps its own");
-    const status = await readFarmStatus(machine, control.current().configuration, "state");
+    const [status] = await readFarmStatuses(machine, control.current().configuration, ["state"]);
     t.match(status, {
       state: "up",
       backends: [
@@ -166,7 +166,9 @@ async function test(): Promise<void> {
     await set("spare", { ports: ["83"], backends: { b1: two.b1, b2: { ...two.b2, priority: 2 } } });
     t.same(Object.keys(tally(await connect(client, "10.9.1.10", 83, 20))), ["b1 80 10.9.2.1"]);
     const states = async () =>
-      (await readFarmStatus(machine, control.current().configuration, "spare")).backends.map((each) => each.effective);
+      (await readFarmStatuses(machine, control.current().configuration, ["spare"]))[0]?.backends.map(
+        (each) => each.effective,
+      );
     t.same(await states(), ["up", "standby"]);
     await setState("spare", "b1", "down");
     t.same(Object.keys(tally(await connect(client, "10.9.1.10", 83, 20))), ["b2 80 10.9.2.1"]);
@@ -225,9 +227,9 @@ async function test(): Promise<void> {
       t.notOk(await standsIn(), "the copy of the rules is gone");
     }
     t.same(await liveBy(client), before, "every connection that was held is alive");
-    const status = await readFarmStatus(machine, control.current().configuration, "six");
+    const [status] = await readFarmStatuses(machine, control.current().configuration, ["six"]);
     t.equal(
-      status.backends.reduce((sum, { connections }) => sum + connections, 0),
+      status?.backends.reduce((sum, { connections }) => sum + connections, 0),
       20,
       "and known to its backend",
     );

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { deleteConnections, listConnections } from "../../adapters/conntrack.ts";
+import { deleteConnections, forEachConnection } from "../../adapters/conntrack.ts";
 import { writeAtomically } from "../../adapters/files.ts";
 import type { Machine } from "../../adapters/machine.ts";
 import { removeTable } from "../../adapters/nft.ts";
@@ -115,7 +115,8 @@ async function cutConnections(machine: Machine, cut: Cut): Promise<void> {
   if (others.length === 0 && first === last)
     return await deleteConnections(machine, { ...filter, destinationPort: first });
   // conntrack takes one port at a time: ask which are in use rather than try thousands.
-  const open = new Set((await listConnections(machine, filter)).map(({ destinationPort }) => destinationPort));
+  const open = new Set<number>();
+  await forEachConnection(machine, filter, ({ destinationPort }) => open.add(destinationPort));
   for (const destinationPort of open)
     if (ranges.some(([first, last]) => destinationPort >= first && destinationPort <= last))
       await deleteConnections(machine, { ...filter, destinationPort });

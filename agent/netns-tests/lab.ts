@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -154,6 +154,8 @@ function simulateUnit(root: string): NftlbUnit {
   const launch = () => {
     const key = readFileSync(join(root, "run/steelyard/nftlb.key"), "utf8").trim();
     const env = { ...process.env, NFTLB_SERVER_KEY: key };
+    // ExecStartPre=- of the unit: failing is no reason not to start.
+    spawnSync(join(overlay, "usr/lib/steelyard/hand-over-rules"), { stdio: "inherit" });
     const made = spawn("nftlb", ["-H", "127.0.0.1", "-P", "5555", "-l", "3", "-L", "0"], { stdio: "ignore", env });
     child = made;
     started++;

@@ -6,7 +6,7 @@ import { makeControl } from "./commit/commit.ts";
 import type { ConfigurationControl } from "./commit/control.ts";
 import { openStore } from "./configuration/store.ts";
 import { runFirstBoot } from "./first-boot/first-boot.ts";
-import { readFarmStatus, watchDataPlane } from "./lslb/l4/index.ts";
+import { readFarmStatuses, watchDataPlane } from "./lslb/l4/index.ts";
 import { readInterfaceStatus, readLinks } from "./network/status.ts";
 import { subsystems } from "./subsystems.ts";
 import { readSystemStatus, readSystemVersion } from "./system/status.ts";
@@ -32,7 +32,7 @@ async function main(): Promise<void> {
     control,
     machine,
     status: {
-      readFarmStatus: (name) => readFarmStatus(machine, control.current().configuration, name),
+      readFarmStatuses: (names) => readFarmStatuses(machine, control.current().configuration, names),
       readLinks: () => readLinks(machine),
       readInterfaceStatus: (name) => readInterfaceStatus(machine, name),
       readSystemStatus: () => readSystemStatus(machine, control),

@@ -5,6 +5,7 @@ import { currentGeneration } from "../src/box/state.ts";
 import { backendPorts, virtualAddresses } from "../src/lab/plan.ts";
 import type { Suite, SuiteContext } from "../src/suite.ts";
 import { HeldConnections } from "../src/traffic/held-connections.ts";
+import { countRepeatedSyns } from "../src/traffic/lost-packets.ts";
 import { sleep, waitFor } from "../src/wait.ts";
 
 const echo: FarmShape = { backendPort: backendPorts.echo };
@@ -32,7 +33,7 @@ export const resilience: Suite = {
 
 async function checkAgentDeath({ box, check }: SuiteContext): Promise<void> {
   await check("kill -9 of the agent under load is noticed by no connection, old or new", async (t) => {
-    const errors = await underLoad(t, box, async () => {
+    const { errors } = await underLoad(t, box, async () => {
       const before = await mainProcess(box, "steelyard-agent.service");
       await box.machine.run(["kill", "-9", before]);
       await waitForNewProcess(box, "steelyard-agent.service", before);
@@ -45,33 +46,25 @@ async function checkAgentDeath({ box, check }: SuiteContext): Promise<void> {
 
 async function checkBalancerDeath({ box, check }: SuiteContext): Promise<void> {
   const { machine } = box;
-  await check(
-    "kill -9 of nftlb under load loses no established connection, and farms serve again in time",
-    async (t) => {
-      let gap = 0;
-      await underLoad(t, box, async () => {
-        const unit = "steelyard-nftlb.service";
-        const before = await mainProcess(box, unit);
-        const killedAt = Date.now();
-        await machine.run(["kill", "-9", before]);
-        await waitForNewProcess(box, unit, before);
-        // Twice in a row, for the old rules answer until the new instance wipes them.
-        await waitFor(
-          "the farms to serve again",
-          async () => {
-            await sleep(1_000);
-            const answers = await ask(web, 4, 1_500);
-            return answers.errors.length === 0 && (await isFed(box));
-          },
-          { timeout: machine.scale(10_000), interval: 200 },
-        );
-        gap = (Date.now() - killedAt) / 1000;
-      });
-      t.comment(`farms were whole again ${gap.toFixed(1)} s after the kill`);
-      for (const shape of [web, web6, names])
-        t.match(await ask(shape, 10, machine.scale(2_000)), { counts: { b1: 5, b2: 5 }, errors: [] });
-    },
-  );
+  await check("kill -9 of nftlb under load loses no established connection and fails no new one", async (t) => {
+    let gap = 0;
+    const { errors, repeated } = await underLoad(t, box, async () => {
+      const unit = "steelyard-nftlb.service";
+      const before = await mainProcess(box, unit);
+      const killedAt = Date.now();
+      await machine.run(["kill", "-9", before]);
+      await waitForNewProcess(box, unit, before);
+      const rulesAreWhole = async () => (await isFed(box)) && !(await standsIn(box));
+      await waitFor("nftlb to be fed again", rulesAreWhole, { timeout: machine.scale(10_000), interval: 500 });
+      gap = (Date.now() - killedAt) / 1000;
+    });
+    t.same(errors, [], "new connections were answered all the while");
+    // A second without rules would show once for each of the four at once; fewer may be the guest's slowness.
+    t.ok(repeated <= 2, `${repeated} of the new connections had to knock twice`);
+    t.comment(`nftlb had its farms again ${gap.toFixed(1)} s after the kill`);
+    for (const shape of [web, web6, names])
+      t.match(await ask(shape, 10, machine.scale(2_000)), { counts: { b1: 5, b2: 5 }, errors: [] });
+  });
 }
 
 /** A rule taken away behind the agent's back. */
@@ -119,8 +112,15 @@ async function checkReboot({ box, check }: SuiteContext): Promise<void> {
   });
 }
 
-/** Runs a mishap while held connections and new ones go on. Fails when a held one is lost; returns the new ones' errors. */
-async function underLoad(t: Test, box: Box, mishap: () => Promise<void>): Promise<string[]> {
+/**
+ * Runs a mishap while held connections and new ones, four at once, go on. Fails when a held one is lost; returns the new ones'
+ * errors, and how often a first packet of theirs was sent again.
+ */
+async function underLoad(
+  t: Test,
+  box: Box,
+  mishap: () => Promise<void>,
+): Promise<{ errors: string[]; repeated: number }> {
   const timeout = box.machine.scale(2_000);
   const held = await HeldConnections.open(virtualAddresses.ipv4, backendPorts.echo, heldCount, timeout);
   const errors: string[] = [];
@@ -128,13 +128,14 @@ async function underLoad(t: Test, box: Box, mishap: () => Promise<void>): Promis
   let stopped = false;
   const load = (async () => {
     while (!stopped) {
-      const answers = await ask(web, 1, timeout);
-      asked++;
+      const answers = await ask(web, 4, timeout);
+      asked += 4;
       errors.push(...answers.errors);
       await sleep(50);
     }
   })();
   held.startPulsing(200);
+  const repeatedBefore = await countRepeatedSyns();
   try {
     await sleep(1_000);
     await mishap();
@@ -144,11 +145,12 @@ async function underLoad(t: Test, box: Box, mishap: () => Promise<void>): Promis
     await load;
     held.stopPulsing();
   }
+  const repeated = (await countRepeatedSyns()) - repeatedBefore;
   const alive = await held.probe(timeout);
   t.equal(alive, heldCount, `${alive} of ${heldCount} established connections live; lost: ${held.losses.join(", ")}`);
-  t.comment(`${asked} new connections meanwhile, ${errors.length} of them failed`);
+  t.comment(`${asked} new connections meanwhile, ${errors.length} of them failed, ${repeated} knocked twice`);
   held.close();
-  return errors;
+  return { errors, repeated };
 }
 
 async function mainProcess(box: Box, unit: string): Promise<string> {
@@ -164,6 +166,11 @@ async function waitForNewProcess(box: Box, unit: string, before: string): Promis
     },
     { timeout: box.machine.scale(10_000), interval: 300 },
   );
+}
+
+/** Whether the copy of nftlb's rules is there, which serves until nftlb has its own. */
+async function standsIn(box: Box): Promise<boolean> {
+  return (await box.machine.shell("nft list tables")).includes("steelyard_handover");
 }
 
 /** True when the status of the farm, read from the kernel, has both backends up. */

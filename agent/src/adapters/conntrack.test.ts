@@ -1,5 +1,5 @@
 import t from "tap";
-import { deleteConnections, listConnections } from "./conntrack.ts";
+import { type Connection, deleteConnections, forEachConnection } from "./conntrack.ts";
 import { makeMachine } from "./machine.ts";
 
 const list = `tcp      6 7439 ESTABLISHED src=10.9.1.2 dst=10.9.1.10 sport=41000 dport=80 packets=4 bytes=216 src=10.9.2.11 dst=10.9.2.1 sport=8080 dport=41000 packets=3 bytes=170 [ASSURED] mark=2147483653 delta-time=1 use=1
@@ -12,12 +12,16 @@ t.test(
   async (t) => {
     const calls: (readonly string[])[] = [];
     const machine = makeMachine({
-      run: async (argv) => {
+      run: async (argv, { onLine } = {}) => {
         calls.push(argv);
-        return { code: 0, stdout: list, stderr: "" };
+        for (const line of list.split("\n")) onLine?.(line);
+        return { code: 0, stdout: "", stderr: "" };
       },
     });
-    t.same(await listConnections(machine, { family: "ipv4", protocol: "tcp", destination: "10.9.1.10" }), [
+    const found: Connection[] = [];
+    const filter = { family: "ipv4", protocol: "tcp", destination: "10.9.1.10" } as const;
+    await forEachConnection(machine, filter, (connection) => found.push(connection));
+    t.same(found, [
       { destination: "10.9.1.10", destinationPort: 80, server: "10.9.2.11", mark: 2147483653 },
       { destination: "fd09:1::10", destinationPort: 53, server: "fd09:2::11", mark: 7 },
     ]);

@@ -36,10 +36,17 @@ export async function deleteConnections(machine: Machine, filter: ConnectionFilt
   await machine.run(["conntrack", "--delete", ...toArguments(filter)], { timeout, accept: [0, 1] });
 }
 
-/** The connections that fit. */
-export async function listConnections(machine: Machine, filter: ConnectionFilter): Promise<Connection[]> {
-  const { stdout } = await machine.run(["conntrack", "--dump", ...toArguments(filter)], { timeout });
-  return stdout.split("\n").flatMap((line) => parseConnection(line) ?? []);
+/** Gives the connections that fit to `take`, one by one: there may be millions, so they are not kept. */
+export async function forEachConnection(
+  machine: Machine,
+  filter: ConnectionFilter,
+  take: (connection: Connection) => void,
+): Promise<void> {
+  const onLine = (line: string) => {
+    const connection = parseConnection(line);
+    if (connection) take(connection);
+  };
+  await machine.run(["conntrack", "--dump", ...toArguments(filter)], { timeout, onLine });
 }
 
 /**

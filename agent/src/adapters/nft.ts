@@ -30,15 +30,6 @@ export async function loadRules(machine: Machine, rules: string): Promise<void> 
   await machine.run(["nft", "--file", "-"], { timeout, input: rules });
 }
 
-/** Makes a copy of a table under another name, in place of one that has it. False when there is no such table. */
-export async function copyTable(machine: Machine, family: NftFamily, from: string, to: string): Promise<boolean> {
-  const { code, stdout } = await machine.run(["nft", "list", "table", family, from], { timeout, accept: [0, 1] });
-  if (code !== 0) return false;
-  const head = `table ${family} ${to}`;
-  await loadRules(machine, `${head}\ndelete ${head}\n${stdout.replace(`table ${family} ${from} {`, `${head} {`)}`);
-  return true;
-}
-
 /** Removes a table. That there is none is no error. */
 export async function removeTable(machine: Machine, family: NftFamily, table: string): Promise<void> {
   await loadRules(machine, `table ${family} ${table}\ndelete table ${family} ${table}\n`);

@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream";
 import { execa } from "execa";
 import { SteelyardError } from "../errors.ts";
 
@@ -10,6 +11,8 @@ export type RunOptions = {
   environment?: Record<string, string>;
   /** Exit statuses that are not an error; 0 alone unless told. */
   accept?: number[];
+  /** Takes standard output line by line; it is not kept then, so that it may be of any length. */
+  onLine?(line: string): void;
 };
 
 export type RunResult = { code: number; stdout: string; stderr: string };
@@ -21,7 +24,7 @@ const defaultTimeout = 30_000;
 
 export const run: Run = async (argv, options = {}) => {
   const [file, ...args] = argv;
-  const result = await execa(file, args, {
+  const child = execa(file, args, {
     reject: false,
     timeout: options.timeout ?? defaultTimeout,
     ...(options.input === undefined ? { stdin: "ignore" as const } : { input: options.input }),
@@ -29,9 +32,12 @@ export const run: Run = async (argv, options = {}) => {
     ...(options.environment ? { env: options.environment } : {}),
     maxBuffer: 64 * 1024 * 1024,
     stripFinalNewline: false,
+    buffer: { stdout: options.onLine === undefined },
   });
+  if (options.onLine && child.stdout) await splitLines(child.stdout, options.onLine);
+  const result = await child;
   const code = result.exitCode ?? -1;
-  const { stdout, stderr } = result;
+  const { stdout = "", stderr } = result;
   if (result.timedOut)
     throw new SteelyardError("command-failed", `${file}: no answer in ${options.timeout ?? defaultTimeout} ms`);
   if (!(options.accept ?? [0]).includes(code)) {
@@ -40,3 +46,13 @@ export const run: Run = async (argv, options = {}) => {
   }
   return { code, stdout, stderr };
 };
+
+async function splitLines(stream: Readable, onLine: (line: string) => void): Promise<void> {
+  let rest = "";
+  for await (const chunk of stream.setEncoding("utf8")) {
+    const lines = (rest + chunk).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) onLine(line);
+  }
+  if (rest !== "") onLine(rest);
+}

@@ -14,7 +14,8 @@ export type Transport = "https" | "local";
 
 /** What the machine reports; each subsystem's `status.ts` behind it. They throw `not-found` for what is not there. */
 export type StatusReaders = {
-  readFarmStatus(name: string): Promise<FarmStatus>;
+  /** Of the farms named, or of all. */
+  readFarmStatuses(names?: readonly string[]): Promise<FarmStatus[]>;
   readLinks(): Promise<Link[]>;
   readInterfaceStatus(name: string): Promise<InterfaceStatus>;
   readSystemStatus(): Promise<SystemStatus>;

@@ -94,7 +94,8 @@ export async function setUpServer(
     version: "0.0.0",
     tls: () => ensureManagementCertificate(machine, "steelyard"),
     status: {
-      readFarmStatus: async (name) => ({ name, state: "up", backends: [] }),
+      readFarmStatuses: async (names = Object.keys(control.current().configuration.farms)) =>
+        names.map((name) => ({ name, state: "up", backends: [] })),
       readLinks: async () => [],
       readInterfaceStatus: async (name) => {
         throw new SteelyardError("not-found", `there is no interface ${name}`);

@@ -6070,6 +6070,138 @@ export default {
     }
    }
   },
+  "/api/v1/status/farms": {
+   "get": {
+    "operationId": "listFarmStatuses",
+    "summary": "What the data plane really has of the farms, read in one go",
+    "tags": [
+     "Farms"
+    ],
+    "description": "The kernel's rules are read once, whatever the number of farms: for many farms ask here, not farm by farm.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 64
+      },
+      "in": "query",
+      "name": "name",
+      "required": false,
+      "description": "Only this name; * stands for any characters"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "farms:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/FarmStatus"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "name": "web",
+           "state": "up",
+           "backends": [
+            {
+             "name": "b1",
+             "address": "198.51.100.1",
+             "port": 80,
+             "state": "up",
+             "effective": "up",
+             "connections": 12
+            },
+            {
+             "name": "b2",
+             "address": "198.51.100.2",
+             "port": 80,
+             "state": "maintenance",
+             "effective": "maintenance",
+             "connections": 1
+            }
+           ]
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
   "/api/v1/network/interfaces": {
    "get": {
     "operationId": "listInterfaces",

@@ -449,6 +449,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/status/farms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the data plane really has of the farms, read in one go
+         * @description The kernel's rules are read once, whatever the number of farms: for many farms ask here, not farm by farm.
+         */
+        get: operations["listFarmStatuses"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/system": {
         parameters: {
             query?: never;
@@ -4923,6 +4943,81 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listFarmStatuses: {
+        parameters: {
+            query?: {
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Only this name; * stands for any characters */
+                name?: string;
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "web",
+                     *           "state": "up",
+                     *           "backends": [
+                     *             {
+                     *               "name": "b1",
+                     *               "address": "198.51.100.1",
+                     *               "port": 80,
+                     *               "state": "up",
+                     *               "effective": "up",
+                     *               "connections": 12
+                     *             },
+                     *             {
+                     *               "name": "b2",
+                     *               "address": "198.51.100.2",
+                     *               "port": 80,
+                     *               "state": "maintenance",
+                     *               "effective": "maintenance",
+                     *               "connections": 1
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["FarmStatus"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
             };
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];

@@ -8,12 +8,14 @@ export type BannerFacts = {
   product: string;
   system: Pick<System, "hostname" | "management">;
   links: readonly { name: string; addresses: readonly string[] }[];
+  /** Addresses that farms listen on, `192.0.2.10/24`. They may move to another box, so nobody should manage this one by them. */
+  virtualAddresses: readonly string[];
   /** SHA-256 of the API's certificate, `AB:CD:…`. */
   fingerprint: string | undefined;
 };
 
-export function renderBanner({ product, system, links, fingerprint }: BannerFacts): string {
-  const urls = listManagementUrls(system.management, links);
+export function renderBanner({ product, system, links, virtualAddresses, fingerprint }: BannerFacts): string {
+  const urls = listManagementUrls(system.management, links, virtualAddresses);
   const none =
     system.management.interfaces.length === 0
       ? "closed on every interface; manage the box from here"
@@ -33,12 +35,17 @@ export function renderBanner({ product, system, links, fingerprint }: BannerFact
   ].join("\n");
 }
 
-/** The addresses the API answers on. Link-local ones need a zone, which browsers do not take. */
-export function listManagementUrls({ interfaces, port }: System["management"], links: BannerFacts["links"]): string[] {
+/** The box's own addresses the API answers on. Link-local ones need a zone, which browsers do not take. */
+export function listManagementUrls(
+  { interfaces, port }: System["management"],
+  links: BannerFacts["links"],
+  virtualAddresses: BannerFacts["virtualAddresses"],
+): string[] {
   const suffix = port === 443 ? "" : `:${port}`;
   return links
     .filter(({ name }) => interfaces.includes(name))
-    .flatMap(({ addresses }) => addresses.map((each) => splitPrefixed(each).address))
+    .flatMap(({ addresses }) => addresses.filter((each) => !virtualAddresses.includes(each)))
+    .map((each) => splitPrefixed(each).address)
     .filter((each) => !/^fe[89ab]/.test(each))
     .map((each) => `https://${addressFamily(each) === "ipv6" ? `[${each}]` : each}${suffix}/`);
 }

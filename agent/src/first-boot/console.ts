@@ -4,6 +4,7 @@ import { type Machine, makeMachine } from "../adapters/machine.ts";
 import { readManagementFingerprint } from "../certificates/management.ts";
 import { type Client, makeClient } from "../client/client.ts";
 import { messageOf, SteelyardError } from "../errors.ts";
+import type { VirtualAddress } from "../network/schema.ts";
 import type { LinkStatus } from "../network/status.ts";
 import type { System } from "../system/schema.ts";
 import type { SystemStatus } from "../system/status.ts";
@@ -19,6 +20,7 @@ const linkPatience = 3_000;
 const pause = 1_000;
 
 const linksPath = "/api/v1/network/links";
+const virtualAddressesPath = "/api/v1/network/virtual-addresses";
 
 type Console = { machine: Machine; api: Client; terminal: Terminal };
 
@@ -181,15 +183,18 @@ async function putDown(machine: Machine, raised: ReadonlySet<string>, configured
 async function makeBanner({ machine, api }: Console): Promise<string> {
   const deadline = machine.now().getTime() + addressPatience;
   for (;;) {
-    const [{ body: system }, links, fingerprint] = await Promise.all([
+    const [{ body: system }, links, floating, fingerprint] = await Promise.all([
       api.send<System>("GET", "/api/v1/system"),
       api.sendList<LinkStatus>(linksPath),
+      api.sendList<VirtualAddress>(virtualAddressesPath),
       readManagementFingerprint(machine),
     ]);
     const { management } = system;
-    const reachable = management.interfaces.length === 0 || listManagementUrls(management, links).length > 0;
+    const virtualAddresses = floating.map(({ address }) => address);
+    const urls = listManagementUrls(management, links, virtualAddresses);
+    const reachable = management.interfaces.length === 0 || urls.length > 0;
     if ((reachable && fingerprint !== undefined) || machine.now().getTime() > deadline)
-      return renderBanner({ product: await readProduct(machine), system, links, fingerprint });
+      return renderBanner({ product: await readProduct(machine), system, links, virtualAddresses, fingerprint });
     await sleep(pause);
   }
 }

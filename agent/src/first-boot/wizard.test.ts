@@ -191,18 +191,23 @@ t.test("without a card the wizard looks until one is plugged in", async (t) => {
 t.test("the screens around the wizard", async (t) => {
   const fingerprint = Array.from({ length: 32 }, (_, at) => at.toString(16).padStart(2, "0").toUpperCase()).join(":");
   const system = { hostname: "lb1", management: { interfaces: ["eth0"], port: 444 } };
-  const addresses = ["192.0.2.5/24", "2001:db8::5/64", "fe80::1/64"];
+  const addresses = ["192.0.2.5/24", "192.0.2.10/24", "2001:db8::5/64", "fe80::1/64"];
   const found = [
     { name: "eth0", addresses },
     { name: "eth1", addresses: ["198.51.100.5/24"] },
   ];
-  const banner = renderBanner({ product: "Steelyard 0.1.0", system, links: found, fingerprint });
+  const virtualAddresses = ["192.0.2.10/24"];
+  const banner = renderBanner({ product: "Steelyard 0.1.0", system, links: found, virtualAddresses, fingerprint });
+  t.notMatch(banner, "192.0.2.10", "an address that may move is not offered");
   t.matchSnapshot(banner);
   t.ok(banner.split("\n").every((line) => line.length <= 80));
-  t.match(renderBanner({ product: "Steelyard", system, links: [], fingerprint: undefined }), "no address yet on eth0");
+  t.match(
+    renderBanner({ product: "Steelyard", system, links: [], virtualAddresses: [], fingerprint: undefined }),
+    "no address yet on eth0",
+  );
   const closed = { ...system, management: { interfaces: [], port: 443 } };
   t.match(
-    renderBanner({ product: "Steelyard", system: closed, links: found, fingerprint }),
+    renderBanner({ product: "Steelyard", system: closed, links: found, virtualAddresses: [], fingerprint }),
     "closed on every interface",
   );
 

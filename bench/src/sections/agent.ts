@@ -31,7 +31,7 @@ export async function measureAgent(box: BenchBox, farms: number, rounds: number)
   const commands = [];
   for (const argv of [
     ["node", "-e", "0"],
-    ["steelyard", "--version"],
+    ["steelyard", "--help"],
     ["steelyard", "status"],
     ["steelyard", "farm", "list"],
   ])

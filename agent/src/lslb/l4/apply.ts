@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { deleteConnections, listConnections } from "../../adapters/conntrack.ts";
+import { deleteConnections, forEachConnection } from "../../adapters/conntrack.ts";
 import { writeAtomically } from "../../adapters/files.ts";
 import type { Machine } from "../../adapters/machine.ts";
-import { copyTable, removeTable } from "../../adapters/nft.ts";
+import { removeTable } from "../../adapters/nft.ts";
 import { ensureNftlbKey, type NftlbAddress, type NftlbBackend, nftlbUnit, openNftlb } from "../../adapters/nftlb.ts";
 import type { Executors } from "../../commit/subsystem.ts";
 import { SteelyardError } from "../../errors.ts";
@@ -17,7 +17,6 @@ const startTimeout = 30_000;
 export const executors: Executors<L4Step> = {
   "start-data-plane": async (_step, machine) => {
     await ensureNftlbKey(machine);
-    await beginHandover(machine);
     await machine.systemd.restart(nftlbUnit);
     await waitForNftlb(machine);
   },
@@ -63,21 +62,6 @@ export const executors: Executors<L4Step> = {
   },
   "cut-connections": async ({ cut }, machine) => await cutConnections(machine, cut),
 };
-
-/**
- * Copies the rules so that new connections find a backend while nftlb starts and is fed; both may stand at once, for whichever
- * chain comes first gives a connection its mark and its translation, and the other leaves it alone. Rules that cannot be copied
- * cost those who connect in that moment a second, no more, so they do not stop the start.
- */
-async function beginHandover(machine: Machine): Promise<void> {
-  for (const family of ruleFamilies) {
-    try {
-      await copyTable(machine, family, "nftlb", handoverTable);
-    } catch (error) {
-      machine.log.warn(`the rules cannot stand in while nftlb starts: ${String(error)}`);
-    }
-  }
-}
 
 async function waitForNftlb(machine: Machine): Promise<void> {
   const deadline = Date.now() + startTimeout;
@@ -131,7 +115,8 @@ async function cutConnections(machine: Machine, cut: Cut): Promise<void> {
   if (others.length === 0 && first === last)
     return await deleteConnections(machine, { ...filter, destinationPort: first });
   // conntrack takes one port at a time: ask which are in use rather than try thousands.
-  const open = new Set((await listConnections(machine, filter)).map(({ destinationPort }) => destinationPort));
+  const open = new Set<number>();
+  await forEachConnection(machine, filter, ({ destinationPort }) => open.add(destinationPort));
   for (const destinationPort of open)
     if (ranges.some(([first, last]) => destinationPort >= first && destinationPort <= last))
       await deleteConnections(machine, { ...filter, destinationPort });

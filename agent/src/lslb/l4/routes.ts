@@ -1,13 +1,14 @@
 import { z } from "zod";
 import { addCollection, type CollectionDefinition } from "../../api/collection.ts";
 import type { Routes } from "../../api/context.ts";
+import { listOf, type ObjectListQuery, objectListQuery, selectObjects, takePage } from "../../api/list.ts";
 import { problemDocument } from "../../api/problem.ts";
 import { objectName } from "../../configuration/fields.ts";
 import { type Configuration, collections, type Farm } from "../../configuration/schema.ts";
 import { SteelyardError } from "../../errors.ts";
 import { l4Backend } from "./schema.ts";
 
-/** What the kernel does for a farm; {@link readFarmStatus} of status.ts reads it. */
+/** What the kernel does for a farm; {@link readFarmStatuses} of status.ts reads it. */
 export const farmStatus = z
   .object({
     name: z.string().describe("The farm"),
@@ -117,7 +118,26 @@ export const addFarmRoutes: Routes = (app, context) => {
     handler: async (request) => {
       const { farm } = request.params as { farm: string };
       findFarm(context.control.current().configuration, farm);
-      return await context.status.readFarmStatus(farm);
+      const [status] = await context.status.readFarmStatuses([farm]);
+      return status;
+    },
+  });
+  app.get("/api/v1/status/farms", {
+    config: { permission: "farms:read" },
+    schema: {
+      operationId: "listFarmStatuses",
+      tags: ["Farms"],
+      summary: "What the data plane really has of the farms, read in one go",
+      description:
+        "The kernel's rules are read once, whatever the number of farms: for many farms ask here, not farm by farm.",
+      querystring: objectListQuery.omit({ sort: true }),
+      response: { 200: listOf(farmStatus), default: problemDocument },
+    },
+    handler: async (request) => {
+      const query = request.query as Omit<ObjectListQuery, "sort">;
+      const all = Object.keys(context.control.current().configuration.farms).map((name) => ({ name }));
+      const { items, total } = takePage(selectObjects(all, { ...query, sort: "name" }), query);
+      return { items: await context.status.readFarmStatuses(items.map(({ name }) => name)), total };
     },
   });
 };

@@ -1,10 +1,10 @@
-import { listConnections } from "../../adapters/conntrack.ts";
+import { type ConnectionFilter, forEachConnection } from "../../adapters/conntrack.ts";
 import { readTextIfExists } from "../../adapters/files.ts";
 import type { Machine } from "../../adapters/machine.ts";
 import { listTable, listTableNames, type NftObject } from "../../adapters/nft.ts";
 import { type NftlbFarm, openNftlb } from "../../adapters/nftlb.ts";
 import { addressFamily } from "../../configuration/fields.ts";
-import type { Configuration } from "../../configuration/schema.ts";
+import type { Configuration, Farm } from "../../configuration/schema.ts";
 import { SteelyardError } from "../../errors.ts";
 import {
   addressName,
@@ -53,7 +53,11 @@ export async function observeDataPlane(machine: Machine): Promise<L4Artefacts> {
   };
 }
 
-/** Name of the tables, of both families, that stand in while nftlb starts: it begins by deleting its own. */
+/**
+ * Name of the tables, of both families, that stand in while nftlb starts and is fed: it begins by deleting its own. The unit makes
+ * them (`/usr/lib/steelyard/hand-over-rules`), so they are there whoever starts nftlb. Both may stand at once: whichever chain
+ * comes first gives a connection its mark and its translation, and the other leaves it alone.
+ */
 export const handoverTable = "steelyard_handover";
 export const ruleFamilies = ["ip", "ip6"] as const;
 
@@ -169,25 +173,61 @@ export type FarmStatus = {
 };
 
 /**
- * What the kernel does for a farm, read from its rules and its connections; nftlb is not asked, for the rules outlive it.
- * Throws `not-found` for a farm that is not configured.
+ * What the kernel does for farms, all of them or those named, read from its rules and its connections; nftlb is not asked, for
+ * the rules outlive it. The rules are read once, however many farms are asked for. Throws `not-found` for a farm that is not
+ * configured.
  */
-export async function readFarmStatus(
+export async function readFarmStatuses(
   machine: Machine,
-  configuration: Configuration,
-  name: string,
-): Promise<FarmStatus> {
-  const farm = configuration.farms[name];
-  if (!farm) throw new SteelyardError("not-found", `there is no farm ${name}`);
-  const rules = (await readKernelRules(machine, await listTableNames(machine))).farms[name];
+  { farms }: Configuration,
+  names: readonly string[] = Object.keys(farms),
+): Promise<FarmStatus[]> {
+  const wanted = names.map((name): [string, Farm] => {
+    const farm = Object.hasOwn(farms, name) ? farms[name] : undefined;
+    if (!farm) throw new SteelyardError("not-found", `there is no farm ${name}`);
+    return [name, farm];
+  });
+  if (wanted.length === 0) return [];
+  const rules = await readKernelRules(machine, await listTableNames(machine));
   const marks = await readMarks(machine);
-  const counts = new Map<number, number>();
-  for (const destination of farm.virtualAddresses) {
-    const state = farm.protocol === "tcp" ? { state: "ESTABLISHED" as const } : {};
-    const filter = { family: addressFamily(destination), protocol: farm.protocol, destination, ...state };
-    for (const { mark } of await listConnections(machine, filter))
-      counts.set(mark & highestMark, (counts.get(mark & highestMark) ?? 0) + 1);
+  const counts = await countByMark(
+    machine,
+    wanted.map(([, farm]) => farm),
+  );
+  return wanted.map(([name, farm]) => describeFarm(name, farm, rules.farms[name], marks, counts));
+}
+
+/** Connections by the backend's mark; of tcp, the established ones. */
+async function countByMark(machine: Machine, farms: readonly Farm[]): Promise<Map<number, number>> {
+  const filters = new Map<string, ConnectionFilter>();
+  for (const { protocol, virtualAddresses } of farms) {
+    for (const address of virtualAddresses) {
+      const filter: ConnectionFilter = {
+        family: addressFamily(address),
+        protocol,
+        ...(protocol === "tcp" ? { state: "ESTABLISHED" as const } : {}),
+        // For one farm the kernel is asked for its addresses; for many, once for all.
+        ...(farms.length === 1 ? { destination: address } : {}),
+      };
+      filters.set(JSON.stringify(filter), filter);
+    }
   }
+  const sums = new Map<number, number>();
+  for (const filter of filters.values()) {
+    await forEachConnection(machine, filter, ({ mark }) => {
+      sums.set(mark & highestMark, (sums.get(mark & highestMark) ?? 0) + 1);
+    });
+  }
+  return sums;
+}
+
+function describeFarm(
+  name: string,
+  farm: Farm,
+  rules: KernelRules["farms"][string] | undefined,
+  marks: Marks,
+  counts: ReadonlyMap<number, number>,
+): FarmStatus {
   const has = (record: Record<number, unknown> | undefined, mark: number) =>
     Object.keys(record ?? {}).some((each) => (Number(each) & highestMark) === mark);
   const backends = Object.entries(farm.backends).map(([backend, { address, port, state }]): BackendStatus => {

@@ -10,6 +10,7 @@ export const catalogue = {
   "not-found": { http: 404, exit: 3, title: "There is no such object" },
   "method-not-allowed": { http: 405, exit: 2, title: "The resource does not know this method" },
   exists: { http: 409, exit: 3, title: "The object exists already" },
+  "awaiting-confirmation": { http: 409, exit: 5, title: "Another change awaits its confirmation" },
   stale: { http: 412, exit: 5, title: "The object changed since it was read" },
   "too-large": { http: 413, exit: 2, title: "The request is too large" },
   "unsupported-type": { http: 415, exit: 2, title: "The request has a media type that is not understood" },

@@ -3,7 +3,6 @@ import { makeServiceManager } from "./adapters/service-manager.ts";
 import { createServer } from "./api/server.ts";
 import { ensureManagementCertificate } from "./certificates/management.ts";
 import { makeControl } from "./commit/commit.ts";
-import type { ConfigurationControl } from "./commit/control.ts";
 import { openStore } from "./configuration/store.ts";
 import { runFirstBoot } from "./first-boot/first-boot.ts";
 import { readFarmStatuses, watchDataPlane } from "./lslb/l4/index.ts";
@@ -26,8 +25,9 @@ async function main(): Promise<void> {
   const beat = startHeartbeat(manager, machine);
 
   const store = await openStore(machine.path("/config"), machine.log);
-  let afterCommit: () => void = () => {};
-  const control = withAfterCommit(makeControl(store, subsystems, machine), () => afterCommit());
+  const control = makeControl(store, subsystems, machine);
+  // Before anybody is served, and before the machine is brought to it: an unconfirmed generation does not survive a restart.
+  await control.resume();
   const server = await createServer({
     control,
     machine,
@@ -45,7 +45,9 @@ async function main(): Promise<void> {
   stop.signal.addEventListener("abort", () => void shutDown(), { once: true });
 
   await server.listen();
-  afterCommit = () => void server.follow().catch((error) => machine.log.error(`api: ${error}`));
+  control.subscribe(({ kind }) => {
+    if (kind === "committed" || kind === "reverted") void server.follow();
+  });
 
   const fresh = control.current().generation === 0;
   if (fresh) await manager.ready("waiting for the first boot to be completed");
@@ -73,18 +75,6 @@ function startHeartbeat(manager: ReturnType<typeof makeServiceManager>, machine:
   const beat = () => void manager.keepAlive().catch((error) => machine.log.warn(`watchdog: ${error}`));
   beat();
   return setInterval(beat, manager.watchdogInterval);
-}
-
-function withAfterCommit(control: ConfigurationControl, hook: () => void): ConfigurationControl {
-  const follow = <Result>(result: Result): Result => {
-    hook();
-    return result;
-  };
-  return {
-    ...control,
-    commit: async (request) => follow(await control.commit(request)),
-    rollback: async (...request) => follow(await control.rollback(...request)),
-  };
 }
 
 main().catch((error) => {

@@ -1,5 +1,6 @@
 import { defineSubsystem } from "../commit/subsystem.ts";
 import { accessExecutors, observeAccess } from "./apply.ts";
+import { endangersAccess } from "./endangers.ts";
 import { planAccess } from "./plan.ts";
 import { renderAccess } from "./render.ts";
 import { verifyAccess } from "./verify.ts";
@@ -13,4 +14,5 @@ export const access = defineSubsystem({
   observe: observeAccess,
   plan: planAccess,
   executors: accessExecutors,
+  endangers: endangersAccess,
 });

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
+import { type BootClock, makeBootClock } from "./boot-clock.ts";
 import { makeNetlink, type Netlink } from "./netlink.ts";
 import { type Run, run } from "./process.ts";
 import { type Systemd, systemctl } from "./systemd.ts";
@@ -18,6 +19,7 @@ export type Machine = {
   /** Absolute path of a file of the box below the injected root: `path("/config/current")`. */
   path(absolute: string): string;
   now(): Date;
+  bootClock: BootClock;
   randomBytes(size: number): Buffer;
   run: Run;
   systemd: Systemd;
@@ -39,6 +41,7 @@ export function makeMachine(options: Partial<Omit<Machine, "path">> & { root?: s
   return {
     path: (absolute) => join(root, absolute),
     now: () => new Date(),
+    bootClock: makeBootClock(),
     randomBytes,
     run: runner,
     systemd: systemctl(runner),

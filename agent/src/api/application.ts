@@ -6,6 +6,7 @@ import type { z } from "zod";
 import { clientAddress } from "../access/address.ts";
 import { addSessionRoutes } from "../access/routes.ts";
 import { TooManyRequests } from "../access/throttle.ts";
+import { addConfirmationRoutes } from "../commit/routes.ts";
 import { addConfigurationRoutes } from "../configuration/routes.ts";
 import { SteelyardError } from "../errors.ts";
 import { addFirstBootRoutes } from "../first-boot/routes.ts";
@@ -24,6 +25,7 @@ const routes: readonly Routes[] = [
   addNetworkRoutes,
   addSystemRoutes,
   addConfigurationRoutes,
+  addConfirmationRoutes,
   addFirstBootRoutes,
 ];
 

@@ -9,15 +9,53 @@ import { problem } from "./problem.ts";
 
 /** Every change goes through here: a commit in the name of the caller, and its answer. */
 
+const expectedMinutes = "expected a whole number of minutes from 0 to 1440";
+
 export const changeQuery = z.strictObject({
   dryRun: z
     .enum(["true", "false"], "expected true or false")
     .default("false")
     .transform((text) => text === "true")
     .describe("true: check everything, change nothing, answer with the plan"),
+  confirmWithin: z.coerce
+    .number(expectedMinutes)
+    .int(expectedMinutes)
+    .min(0, expectedMinutes)
+    .max(1440, expectedMinutes)
+    .optional()
+    .describe(
+      "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes",
+    ),
 });
 
 export const warnings = z.array(problem).describe("What is allowed, and perhaps not meant");
+
+export const pendingCommit = z
+  .object({
+    generation: z.int().describe("The generation that is current until then"),
+    parent: z.int().describe("The confirmed generation, whose content comes back"),
+    author: z.string().describe("Who made the change"),
+    source: z.string().describe("Address of the client, or local"),
+    message: z.string().describe("What the change does"),
+    time: z.iso.datetime().describe("When the change was made"),
+    deadline: z.iso.datetime().describe("When it goes back unless it is confirmed"),
+    reasons: z.array(z.string()).describe("How the change can cut off an operator; none when asked for"),
+  })
+  .meta({
+    id: "PendingCommit",
+    examples: [
+      {
+        generation: 8,
+        parent: 7,
+        author: "admin",
+        source: "192.0.2.7",
+        message: "change interface eth0",
+        time: "2026-01-02T03:04:05.000Z",
+        deadline: "2026-01-02T03:09:05.000Z",
+        reasons: ["the interface eth0 is used for management"],
+      },
+    ],
+  });
 
 /** What a dry run answers, and a rollback. */
 export const plan = z
@@ -33,11 +71,20 @@ export const plan = z
         }),
       )
       .describe("What is done to the machine, in order"),
+    confirmWithin: z.int().describe("Minutes in which the change has to be confirmed, or it goes back; 0: it stays"),
+    reasons: z.array(z.string()).describe("How the change can cut off an operator who works over the network"),
+    pending: pendingCommit.optional().describe("The change, when it was made and has to be confirmed"),
   })
   .meta({
     id: "Plan",
     examples: [
-      { generation: 7, warnings: [], steps: [{ subsystem: "l4", kind: "put-farm", summary: "add farm web" }] },
+      {
+        generation: 7,
+        warnings: [],
+        steps: [{ subsystem: "l4", kind: "put-farm", summary: "add farm web" }],
+        confirmWithin: 0,
+        reasons: [],
+      },
     ],
   });
 
@@ -58,9 +105,13 @@ export function isDryRun({ query }: FastifyRequest): boolean {
   return (query as z.output<typeof changeQuery>).dryRun;
 }
 
+export function confirmWithinOf({ query }: FastifyRequest): number | undefined {
+  return (query as z.output<typeof changeQuery>).confirmWithin;
+}
+
 /**
- * Commits a change and prepares the answer: headers `Steelyard-Generation` and, when there are any, `Steelyard-Warnings`
- * (JSON: `[{"path","message"}]`, ASCII). With `?dryRun=true` the plan is sent, and undefined comes back.
+ * Commits a change and prepares the answer: headers `Steelyard-Generation`, `Steelyard-Confirm-Before` (RFC 3339) when it has
+ * to be confirmed and, when there are any, `Steelyard-Warnings` (JSON: `[{"path","message"}]`, ASCII). With `?dryRun=true` the plan is sent, and undefined comes back.
  */
 export async function commitChange(
   { control }: ApiContext,
@@ -70,24 +121,27 @@ export async function commitChange(
   change: (current: Configuration) => Configuration,
 ): Promise<CommitResult | undefined> {
   const dryRun = isDryRun(request);
-  const result = await control.commit({ author: authorOf(request), message, change, dryRun });
-  keepCommit(request, message, result);
-  reply.header("Steelyard-Generation", result.generation);
+  const confirmWithin = confirmWithinOf(request);
+  const result = await control.commit({ author: authorOf(request), message, change, dryRun, confirmWithin });
+  keepCommit(request, reply, message, result);
   if (dryRun) {
     await reply.code(200).send(toPlan(result));
     return undefined;
   }
-  if (result.warnings.length > 0) reply.header("Steelyard-Warnings", formatWarnings(result.warnings));
   return result;
 }
 
-/** Leaves word of a commit on the request, for the audit log. A dry run is none. */
-export function keepCommit(request: FastifyRequest, message: string, result: CommitResult): void {
-  if (!isDryRun(request)) request.commit = { ...result, message };
+/** Tells the client of a commit in headers, and the audit log by the request. A dry run is no commit. */
+export function keepCommit(request: FastifyRequest, reply: FastifyReply, message: string, result: CommitResult): void {
+  reply.header("Steelyard-Generation", result.generation);
+  if (isDryRun(request)) return;
+  request.commit = { ...result, message };
+  if (result.pending) reply.header("Steelyard-Confirm-Before", result.pending.deadline);
+  if (result.warnings.length > 0) reply.header("Steelyard-Warnings", formatWarnings(result.warnings));
 }
 
-export function toPlan({ generation, warnings, steps }: CommitResult): z.output<typeof plan> {
-  return { generation, warnings: warnings.map(({ path, message }) => ({ path, message })), steps };
+export function toPlan({ compare: _compare, warnings, ...rest }: CommitResult): z.output<typeof plan> {
+  return { ...rest, warnings: warnings.map(({ path, message }) => ({ path, message })) };
 }
 
 function formatWarnings(warnings: CommitResult["warnings"]): string {

@@ -36,6 +36,7 @@ const headers = {
   Location: header("Where the new object is", "string"),
   Link: header("The first, previous, next and last page (RFC 8288)", "string"),
   Generation: header("The generation of the configuration that is current now", "integer"),
+  ConfirmBefore: header("When the change goes back unless it is confirmed (RFC 3339)", "string"),
   Warnings: header("JSON in ASCII: [{path, message}], at most 20; left out when there are none", "string"),
   Replayed: header("true: the answer to an earlier request with the same Idempotency-Key", "string"),
 };
@@ -127,10 +128,16 @@ function headersOf(
     ...(tagged && status !== "204" ? { ETag: "ETag" as const } : {}),
     ...(status === "201" || status === "202" ? { Location: "Location" as const } : {}),
     ...(paged && status === "200" ? { Link: "Link" as const } : {}),
-    ...(changes ? { "Steelyard-Generation": "Generation" as const, "Steelyard-Warnings": "Warnings" as const } : {}),
+    ...(changes ? changeHeaders : {}),
     ...(method === "post" && !isPublic ? { "Idempotency-Replayed": "Replayed" as const } : {}),
   });
 }
+
+const changeHeaders = {
+  "Steelyard-Generation": "Generation",
+  "Steelyard-Warnings": "Warnings",
+  "Steelyard-Confirm-Before": "ConfirmBefore",
+} as const;
 
 const meanings: Record<string, string> = { "200": "Done", "201": "Created", "202": "Begun", "204": "Done" };
 

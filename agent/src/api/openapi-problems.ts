@@ -80,6 +80,10 @@ const details: Partial<Record<ErrorCode, { detail: string; path?: string }>> = {
   "not-found": { detail: "there is no farm web" },
   "method-not-allowed": { detail: "expected one of GET, HEAD, POST" },
   exists: { detail: "there is a farm web already" },
+  "awaiting-confirmation": {
+    detail:
+      "generation 8 by admin (192.0.2.7) awaits its confirmation until 2026-01-02T03:09:05.000Z: confirm it or take it back first",
+  },
   stale: { detail: "farm web changed since it was read: read it again and repeat the change" },
   "invalid-configuration": { detail: "the box does not have this address", path: "farms.web.virtualAddresses.0" },
   "too-many-requests": { detail: "try again in 5 s" },

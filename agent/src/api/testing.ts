@@ -11,6 +11,7 @@ import { makeControl } from "../commit/commit.ts";
 import { defineSubsystem, type Finding, type StepBase } from "../commit/subsystem.ts";
 import { openStore } from "../configuration/store.ts";
 import { SteelyardError } from "../errors.ts";
+import { endangersSystem } from "../system/endangers.ts";
 import { createServer, type ServerOptions } from "./server.ts";
 
 /** What the tests of the API and of the command stand on: the real configuration file system and commit pipeline on a root of their own. */
@@ -39,6 +40,8 @@ function rememberFarms() {
       }),
     render: ({ farms }) => Object.fromEntries(Object.entries(farms).map(([name, farm]) => [name, farm.description])),
     observe: async () => remembered,
+    // What the system itself says, without its daemons.
+    endangers: endangersSystem,
     plan: (now, wanted) =>
       JSON.stringify(now) === JSON.stringify(wanted)
         ? []

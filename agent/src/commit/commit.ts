@@ -2,15 +2,16 @@ import type { Machine } from "../adapters/machine.ts";
 import { encodeConfiguration } from "../configuration/codec.ts";
 import { compareConfigurations, listChanges } from "../configuration/difference.ts";
 import { type Configuration, emptyConfiguration } from "../configuration/schema.ts";
-import type { Generation, Store } from "../configuration/store.ts";
+import type { Store } from "../configuration/store.ts";
 import { messageOf, SteelyardError } from "../errors.ts";
-import type { CommitRequest, CommitResult, ConfigurationControl } from "./control.ts";
+import { applyAll, applyOrUndo, planAll, verify } from "./carry-out.ts";
+import { type Confirmation, decideConfirmation, refuseWhilePending, showPending } from "./confirmation.ts";
+import type { Author, CommitRequest, CommitResult, ConfigurationControl } from "./control.ts";
 import { makeAnnouncer } from "./events.ts";
 import { makeExclusive } from "./exclusive.ts";
 import { orderByDependency } from "./order.ts";
-import type { BoundStep, Finding, Subsystem } from "./subsystem.ts";
-
-type Done = CommitResult["steps"];
+import { makeReversal } from "./reversal.ts";
+import type { Subsystem } from "./subsystem.ts";
 
 /**
  * The commit pipeline: verify -> check -> write -> plan and apply, subsystem by subsystem -> adopt; or everything back.
@@ -25,6 +26,11 @@ export function makeControl(store: Store, registry: readonly Subsystem[], machin
   const time = () => machine.now().toISOString();
   const currentConfiguration = () => store.current()?.configuration ?? emptyConfiguration();
   const currentNumber = () => store.current()?.metadata.generation ?? 0;
+  const pending = () => {
+    const record = store.pending();
+    return record && showPending(record, machine.now(), machine.bootClock.seconds());
+  };
+  const reversal = makeReversal({ store, subsystems, machine, exclusively, announce });
 
   async function commitOrTell(request: CommitRequest): Promise<CommitResult> {
     try {
@@ -39,103 +45,83 @@ export function makeControl(store: Store, registry: readonly Subsystem[], machin
     }
   }
 
-  async function commit({ author, message, change, dryRun = false, madeFrom }: CommitRequest): Promise<CommitResult> {
-    if (madeFrom !== undefined && madeFrom !== currentNumber())
-      throw new SteelyardError(
-        "stale",
-        `the change was made from generation ${madeFrom}, and ${currentNumber()} is current: read it again and repeat the change`,
-      );
+  async function commit(request: CommitRequest): Promise<CommitResult> {
+    const { author, message, change, dryRun = false, madeFrom } = request;
+    if (!dryRun) refuseWhilePending(pending());
+    refuseStale(madeFrom, currentNumber());
     const before = currentConfiguration();
     const wanted = change(before);
     const warnings = verify(subsystems, wanted);
     const compare = () => compareConfigurations(before, wanted);
-    if (store.current() && sameConfiguration(before, wanted))
-      return { generation: currentNumber(), warnings, steps: [], compare };
+    const fresh = store.current() === undefined;
+    if (!fresh && sameConfiguration(before, wanted))
+      return { generation: currentNumber(), warnings, steps: [], compare, reasons: [], confirmWithin: 0 };
     for (const subsystem of subsystems) await subsystem.check(wanted, machine);
-    if (dryRun) return { generation: currentNumber(), warnings, steps: await planAll(wanted), compare };
+    const confirmation = fresh ? { minutes: 0, reasons: [] } : decideConfirmation(subsystems, before, wanted, request);
+    const { minutes: confirmWithin, reasons } = confirmation;
+    const about = { warnings, compare, reasons, confirmWithin };
+    if (dryRun) return { generation: currentNumber(), steps: await planAll(subsystems, wanted, machine), ...about };
+    return { ...(await land(wanted, before, author, message, confirmation)), ...about };
+  }
 
-    const about = { author: author.user, source: author.source, time: time(), message };
-    const generation = await store.write(wanted, about);
-    const steps = await applyOrUndo(generation, before);
+  /** Writes, applies and adopts: what comes after every reason to refuse. */
+  async function land(
+    wanted: Configuration,
+    before: Configuration,
+    author: Author,
+    message: string,
+    confirmation: Confirmation,
+  ): Promise<Pick<CommitResult, "generation" | "steps" | "pending">> {
+    const generation = await store.write(wanted, { author: author.user, source: author.source, time: time(), message });
+    const { metadata } = generation;
+    let steps: CommitResult["steps"];
     try {
-      await store.adopt(generation);
-    } catch (error) {
-      await undo(subsystems, before, generation);
-      throw new SteelyardError("apply-failed", `the configuration could not be made current: ${messageOf(error)}`, {
-        cause: error,
+      steps = await applyOrUndo(subsystems, wanted, before, machine);
+      await store.adopt(generation, reversal.record(metadata, confirmation)).catch(async (error) => {
+        await applyAll(subsystems, before, machine, "undo");
+        const words = `the configuration could not be made current: ${messageOf(error)}`;
+        throw new SteelyardError("apply-failed", words, { cause: error });
       });
+    } catch (error) {
+      await store.discard(generation).catch((each) => machine.log.error(`discarding a generation: ${messageOf(each)}`));
+      throw error;
     }
-    machine.log.info(`generation ${generation.metadata.generation} by ${author.user} (${author.source}): ${message}`);
-    const changes = listChanges(before, wanted);
-    announce({ kind: "committed", ...generation.metadata, changes });
-    return { generation: generation.metadata.generation, warnings, steps, compare };
+    machine.log.info(`generation ${metadata.generation} by ${author.user} (${author.source}): ${message}`);
+    announce({ kind: "committed", ...metadata, changes: listChanges(before, wanted) });
+    const waiting = pending();
+    if (!waiting) return { generation: metadata.generation, steps };
+    machine.log.warn(`generation ${metadata.generation} goes back at ${waiting.deadline} unless it is confirmed`);
+    announce({ kind: "awaiting-confirmation", ...waiting });
+    reversal.watch();
+    return { generation: metadata.generation, steps, pending: waiting };
   }
 
-  async function planAll(wanted: Configuration): Promise<Done> {
-    const plans = [];
-    for (const subsystem of subsystems) plans.push(...(await subsystem.plan(wanted, machine)));
-    return plans.map(withoutExecutor);
+  async function confirm(author: Author, generation?: number) {
+    const waiting = requirePending(pending());
+    if (generation !== undefined && generation !== waiting.generation)
+      throw new SteelyardError("stale", `generation ${waiting.generation} awaits confirmation, not ${generation}`);
+    await store.settle();
+    machine.log.info(`generation ${waiting.generation} confirmed by ${author.user} (${author.source})`);
+    const who = { author: author.user, source: author.source };
+    announce({ kind: "confirmed", time: time(), generation: waiting.generation, ...who });
+    return waiting;
   }
 
-  async function applyOrUndo(generation: Generation, before: Configuration): Promise<Done> {
-    const done: Done = [];
-    const touched: Subsystem[] = [];
-    for (const subsystem of subsystems) {
-      touched.push(subsystem);
-      let step: BoundStep | undefined;
-      try {
-        for (step of await subsystem.plan(generation.configuration, machine)) {
-          await step.execute();
-          done.push(withoutExecutor(step));
-        }
-      } catch (error) {
-        const failed = `${subsystem.name}: ${step?.summary ?? "plan"}: ${messageOf(error)}`;
-        const undone = await undo(touched, before, generation);
-        const aftermath = undone
-          ? "everything was put back"
-          : "putting the old state back failed too; it is tried again";
-        throw new SteelyardError("apply-failed", `${failed} (${aftermath})`, {
-          problems: error instanceof SteelyardError ? error.problems : [],
-          cause: error,
-        });
-      }
-    }
-    return done;
-  }
-
-  /** Applies the old configuration again to what a failed commit touched. True when all of it worked. */
-  async function undo(touched: readonly Subsystem[], before: Configuration, generation: Generation): Promise<boolean> {
-    const failures = await applyAll(touched, before, "undo");
-    await store.discard(generation).catch((error) => machine.log.error(`discarding a generation: ${messageOf(error)}`));
-    return failures.length === 0;
-  }
-
-  /** Takes every subsystem as far as it goes: one that fails keeps back only those that depend on it. */
-  async function applyAll(list: readonly Subsystem[], configuration: Configuration, reason: string): Promise<string[]> {
-    const failed = new Map<string, string>();
-    for (const subsystem of list) {
-      const missing = subsystem.dependsOn.find((name) => failed.has(name));
-      if (missing !== undefined) {
-        failed.set(subsystem.name, `${subsystem.name}: waits for ${missing}`);
-        continue;
-      }
-      try {
-        for (const step of await subsystem.plan(configuration, machine)) {
-          await step.execute();
-          machine.log.info(`${reason}: ${subsystem.name}: ${step.summary}`);
-        }
-      } catch (error) {
-        const words = `${subsystem.name}: ${messageOf(error)}`;
-        machine.log.error(`${reason}: ${words}`);
-        failed.set(subsystem.name, words);
-      }
-    }
-    return [...failed.values()];
+  async function revert(author: Author): Promise<CommitResult> {
+    requirePending(pending());
+    const before = currentConfiguration();
+    const { generation, steps } = await reversal.goBack("asked", author);
+    const compare = () => compareConfigurations(before, currentConfiguration());
+    return { generation, steps, warnings: [], compare, reasons: [], confirmWithin: 0 };
   }
 
   return {
     current: () => ({ generation: currentNumber(), configuration: currentConfiguration() }),
     commit: (request) => exclusively(() => commitOrTell(request)),
+    pending,
+    confirm: (author, generation) => exclusively(() => confirm(author, generation)),
+    revert: (author) => exclusively(() => revert(author)),
+    resume: () => reversal.resume(),
     subscribe,
     history: () => store.history(),
     read: async (generation) => (await store.read(generation)).configuration,
@@ -151,7 +137,7 @@ export function makeControl(store: Store, registry: readonly Subsystem[], machin
     reconcile: (reason) =>
       exclusively(async () => {
         if (!store.current()) return;
-        const failures = await applyAll(subsystems, currentConfiguration(), reason);
+        const failures = await applyAll(subsystems, currentConfiguration(), machine, reason);
         if (failures.length > 0) throw new SteelyardError("apply-failed", failures.join("; "));
       }),
   };
@@ -161,16 +147,15 @@ export function makeControl(store: Store, registry: readonly Subsystem[], machin
   }
 }
 
-/** Throws `invalid-configuration` with every error; gives back the warnings. */
-function verify(subsystems: readonly Subsystem[], configuration: Configuration): Finding[] {
-  const findings = subsystems.flatMap((subsystem) => subsystem.verify(configuration));
-  const errors = findings.filter(({ severity }) => severity === "error");
-  if (errors.length > 0) {
-    const problems = errors.map(({ path, message }) => ({ path, message }));
-    const words = problems.map(({ path, message }) => `${path}: ${message}`).join("; ");
-    throw new SteelyardError("invalid-configuration", words, { problems });
-  }
-  return findings;
+function refuseStale(madeFrom: number | undefined, current: number): void {
+  if (madeFrom === undefined || madeFrom === current) return;
+  const words = `the change was made from generation ${madeFrom}, and ${current} is current: read it again and repeat the change`;
+  throw new SteelyardError("stale", words);
+}
+
+function requirePending<Pending>(pending: Pending | undefined): Pending {
+  if (pending) return pending;
+  throw new SteelyardError("not-found", "no change awaits its confirmation");
 }
 
 function sameConfiguration(one: Configuration, other: Configuration): boolean {
@@ -181,8 +166,4 @@ function sameConfiguration(one: Configuration, other: Configuration): boolean {
     files.length === before.length &&
     files.every(({ path, text }, at) => before[at]?.path === path && before[at]?.text === text)
   );
-}
-
-function withoutExecutor({ kind, summary, subsystem }: BoundStep): Done[number] {
-  return { kind, summary, subsystem };
 }

@@ -5,7 +5,7 @@ import type { Finding, StepBase } from "./subsystem.ts";
 /** Who asks for a change, and from where: kept with the generation and shown in the history. */
 export type Author = {
   user: string;
-  /** Address of the client, or `local` for the socket, `console`, `answer-file`, `boot`. */
+  /** Address of the client, or `local` for the socket, `console`, `answer-file`, `boot`, `timer`. */
   source: string;
 };
 
@@ -33,6 +33,11 @@ export type CommitRequest = {
   dryRun?: boolean;
   /** The generation the caller made the change from. Throws `stale` when another one is current by then. */
   madeFrom?: number;
+  /**
+   * Minutes in which somebody has to confirm the change, or it goes back by itself. 0 waives that. Left out, a change that
+   * can cut off a remote operator has to be confirmed all the same.
+   */
+  confirmWithin?: number | undefined;
 };
 
 export type CommitResult = {
@@ -43,6 +48,12 @@ export type CommitResult = {
   steps: (StepBase & { subsystem: string })[];
   /** What changed, or would: worked out when asked for, for it costs with many objects. */
   compare(): Difference[];
+  /** How the change can cut off an operator who works over the network. */
+  reasons: string[];
+  /** Minutes in which the change has to be confirmed; 0 when it stays without. Of a dry run: what it would be. */
+  confirmWithin: number;
+  /** Set when it has to be confirmed. */
+  pending?: PendingCommit;
 };
 
 /** A commit that stands until a moment, unless it is confirmed. */
@@ -74,7 +85,10 @@ export type ControlEvent = { /** RFC 3339, UTC. */ time: string } & (
   | ({ kind: "committed"; changes: Pick<Difference, "object" | "change">[] } & GenerationMetadata)
   | ({ kind: "awaiting-confirmation" } & PendingCommit)
   | { kind: "confirmed"; generation: number; author: string; source: string }
-  /** `generation` has the content of `to` again; `from` was not confirmed, or somebody did not wait for that. */
+  /**
+   * `generation` is current and has the content of `to` again; `from` was not confirmed, or somebody did not wait for that.
+   * There is no `committed` beside it.
+   */
   | {
       kind: "reverted";
       generation: number;
@@ -103,13 +117,28 @@ export type ControlListener = (event: ControlEvent) => void;
 export type ConfigurationControl = {
   current(): { generation: number; configuration: Configuration };
   commit(request: CommitRequest): Promise<CommitResult>;
+  /** The commit that waits for its confirmation. */
+  pending(): PendingCommit | undefined;
+  /** Makes the pending commit stay. Throws `not-found` when there is none, `stale` when it is not `generation`. */
+  confirm(author: Author, generation?: number): Promise<PendingCommit>;
+  /** Takes the pending commit back at once. Throws `not-found` when there is none. */
+  revert(author: Author): Promise<CommitResult>;
+  /**
+   * Call once, before the configuration is served: goes back when the machine was restarted with an unconfirmed commit, or
+   * its time is up; otherwise goes on counting.
+   */
+  resume(): Promise<void>;
   /** Newest first. */
   history(): Promise<GenerationMetadata[]>;
   /** Throws `not-found` for a generation that is gone. */
   read(generation: number): Promise<Configuration>;
   diff(from: number, to: number): Promise<Difference[]>;
   /** Makes a new generation with the content of an old one. */
-  rollback(generation: number, author: Author, options?: Pick<CommitRequest, "dryRun">): Promise<CommitResult>;
+  rollback(
+    generation: number,
+    author: Author,
+    options?: Pick<CommitRequest, "confirmWithin" | "dryRun">,
+  ): Promise<CommitResult>;
   /** Brings the machine to the current configuration: at boot, after a daemon died, or when drift was found. */
   reconcile(reason: string): Promise<void>;
   /**

@@ -36,6 +36,11 @@ export type SubsystemDefinition<Artefacts, Step extends StepBase> = {
   /** The steps from one to the other; none when they are equal. */
   plan(now: Artefacts, wanted: Artefacts): Step[];
   executors: Executors<Step>;
+  /**
+   * How a change of the configuration can cut off an operator who works over the network, in words for the operator:
+   * `the interface eth0 is used for management`. None when it cannot. Pure.
+   */
+  endangers?(before: Configuration, after: Configuration): string[];
 };
 
 /** A subsystem with its types sealed, as the registry holds it. */
@@ -46,6 +51,7 @@ export type Subsystem = {
   check(configuration: Configuration, machine: Machine): Promise<void>;
   /** The steps that take the machine, as it is now, to the configuration. Bound to their executors. */
   plan(configuration: Configuration, machine: Machine): Promise<BoundStep[]>;
+  endangers(before: Configuration, after: Configuration): string[];
 };
 
 export type BoundStep = StepBase & { subsystem: string; execute(): Promise<void> };
@@ -59,6 +65,7 @@ export function defineSubsystem<Artefacts, Step extends StepBase>(
     name,
     dependsOn,
     verify: (configuration) => definition.verify(configuration),
+    endangers: (before, after) => definition.endangers?.(before, after) ?? [],
     check: async (configuration, machine) => {
       await definition.check?.(definition.render(configuration), machine);
     },

@@ -1,6 +1,15 @@
 import { z } from "zod";
 import { accessSettings, user } from "../access/schema.ts";
-import { authorOf, changeQuery, commitChange, isDryRun, keepCommit, plan, toPlan } from "../api/change.ts";
+import {
+  authorOf,
+  changeQuery,
+  commitChange,
+  confirmWithinOf,
+  isDryRun,
+  keepCommit,
+  plan,
+  toPlan,
+} from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
 import { entityTag } from "../api/entity-tag.ts";
 import { listOf, listQuery, takePage } from "../api/list.ts";
@@ -197,9 +206,10 @@ export const addConfigurationRoutes: Routes = (app, context) => {
         await commitChange(context, request, reply, message, () => old);
         return reply;
       }
-      const result = await control.rollback(generation, authorOf(request));
-      keepCommit(request, message, result);
-      return reply.header("Steelyard-Generation", result.generation).send(toPlan(result));
+      const confirmWithin = confirmWithinOf(request);
+      const result = await control.rollback(generation, authorOf(request), { confirmWithin });
+      keepCommit(request, reply, message, result);
+      return reply.send(toPlan(result));
     },
   });
 };

@@ -2,11 +2,19 @@ import * as fs from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { parse, stringify } from "yaml";
 import { z } from "zod";
-import { isMissing, swapLink, syncDirectory, writeDurably } from "../adapters/files.ts";
+import {
+  isMissing,
+  readTextIfExists,
+  swapLink,
+  syncDirectory,
+  writeAtomically,
+  writeDurably,
+} from "../adapters/files.ts";
 import type { Logger } from "../adapters/machine.ts";
 import type { GenerationMetadata } from "../commit/control.ts";
 import { messageOf, SteelyardError } from "../errors.ts";
 import { decodeConfiguration, digestFiles, encodeConfiguration, type ObjectFile, objectDirectories } from "./codec.ts";
+import { decodePending, encodePending, type PendingRecord } from "./pending.ts";
 import { type Configuration, schemaVersion } from "./schema.ts";
 
 /**
@@ -15,6 +23,7 @@ import { type Configuration, schemaVersion } from "./schema.ts";
  * Invariants, also after a power cut at any moment:
  * - `generations/<n>` is complete and never changes: it is written as `generations/.new-<n>`, synced, then renamed;
  * - `current` points to a complete generation: it is replaced by rename, after the sync;
+ * - an unconfirmed generation is never current without `pending.yaml`; a record of another generation means nothing;
  * - a number above the one `current` names never was current, and goes away when the store is opened.
  */
 export type Store = {
@@ -22,8 +31,12 @@ export type Store = {
   current(): Generation | undefined;
   /** Writes a generation that is not current yet. Unchanged files are hard links to the parent's. */
   write(configuration: Configuration, about: About): Promise<Generation>;
-  /** Makes a written generation the current one, durably, and prunes old ones. */
-  adopt(generation: Generation): Promise<void>;
+  /** Makes a written generation the current one, durably, and prunes old ones. With a record it has to be confirmed. */
+  adopt(generation: Generation, pending?: PendingRecord): Promise<void>;
+  /** The record of the current generation while it is not confirmed. */
+  pending(): PendingRecord | undefined;
+  /** Forgets the record, durably: the current generation stays. */
+  settle(): Promise<void>;
   /** Takes back a written generation that did not become current. */
   discard(generation: Generation): Promise<void>;
   /** Throws `not-found`, or `corrupt` when its content does not match its digest. */
@@ -51,12 +64,14 @@ const metadataFile = "generation.yaml";
 export async function openStore(directory: string, log: Logger, keep = 100): Promise<Store> {
   const generations = join(directory, "generations");
   const link = join(directory, "current");
+  const record = join(directory, "pending.yaml");
   const at = (generation: number) => join(generations, String(generation));
   await fs.mkdir(generations, { recursive: true, mode: 0o700 });
 
   const read = async (generation: number): Promise<Generation> => readGeneration(at(generation), generation);
   let highest = 0;
   let current = await openCurrent();
+  let pending = await openPending();
 
   /** The generation `current` names; when that is damaged, the newest one that is whole. */
   async function openCurrent(): Promise<Generation | undefined> {
@@ -92,8 +107,30 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
     );
   }
 
+  async function openPending(): Promise<PendingRecord | undefined> {
+    const text = await readTextIfExists(record);
+    if (text === undefined) return undefined;
+    const { generation = 0, parent = 0, author = "", source = "", message = "", time = "" } = current?.metadata ?? {};
+    const found = decodePending(text);
+    if (!found && parent > 0) {
+      log.error(`${record} is damaged: generation ${generation} counts as not confirmed`);
+      return { generation, parent, author, source, message, time, reasons: [], boot: "", until: 0 };
+    }
+    if (found?.generation === generation) return found;
+    await settle();
+    return undefined;
+  }
+
+  async function settle(): Promise<void> {
+    await fs.rm(record, { force: true });
+    await syncDirectory(directory);
+    pending = undefined;
+  }
+
   return {
     current: () => current,
+    pending: () => pending,
+    settle,
     read,
 
     async write(configuration, about) {
@@ -126,10 +163,13 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
       return { metadata, configuration };
     },
 
-    async adopt(generation) {
+    async adopt(generation, unconfirmed) {
+      if (unconfirmed) await writeAtomically(record, encodePending(unconfirmed), 0o600);
       await swapLink(link, `generations/${generation.metadata.generation}`);
       current = generation;
-      const old = (await listNumbers(generations)).slice(keep);
+      if (unconfirmed) pending = unconfirmed;
+      else if (pending) await settle();
+      const old = (await listNumbers(generations)).slice(keep).filter((number) => number !== pending?.parent);
       for (const number of old) await fs.rm(at(number), { recursive: true, force: true });
     },
 

@@ -1,5 +1,6 @@
 import { defineSubsystem } from "../commit/subsystem.ts";
 import { checkInterfaces, networkExecutors, observeNetwork } from "./apply.ts";
+import { endangersNetwork } from "./endangers.ts";
 import { planNetwork } from "./plan.ts";
 import { renderNetwork } from "./render.ts";
 import { verifyNetwork } from "./verify.ts";
@@ -14,4 +15,5 @@ export const network = defineSubsystem({
   observe: observeNetwork,
   plan: planNetwork,
   executors: networkExecutors,
+  endangers: endangersNetwork,
 });

@@ -1,5 +1,6 @@
 import { defineSubsystem } from "../commit/subsystem.ts";
 import { checkSsh, observeSystem, systemExecutors } from "./apply.ts";
+import { endangersSystem } from "./endangers.ts";
 import { planSystem } from "./plan.ts";
 import { renderSystem } from "./render.ts";
 import { verifySystem } from "./verify.ts";
@@ -15,4 +16,5 @@ export const system = defineSubsystem({
   observe: observeSystem,
   plan: planSystem,
   executors: systemExecutors,
+  endangers: endangersSystem,
 });

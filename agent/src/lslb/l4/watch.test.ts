@@ -24,6 +24,7 @@ async function watch(
     dependsOn: [],
     verify: () => [],
     check: async () => {},
+    endangers: () => [],
     plan: async () => drift,
   };
   // The watch does not keep a process alive; a test needs something that does.

@@ -1,0 +1,43 @@
+import { isAddress } from "../configuration/fields.ts";
+import type { PendingRecord } from "../configuration/pending.ts";
+import type { Configuration } from "../configuration/schema.ts";
+import { SteelyardError } from "../errors.ts";
+import type { CommitRequest, PendingCommit } from "./control.ts";
+import type { Subsystem } from "./subsystem.ts";
+
+/** Minutes in which a change that can cut off its author has to be confirmed, when the author names none. */
+export const automaticMinutes = 5;
+
+/** Whether a change has to be confirmed: `minutes` is 0 when not. */
+export type Confirmation = { minutes: number; reasons: string[] };
+
+/**
+ * The author decides; one who does not is asked to confirm what can cut off whoever comes over the network. From the
+ * console or the local socket nobody is cut off, and at a first boot there is nothing to go back to.
+ */
+export function decideConfirmation(
+  subsystems: readonly Subsystem[],
+  before: Configuration,
+  after: Configuration,
+  { author, confirmWithin }: Pick<CommitRequest, "author" | "confirmWithin">,
+): Confirmation {
+  const reasons = subsystems.flatMap((subsystem) => subsystem.endangers(before, after));
+  const automatic = reasons.length > 0 && isAddress(author.source) ? automaticMinutes : 0;
+  return { minutes: confirmWithin ?? automatic, reasons };
+}
+
+/** Refuses a commit while another one may still go back: nobody could say what would go back with it. */
+export function refuseWhilePending(pending: PendingCommit | undefined): void {
+  if (!pending) return;
+  const { generation, author, source, deadline } = pending;
+  throw new SteelyardError(
+    "awaiting-confirmation",
+    `generation ${generation} by ${author} (${source}) awaits its confirmation until ${deadline}: confirm it or take it back first`,
+  );
+}
+
+/** A record as it is shown: its end by the clock on the wall, as that goes now. */
+export function showPending(record: PendingRecord, now: Date, seconds: number): PendingCommit {
+  const { boot: _boot, until, ...rest } = record;
+  return { ...rest, deadline: new Date(now.getTime() + (until - seconds) * 1000).toISOString() };
+}

@@ -2142,6 +2142,7 @@ export default {
        "not-found",
        "method-not-allowed",
        "exists",
+       "awaiting-confirmation",
        "stale",
        "too-large",
        "unsupported-type",
@@ -2248,6 +2249,75 @@ export default {
      }
     ]
    },
+   "PendingCommit": {
+    "type": "object",
+    "properties": {
+     "generation": {
+      "type": "integer",
+      "description": "The generation that is current until then"
+     },
+     "parent": {
+      "type": "integer",
+      "description": "The confirmed generation, whose content comes back"
+     },
+     "author": {
+      "type": "string",
+      "description": "Who made the change"
+     },
+     "source": {
+      "type": "string",
+      "description": "Address of the client, or local"
+     },
+     "message": {
+      "type": "string",
+      "description": "What the change does"
+     },
+     "time": {
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$",
+      "description": "When the change was made"
+     },
+     "deadline": {
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$",
+      "description": "When it goes back unless it is confirmed"
+     },
+     "reasons": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "How the change can cut off an operator; none when asked for"
+     }
+    },
+    "required": [
+     "generation",
+     "parent",
+     "author",
+     "source",
+     "message",
+     "time",
+     "deadline",
+     "reasons"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "generation": 8,
+      "parent": 7,
+      "author": "admin",
+      "source": "192.0.2.7",
+      "message": "change interface eth0",
+      "time": "2026-01-02T03:04:05.000Z",
+      "deadline": "2026-01-02T03:09:05.000Z",
+      "reasons": [
+       "the interface eth0 is used for management"
+      ]
+     }
+    ]
+   },
    "Plan": {
     "type": "object",
     "properties": {
@@ -2303,12 +2373,29 @@ export default {
        "additionalProperties": false
       },
       "description": "What is done to the machine, in order"
+     },
+     "confirmWithin": {
+      "type": "integer",
+      "description": "Minutes in which the change has to be confirmed, or it goes back; 0: it stays"
+     },
+     "reasons": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "How the change can cut off an operator who works over the network"
+     },
+     "pending": {
+      "description": "The change, when it was made and has to be confirmed",
+      "$ref": "#/components/schemas/PendingCommit"
      }
     },
     "required": [
      "generation",
      "warnings",
-     "steps"
+     "steps",
+     "confirmWithin",
+     "reasons"
     ],
     "additionalProperties": false,
     "examples": [
@@ -2321,7 +2408,9 @@ export default {
         "kind": "put-farm",
         "summary": "add farm web"
        }
-      ]
+      ],
+      "confirmWithin": 0,
+      "reasons": []
      }
     ]
    },
@@ -3515,6 +3604,12 @@ export default {
      "type": "integer"
     }
    },
+   "ConfirmBefore": {
+    "description": "When the change goes back unless it is confirmed (RFC 3339)",
+    "schema": {
+     "type": "string"
+    }
+   },
    "Warnings": {
     "description": "JSON in ASCII: [{path, message}], at most 20; left out when there are none",
     "schema": {
@@ -3698,7 +3793,7 @@ export default {
     }
    },
    "Problem409": {
-    "description": "`exists`: The object exists already",
+    "description": "`exists`: The object exists already. `awaiting-confirmation`: Another change awaits its confirmation",
     "headers": {
      "Request-Id": {
       "$ref": "#/components/headers/RequestId"
@@ -3716,6 +3811,16 @@ export default {
          "status": 409,
          "detail": "there is a farm web already",
          "code": "exists",
+         "problems": [],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       },
+       "awaiting-confirmation": {
+        "value": {
+         "title": "Another change awaits its confirmation",
+         "status": 409,
+         "detail": "generation 8 by admin (192.0.2.7) awaits its confirmation until 2026-01-02T03:09:05.000Z: confirm it or take it back first",
+         "code": "awaiting-confirmation",
          "problems": [],
          "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
         }
@@ -4301,6 +4406,17 @@ export default {
       "description": "true: check everything, change nothing, answer with the plan"
      },
      {
+      "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
       "$ref": "#/components/parameters/IdempotencyKey"
      },
      {
@@ -4325,7 +4441,9 @@ export default {
            "kind": "put-farm",
            "summary": "add farm web"
           }
-         ]
+         ],
+         "confirmWithin": 0,
+         "reasons": []
         }
        }
       },
@@ -4341,6 +4459,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
@@ -4402,6 +4523,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
@@ -4616,6 +4740,17 @@ export default {
      },
      {
       "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -4697,6 +4832,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -4755,6 +4893,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -4840,6 +4981,17 @@ export default {
      },
      {
       "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -4918,6 +5070,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -4986,6 +5141,17 @@ export default {
      },
      {
       "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -5020,7 +5186,9 @@ export default {
            "kind": "put-farm",
            "summary": "add farm web"
           }
-         ]
+         ],
+         "confirmWithin": 0,
+         "reasons": []
         }
        }
       },
@@ -5036,6 +5204,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -5050,6 +5221,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -5271,6 +5445,17 @@ export default {
      },
      {
       "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -5305,7 +5490,9 @@ export default {
            "kind": "put-farm",
            "summary": "add farm web"
           }
-         ]
+         ],
+         "confirmWithin": 0,
+         "reasons": []
         }
        }
       },
@@ -5321,6 +5508,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
@@ -5359,6 +5549,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
@@ -5546,6 +5739,17 @@ export default {
      },
      {
       "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -5615,6 +5819,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -5650,6 +5857,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -5735,6 +5945,17 @@ export default {
      },
      {
       "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -5801,6 +6022,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -5869,6 +6093,17 @@ export default {
      },
      {
       "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -5914,7 +6149,9 @@ export default {
            "kind": "put-farm",
            "summary": "add farm web"
           }
-         ]
+         ],
+         "confirmWithin": 0,
+         "reasons": []
         }
        }
       },
@@ -5930,6 +6167,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -5944,6 +6184,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -6381,6 +6624,17 @@ export default {
       "description": "true: check everything, change nothing, answer with the plan"
      },
      {
+      "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
       "$ref": "#/components/parameters/IdempotencyKey"
      },
      {
@@ -6405,7 +6659,9 @@ export default {
            "kind": "put-farm",
            "summary": "add farm web"
           }
-         ]
+         ],
+         "confirmWithin": 0,
+         "reasons": []
         }
        }
       },
@@ -6421,6 +6677,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
@@ -6467,6 +6726,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
@@ -6655,6 +6917,17 @@ export default {
      },
      {
       "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$"
       },
@@ -6721,6 +6994,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -6764,6 +7040,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -6849,6 +7128,17 @@ export default {
      },
      {
       "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$"
       },
@@ -6912,6 +7202,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -6980,6 +7273,17 @@ export default {
      },
      {
       "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$"
       },
@@ -7014,7 +7318,9 @@ export default {
            "kind": "put-farm",
            "summary": "add farm web"
           }
-         ]
+         ],
+         "confirmWithin": 0,
+         "reasons": []
         }
        }
       },
@@ -7030,6 +7336,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -7044,6 +7353,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -7249,6 +7561,17 @@ export default {
       "description": "true: check everything, change nothing, answer with the plan"
      },
      {
+      "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
       "$ref": "#/components/parameters/IdempotencyKey"
      },
      {
@@ -7274,7 +7597,9 @@ export default {
            "kind": "put-farm",
            "summary": "add farm web"
           }
-         ]
+         ],
+         "confirmWithin": 0,
+         "reasons": []
         }
        }
       },
@@ -7290,6 +7615,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
@@ -7327,6 +7655,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
@@ -7502,6 +7833,17 @@ export default {
      },
      {
       "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -7560,6 +7902,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -7594,6 +7939,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -7679,6 +8027,17 @@ export default {
      },
      {
       "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -7734,6 +8093,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -7802,6 +8164,17 @@ export default {
      },
      {
       "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -7837,7 +8210,9 @@ export default {
            "kind": "put-farm",
            "summary": "add farm web"
           }
-         ]
+         ],
+         "confirmWithin": 0,
+         "reasons": []
         }
        }
       },
@@ -7853,6 +8228,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -7867,6 +8245,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -8266,6 +8647,17 @@ export default {
       "description": "true: check everything, change nothing, answer with the plan"
      },
      {
+      "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
       "$ref": "#/components/parameters/IfMatch"
      },
      {
@@ -8332,6 +8724,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -8416,6 +8811,17 @@ export default {
       "description": "true: check everything, change nothing, answer with the plan"
      },
      {
+      "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
       "$ref": "#/components/parameters/IfMatch"
      },
      {
@@ -8479,6 +8885,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -9136,6 +9545,17 @@ export default {
       "description": "true: check everything, change nothing, answer with the plan"
      },
      {
+      "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
       "$ref": "#/components/parameters/IdempotencyKey"
      },
      {
@@ -9160,7 +9580,9 @@ export default {
            "kind": "put-farm",
            "summary": "add farm web"
           }
-         ]
+         ],
+         "confirmWithin": 0,
+         "reasons": []
         }
        }
       },
@@ -9173,6 +9595,9 @@ export default {
        },
        "Steelyard-Warnings": {
         "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
@@ -9219,6 +9644,258 @@ export default {
       "$ref": "#/components/responses/Problem503"
      }
     }
+   }
+  },
+  "/api/v1/configuration/pending": {
+   "get": {
+    "operationId": "getPendingCommit",
+    "summary": "Read the change that awaits its confirmation",
+    "tags": [
+     "Configuration"
+    ],
+    "description": "404 when there is none.",
+    "x-permission": "configuration:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/PendingCommit"
+        },
+        "example": {
+         "generation": 8,
+         "parent": 7,
+         "author": "admin",
+         "source": "192.0.2.7",
+         "message": "change interface eth0",
+         "time": "2026-01-02T03:04:05.000Z",
+         "deadline": "2026-01-02T03:09:05.000Z",
+         "reasons": [
+          "the interface eth0 is used for management"
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
+  "/api/v1/configuration/confirm": {
+   "post": {
+    "operationId": "confirmConfiguration",
+    "summary": "Confirm the pending change: it stays",
+    "tags": [
+     "Configuration"
+    ],
+    "description": "404 when there is none, 412 when it is not the generation that the body names.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "type": "object",
+        "properties": {
+         "generation": {
+          "description": "The one that is meant; refused when another is pending",
+          "type": "integer"
+         }
+        },
+        "additionalProperties": false
+       },
+       "example": {
+        "generation": 7
+       }
+      }
+     }
+    },
+    "x-permission": "configuration:commit",
+    "responses": {
+     "200": {
+      "description": "What was confirmed",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/PendingCommit"
+        },
+        "example": {
+         "generation": 8,
+         "parent": 7,
+         "author": "admin",
+         "source": "192.0.2.7",
+         "message": "change interface eth0",
+         "time": "2026-01-02T03:04:05.000Z",
+         "deadline": "2026-01-02T03:09:05.000Z",
+         "reasons": [
+          "the interface eth0 is used for management"
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
+  "/api/v1/configuration/pending/revert": {
+   "post": {
+    "operationId": "revertPendingCommit",
+    "summary": "Take the pending change back now",
+    "tags": [
+     "Configuration"
+    ],
+    "description": "The confirmed configuration comes back as a new generation, as it would when the time is up. What cannot be applied is tried again.",
+    "x-permission": "configuration:commit",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
    }
   },
   "/api/v1/first-boot": {

@@ -21,6 +21,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/configuration/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm the pending change: it stays
+         * @description 404 when there is none, 412 when it is not the generation that the body names.
+         */
+        post: operations["confirmConfiguration"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/configuration/diff": {
         parameters: {
             query?: never;
@@ -75,6 +95,46 @@ export interface paths {
         get: operations["getGeneration"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/configuration/pending": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the change that awaits its confirmation
+         * @description 404 when there is none.
+         */
+        get: operations["getPendingCommit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/configuration/pending/revert": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take the pending change back now
+         * @description The confirmed configuration comes back as a new generation, as it would when the time is up. What cannot be applied is tried again.
+         */
+        post: operations["revertPendingCommit"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1420,9 +1480,39 @@ export interface components {
             /** @description Name of the virtual address */
             name: string;
         };
+        PendingCommit: {
+            /** @description Who made the change */
+            author: string;
+            /**
+             * Format: date-time
+             * @description When it goes back unless it is confirmed
+             */
+            deadline: string;
+            /** @description The generation that is current until then */
+            generation: number;
+            /** @description What the change does */
+            message: string;
+            /** @description The confirmed generation, whose content comes back */
+            parent: number;
+            /** @description How the change can cut off an operator; none when asked for */
+            reasons: string[];
+            /** @description Address of the client, or local */
+            source: string;
+            /**
+             * Format: date-time
+             * @description When the change was made
+             */
+            time: string;
+        };
         Plan: {
+            /** @description Minutes in which the change has to be confirmed, or it goes back; 0: it stays */
+            confirmWithin: number;
             /** @description The generation that is current now */
             generation: number;
+            /** @description The change, when it was made and has to be confirmed */
+            pending?: components["schemas"]["PendingCommit"];
+            /** @description How the change can cut off an operator who works over the network */
+            reasons: string[];
             /** @description What is done to the machine, in order */
             steps: {
                 /** @description Stable name of the kind of step */
@@ -1447,7 +1537,7 @@ export interface components {
              * @description Stable name of the kind of error
              * @enum {string}
              */
-            code: "bad-input" | "unauthenticated" | "second-factor-required" | "forbidden" | "not-found" | "method-not-allowed" | "exists" | "stale" | "too-large" | "unsupported-type" | "invalid-configuration" | "too-many-requests" | "apply-failed" | "not-ready" | "command-failed" | "corrupt" | "internal";
+            code: "bad-input" | "unauthenticated" | "second-factor-required" | "forbidden" | "not-found" | "method-not-allowed" | "exists" | "awaiting-confirmation" | "stale" | "too-large" | "unsupported-type" | "invalid-configuration" | "too-many-requests" | "apply-failed" | "not-ready" | "command-failed" | "corrupt" | "internal";
             /** @description What happened this time */
             detail: string;
             /** @description With second-factor-required: how long the challenge is good */
@@ -1812,7 +1902,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `exists`: The object exists already */
+        /** @description `exists`: The object exists already. `awaiting-confirmation`: Another change awaits its confirmation */
         Problem409: {
             headers: {
                 "Request-Id": components["headers"]["RequestId"];
@@ -1928,6 +2018,8 @@ export interface components {
     };
     requestBodies: never;
     headers: {
+        /** @description When the change goes back unless it is confirmed (RFC 3339) */
+        ConfirmBefore: string;
         /** @description Tag of the object's content, for If-Match and If-None-Match */
         ETag: string;
         /** @description The generation of the configuration that is current now */
@@ -2027,6 +2119,77 @@ export interface operations {
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    confirmConfiguration: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "generation": 7
+                 *     }
+                 */
+                "application/json": {
+                    /** @description The one that is meant; refused when another is pending */
+                    generation?: number;
+                };
+            };
+        };
+        responses: {
+            /** @description What was confirmed */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 8,
+                     *       "parent": 7,
+                     *       "author": "admin",
+                     *       "source": "192.0.2.7",
+                     *       "message": "change interface eth0",
+                     *       "time": "2026-01-02T03:04:05.000Z",
+                     *       "deadline": "2026-01-02T03:09:05.000Z",
+                     *       "reasons": [
+                     *         "the interface eth0 is used for management"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PendingCommit"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
@@ -2272,9 +2435,116 @@ export interface operations {
             503: components["responses"]["Problem503"];
         };
     };
+    getPendingCommit: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 8,
+                     *       "parent": 7,
+                     *       "author": "admin",
+                     *       "source": "192.0.2.7",
+                     *       "message": "change interface eth0",
+                     *       "time": "2026-01-02T03:04:05.000Z",
+                     *       "deadline": "2026-01-02T03:09:05.000Z",
+                     *       "reasons": [
+                     *         "the interface eth0 is used for management"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PendingCommit"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    revertPendingCommit: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
     rollbackConfiguration: {
         parameters: {
             query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
             };
@@ -2312,6 +2582,7 @@ export interface operations {
                 headers: {
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -2327,7 +2598,9 @@ export interface operations {
                      *           "kind": "put-farm",
                      *           "summary": "add farm web"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
                      *     }
                      */
                     "application/json": components["schemas"]["Plan"];
@@ -2437,6 +2710,8 @@ export interface operations {
     createFarm: {
         parameters: {
             query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
             };
@@ -2490,6 +2765,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -2505,7 +2781,9 @@ export interface operations {
                      *           "kind": "put-farm",
                      *           "summary": "add farm web"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
                      *     }
                      */
                     "application/json": components["schemas"]["Plan"];
@@ -2518,6 +2796,7 @@ export interface operations {
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     Location: components["headers"]["Location"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -2665,6 +2944,8 @@ export interface operations {
     putFarm: {
         parameters: {
             query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
             };
@@ -2727,6 +3008,7 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -2774,6 +3056,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -2833,6 +3116,8 @@ export interface operations {
     deleteFarm: {
         parameters: {
             query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
             };
@@ -2864,6 +3149,7 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -2879,7 +3165,9 @@ export interface operations {
                      *           "kind": "put-farm",
                      *           "summary": "add farm web"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
                      *     }
                      */
                     "application/json": components["schemas"]["Plan"];
@@ -2889,6 +3177,7 @@ export interface operations {
             204: {
                 headers: {
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -2911,6 +3200,8 @@ export interface operations {
     patchFarm: {
         parameters: {
             query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
             };
@@ -2949,6 +3240,7 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -3078,6 +3370,8 @@ export interface operations {
     createBackend: {
         parameters: {
             query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
             };
@@ -3122,6 +3416,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -3137,7 +3432,9 @@ export interface operations {
                      *           "kind": "put-farm",
                      *           "summary": "add farm web"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
                      *     }
                      */
                     "application/json": components["schemas"]["Plan"];
@@ -3150,6 +3447,7 @@ export interface operations {
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     Location: components["headers"]["Location"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -3256,6 +3554,8 @@ export interface operations {
     putBackend: {
         parameters: {
             query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
             };
@@ -3308,6 +3608,7 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -3332,6 +3633,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -3368,6 +3670,8 @@ export interface operations {
     deleteBackend: {
         parameters: {
             query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
             };
@@ -3404,6 +3708,7 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -3419,7 +3724,9 @@ export interface operations {
                      *           "kind": "put-farm",
                      *           "summary": "add farm web"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
                      *     }
                      */
                     "application/json": components["schemas"]["Plan"];
@@ -3429,6 +3736,7 @@ export interface operations {
             204: {
                 headers: {
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -3451,6 +3759,8 @@ export interface operations {
     patchBackend: {
         parameters: {
             query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
             };
@@ -3494,6 +3804,7 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -3746,6 +4057,8 @@ export interface operations {
     createInterface: {
         parameters: {
             query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
             };
@@ -3788,6 +4101,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -3803,7 +4117,9 @@ export interface operations {
                      *           "kind": "put-farm",
                      *           "summary": "add farm web"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
                      *     }
                      */
                     "application/json": components["schemas"]["Plan"];
@@ -3816,6 +4132,7 @@ export interface operations {
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     Location: components["headers"]["Location"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -3933,6 +4250,8 @@ export interface operations {
     putInterface: {
         parameters: {
             query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
             };
@@ -3984,6 +4303,7 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -4016,6 +4336,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -4060,6 +4381,8 @@ export interface operations {
     deleteInterface: {
         parameters: {
             query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
             };
@@ -4091,6 +4414,7 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -4106,7 +4430,9 @@ export interface operations {
                      *           "kind": "put-farm",
                      *           "summary": "add farm web"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
                      *     }
                      */
                     "application/json": components["schemas"]["Plan"];
@@ -4116,6 +4442,7 @@ export interface operations {
             204: {
                 headers: {
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -4138,6 +4465,8 @@ export interface operations {
     patchInterface: {
         parameters: {
             query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
             };
@@ -4176,6 +4505,7 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -4416,6 +4746,8 @@ export interface operations {
     createVirtualAddress: {
         parameters: {
             query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
             };
@@ -4453,6 +4785,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -4468,7 +4801,9 @@ export interface operations {
                      *           "kind": "put-farm",
                      *           "summary": "add farm web"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
                      *     }
                      */
                     "application/json": components["schemas"]["Plan"];
@@ -4481,6 +4816,7 @@ export interface operations {
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     Location: components["headers"]["Location"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -4580,6 +4916,8 @@ export interface operations {
     putVirtualAddress: {
         parameters: {
             query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
             };
@@ -4626,6 +4964,7 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -4649,6 +4988,7 @@ export interface operations {
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -4684,6 +5024,8 @@ export interface operations {
     deleteVirtualAddress: {
         parameters: {
             query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
             };
@@ -4715,6 +5057,7 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -4730,7 +5073,9 @@ export interface operations {
                      *           "kind": "put-farm",
                      *           "summary": "add farm web"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
                      *     }
                      */
                     "application/json": components["schemas"]["Plan"];
@@ -4740,6 +5085,7 @@ export interface operations {
             204: {
                 headers: {
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -4762,6 +5108,8 @@ export interface operations {
     patchVirtualAddress: {
         parameters: {
             query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
             };
@@ -4800,6 +5148,7 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -5107,6 +5456,8 @@ export interface operations {
     putSystem: {
         parameters: {
             query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
             };
@@ -5170,6 +5521,7 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
@@ -5225,6 +5577,8 @@ export interface operations {
     patchSystem: {
         parameters: {
             query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
             };
@@ -5257,6 +5611,7 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["ETag"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
                     "Steelyard-Generation": components["headers"]["Generation"];
                     "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;

@@ -6,7 +6,7 @@ NODE := node --import ./register.mjs
 BUILD := $(NODE) image/builder/src/main.ts
 
 .DEFAULT_GOAL := help
-.PHONY: help deps tools image media run demo check format test test-all qemu-test netns-test bench clean
+.PHONY: help deps tools image media cli run demo check format test test-all qemu-test netns-test bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ image: deps ## Build the system disk: make image PROFILE=virt|metal
 
 media: deps ## Wrap the disk into media (qcow2): make media PROFILE=virt|metal
 	@$(BUILD) media --profile $(PROFILE)
+
+cli: deps ## Build the command as one file for any computer with Node 20: build/cli/steelyard.mjs
+	@$(BUILD) cli
 
 run: media ## Boot the appliance in a lab of its own, console attached
 	@$(NODE) qemu-tests/src/run.ts --profile $(PROFILE)

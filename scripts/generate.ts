@@ -42,7 +42,8 @@ async function describeCommand(document: ApiDocument): Promise<Pick<GeneratedFil
   const { writeManual } = await import("../agent/src/cli/manual.ts");
   const { completionScript } = await import("../agent/src/cli/completion-scripts.ts");
   const nothing = { print: () => {}, warn: () => {}, write: () => {}, colours: false, width: undefined };
-  const program = makeProgram({ output: nothing, environment: {}, input: process.stdin }, { status: 0 }, document);
+  const surroundings = { output: nothing, environment: {}, input: process.stdin, runConsole: async () => 0 };
+  const program = makeProgram(surroundings, { status: 0 }, document);
   return { manual: writeManual(program, document), completion: `${completionScript("bash")}\n` };
 }
 

@@ -100,10 +100,12 @@ function addQueryOption(command: Command, parameter: ApiParameter, verb: ApiComm
 }
 
 /** The fields a command takes, with their values, units and defaults. */
-export function describeFields({ operation, method, path, named }: ApiCommand, document: ApiDocument): string {
+export function describeFields({ operation, method, path, verb, named }: ApiCommand, document: ApiDocument): string {
   const schema = bodyOf(operation) && schemaOfBody(document, method, path);
   if (!schema) return "";
-  const fields = listFields(document, schema).filter(({ name }) => name !== "name" || !named);
+  const isSet = verb === "set";
+  const all = listFields(document, schema).filter(({ name }) => name !== "name" || !(named || isSet));
+  const fields = isSet ? all.map((field) => ({ ...field, required: false })) : all;
   if (fields.length === 0) return "";
   return `\nFields:\n${fields.map((field) => `  ${field.name}=${field.takes}${describeField(field)}`).join("\n")}`;
 }

@@ -111,7 +111,7 @@ async function askForNames(
 }
 
 /** `algorithm=` for `alg`, `algorithm=weight` and the others for `algorithm=`, `backends.` before the name of a member. */
-function completeField(document: ApiDocument, { method, path, named }: ApiCommand, begun: string): string[] {
+function completeField(document: ApiDocument, { method, path, verb, named }: ApiCommand, begun: string): string[] {
   const schema = schemaOfBody(document, method, path);
   if (!schema) return [];
   const [name = "", value] = begun.split(/=(.*)/s);
@@ -125,7 +125,7 @@ function completeField(document: ApiDocument, { method, path, named }: ApiComman
     const segments = field.name.split(".");
     const open = segments.findIndex((segment, at) => segment === "<name>" && given[at + 1] === undefined);
     const filled = segments.map((segment, at) => (segment === "<name>" ? (given[at] ?? "") : segment));
-    if (field.name === "name" && named) return [];
+    if (field.name === "name" && (named || verb === "set")) return [];
     return [open < 0 ? `${filled.join(".")}=` : `${filled.slice(0, open).join(".")}.`];
   });
   return [...new Set(candidates)].filter((each) => each.startsWith(begun));

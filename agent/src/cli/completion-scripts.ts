@@ -37,6 +37,7 @@ _steelyard() {
   (( \${#whole} + \${#open} )) || { _files; return }
   (( \${#whole} )) && compadd -l -d descriptions -- "\${whole[@]}"
   (( \${#open} )) && compadd -l -S '' -d openDescriptions -- "\${open[@]}"
+  return 0
 }
 if [[ $funcstack[1] == _steelyard ]]; then _steelyard "$@"; else compdef _steelyard steelyard; fi
 `;
@@ -44,9 +45,15 @@ if [[ $funcstack[1] == _steelyard ]]; then _steelyard "$@"; else compdef _steely
 const fish = `# fish completion of steelyard: steelyard completion fish > ~/.config/fish/completions/steelyard.fish
 function __steelyard_complete
   set -l words (commandline --tokenize --cut-at-cursor --current-process)
-  steelyard __complete $words[2..-1] (commandline --current-token --cut-at-cursor) 2>/dev/null
+  set -l current (commandline --current-token --cut-at-cursor)
+  set -l found (steelyard __complete $words[2..-1] "$current" 2>/dev/null)
+  if set -q found[1]
+    printf '%s\\n' $found
+  else
+    __fish_complete_path "$current"
+  end
 end
-complete --command steelyard --arguments '(__steelyard_complete)'
+complete --command steelyard --no-files --arguments '(__steelyard_complete)'
 `;
 
 const scripts: Record<string, string> = { bash, zsh, fish };

@@ -12,7 +12,13 @@ import {
 } from "./output.ts";
 
 /** What the command is run in. */
-export type Surroundings = { output: Output; environment: NodeJS.ProcessEnv; input: NodeJS.ReadStream };
+export type Surroundings = {
+  output: Output;
+  environment: NodeJS.ProcessEnv;
+  input: NodeJS.ReadStream;
+  /** What stands on a console before the login; on the box alone. Gives back the exit status. */
+  runConsole?: () => Promise<number>;
+};
 
 /** What a subcommand works with. */
 export type CommandContext = Surroundings & {
@@ -94,6 +100,9 @@ export type Plan = {
   warnings: { path: string; message: string }[];
   steps: { subsystem: string; summary: string }[];
   differences?: Difference[];
+  /** Minutes; 0 when it stays by itself. */
+  confirmWithin?: number;
+  reasons?: string[];
   pending?: Pending | null;
 };
 
@@ -109,23 +118,33 @@ export async function reportChange(
 ): Promise<void> {
   const { output, quiet } = context;
   printWarnings(output, answer.warnings);
+  if (answer.confirmBefore !== undefined) warnOfDeadline(output, answer.confirmBefore, reasonsOf(answer.body));
   if (await printForPrograms(context, answer.body ?? { generation: answer.generation })) return;
   if (dryRun) return reportPlan(output, answer.body as Plan);
   const words = answer.generation === undefined ? done : `${done} (generation ${answer.generation})`;
   if (!quiet) output.print(words);
 }
 
-export function reportPlan(output: Output, { warnings, steps, differences = [], pending }: Plan): void {
+/** What a dry run found. */
+export function reportPlan(output: Output, plan: Plan): void {
+  const { warnings, steps, differences = [], confirmWithin = 0, reasons = [] } = plan;
   printWarnings(output, warnings);
   printDifferences(output, differences);
   if (steps.length === 0 && differences.length === 0) output.print("nothing to do");
   for (const { subsystem, summary } of steps) output.print(`${paint(output, "cyan", subsystem)}: ${summary}`);
-  if (pending) reportPending(output, pending);
+  if (confirmWithin > 0) {
+    const why = reasons.length > 0 ? ` (${reasons.join("; ")})` : "";
+    output.warn(`warning: it would have to be confirmed within ${confirmWithin} min, or it goes back${why}`);
+  }
 }
 
-export function reportPending(output: Output, { deadline, reasons = [] }: Pending): void {
+export function warnOfDeadline(output: Output, deadline: string, reasons: readonly string[] = []): void {
   const why = reasons.length > 0 ? ` (${reasons.join("; ")})` : "";
-  output.warn(`warning: it goes back by itself at ${deadline} unless you type: steelyard config confirm${why}`);
+  output.warn(`warning: this goes back by itself at ${deadline}, unless you type: steelyard config confirm${why}`);
+}
+
+function reasonsOf(body: unknown): string[] {
+  return (body as Plan | undefined)?.pending?.reasons ?? [];
 }
 
 /** What a change may be asked beside its content. */

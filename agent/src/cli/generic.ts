@@ -1,6 +1,6 @@
 import { fillPath, type RequestOptions } from "../client/client.ts";
 import { SteelyardError } from "../errors.ts";
-import { type CommandContext, type Plan, printForPrograms, reportChange, reportPlan } from "./context.ts";
+import { type CommandContext, printForPrograms, reportChange } from "./context.ts";
 import { type Fields, readFields, withoutNulls } from "./fields.ts";
 import { type ApiCommand, type ApiDocument, bodyOf, rawAnswerOf, rawTypeOf } from "./model.ts";
 import { printObject, printTable } from "./output.ts";
@@ -30,11 +30,11 @@ export async function runApiCommand(
   const names = [...parameters, ...(name === undefined ? [] : [name])].join("/");
   const subject = names === "" ? object : `${object} ${names}`;
   await reportChange(context, answer, options.dryRun === true, `${subject} ${past[command.verb] ?? "done"}`);
-  const shown = answer.body as Plan | Fields | undefined;
+  const shown = answer.body as Fields | undefined;
   if (context.format !== "text" || options.dryRun === true || typeof shown !== "object") return;
   // What only this answer tells: a key that is shown once, or what an action found.
-  if (Array.isArray(shown.steps)) reportPlan(context.output, { ...(shown as Plan), steps: [], warnings: [] });
-  else if (command.verb === "act" || tellsMore(document, command)) printObject(context.output, shown);
+  if (Array.isArray(shown.steps) || context.quiet) return;
+  if (command.verb === "act" || tellsMore(document, command)) printObject(context.output, shown);
 }
 
 const past: Partial<Record<ApiCommand["verb"], string>> = {

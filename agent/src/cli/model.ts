@@ -69,7 +69,7 @@ function deriveCommand(
   const isConversation = operation.security?.length === 0 && method !== "get";
   if (operation["x-command"] === false || isConversation || conversations.includes(operation.operationId))
     return undefined;
-  if (method === "put" && item.patch) return undefined;
+  if ((method === "put" && item.patch) || rawAnswerOf(operation) === "text/event-stream") return undefined;
   const verb = verbOf(document, path, method);
   const parameters = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => name);
   const rest = {

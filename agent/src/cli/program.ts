@@ -196,7 +196,7 @@ function addNetworkCommands(program: Command, act: Act): void {
 
 /** What needs no operation of the API, or talks to a person. */
 function addOwnCommands(program: Command, surroundings: Surroundings, end: { status: number }): void {
-  const { output, input } = surroundings;
+  const { output, input, runConsole } = surroundings;
   const optionsOf = (received: unknown[]) => (received.at(-1) as Command).optsWithGlobals<GlobalOptions>();
   note(
     program
@@ -231,15 +231,16 @@ function addOwnCommands(program: Command, surroundings: Surroundings, end: { sta
       ),
     { examples: ["steelyard hash-password"] },
   );
-  note(
-    program
-      .command("console")
-      .description("what stands on a console before the login: first-boot questions, then where the box is managed")
-      .action(async () => {
-        end.status = await (await import("../first-boot/console.ts")).runConsole();
-      }),
-    { examples: ["steelyard console"] },
-  );
+  if (runConsole)
+    note(
+      program
+        .command("console")
+        .description("what stands on a console before the login: first-boot questions, then where the box is managed")
+        .action(async () => {
+          end.status = await runConsole();
+        }),
+      { examples: ["steelyard console"] },
+    );
   note(
     program
       .command("completion <shell>")

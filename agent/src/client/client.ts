@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { catalogue, type ErrorCode, type Problem, SteelyardError } from "../errors.ts";
+import { type FollowOptions, followEvents, type ServerEvent } from "./events.ts";
 import type { AnswerOf, ItemOf, ListPath, Method, OptionsOf, PathOf } from "./operations.ts";
 import { type Connection, type Outgoing, openRequest, readBody } from "./transport.ts";
 
@@ -11,6 +12,8 @@ export type Answer<Body = unknown> = {
   etag: string | undefined;
   /** The generation a change made. */
   generation: number | undefined;
+  /** When the change goes back by itself, unless it is confirmed (RFC 3339). */
+  confirmBefore: string | undefined;
   warnings: Problem[];
 };
 
@@ -38,6 +41,8 @@ export type Client = {
   send<Body = unknown>(method: string, path: string, options?: RequestOptions): Promise<Answer<Body>>;
   /** As {@link Client.list}, for a path with its parameters filled in. */
   sendList<Item = unknown>(path: string, query?: Query): Promise<Item[]>;
+  /** The events of a stream as they happen, over connections that end and begin again. */
+  follow(path: string, options?: FollowOptions & { query?: Query }): AsyncGenerator<ServerEvent>;
 };
 
 type ListOptions<P extends ListPath> =
@@ -60,9 +65,17 @@ export function makeClient(connection: Connection): Client {
       if (items.length >= total || page.body.items.length === 0) return items;
     }
   };
+  const openStream = async (path: string, options: RequestOptions) => {
+    const response = await openRequest(connection, prepare(connection, "GET", path, options));
+    if ((response.statusCode ?? 0) < 400) return response;
+    readAnswer(response, await readBody(response, connection));
+    return response;
+  };
   return {
     send,
     sendList,
+    follow: (path, { query = {}, ...options } = {}) =>
+      followEvents((headers) => openStream(path, { query, headers, accept: "text/event-stream" }), options),
     call: (method, path, ...[options]) => {
       const { path: values, ...rest } = (options ?? {}) as RequestOptions & { path?: PathValues };
       return send(method, fillPath(path, values), rest);
@@ -112,8 +125,13 @@ function readAnswer({ statusCode: status = 0, headers }: IncomingMessage, bytes:
     body: bytes.length === 0 ? undefined : isJson || accept === undefined ? parseJson(bytes) : bytes,
     etag: headers.etag,
     generation: generation === undefined ? undefined : Number(generation),
+    confirmBefore: asText(headers["steelyard-confirm-before"]),
     warnings: typeof warnings === "string" ? (JSON.parse(warnings) as Problem[]) : [],
   };
+}
+
+function asText(header: string | string[] | undefined): string | undefined {
+  return typeof header === "string" ? header : undefined;
 }
 
 function readProblem(status: number, body: unknown): SteelyardError {

@@ -61,6 +61,32 @@ export async function bundleAgent(): Promise<string> {
   return output;
 }
 
+/** The `steelyard` command as one file for any computer with Node 20: build/cli/steelyard.mjs. */
+export async function bundleCommand(): Promise<string> {
+  const outfile = join(build, "cli", "steelyard.mjs");
+  const entry = "agent/src/cli/remote.ts";
+  await bundleWithEsbuild({
+    entryPoints: [join(repository, entry)],
+    outfile,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    target: "node20",
+    minifySyntax: true,
+    minifyWhitespace: true,
+    keepNames: true,
+    banner: { js: `#!/usr/bin/env node\n${banner}` },
+    legalComments: "eof",
+    logLevel: "silent",
+  }).catch((error: unknown) => {
+    throw new BuildError(`${entry} cannot be bundled: ${error instanceof Error ? error.message : error}`, {
+      cause: error,
+    });
+  });
+  await chmod(outfile, 0o755);
+  return outfile;
+}
+
 /** For working on the image alone: an agent that says it is ready, a console that shows a login. Never in a released image. */
 async function writePlaceholder(path: string, name: string): Promise<void> {
   const agent = `import { execFileSync } from "node:child_process";

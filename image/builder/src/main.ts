@@ -1,6 +1,7 @@
 import { rm } from "node:fs/promises";
 import { relative } from "node:path";
 import { parseArgs } from "node:util";
+import { bundleCommand } from "./bundle.ts";
 import { BuildError } from "./errors.ts";
 import { buildImage, requireRoot } from "./image.ts";
 import { artefactPath } from "./index.ts";
@@ -14,6 +15,7 @@ import { ensureTools } from "./tools-tree.ts";
 const usage = `steelyard-build tools                              make or reuse the tools tree
 steelyard-build image --profile <name>             build the system disk
 steelyard-build media --profile <name> [--kind qcow2]   and wrap it into a medium
+steelyard-build cli                                the command for other computers, one file
 steelyard-build clean                              remove build/`;
 
 async function main(): Promise<void> {
@@ -36,6 +38,9 @@ async function main(): Promise<void> {
     case "media":
       await withBuildLock(() => buildMedia(profile, kind, progress));
       show(artefactPath(profile, "qcow2"));
+      break;
+    case "cli":
+      show(await bundleCommand());
       break;
     case "clean":
       await withBuildLock(async () => {});

@@ -10,6 +10,7 @@ import { addConfirmationRoutes } from "../commit/routes.ts";
 import { addConfigurationRoutes } from "../configuration/routes.ts";
 import { SteelyardError } from "../errors.ts";
 import { addFirstBootRoutes } from "../first-boot/routes.ts";
+import { addImportRoutes } from "../import/routes.ts";
 import { addFarmRoutes } from "../lslb/l4/routes.ts";
 import { addNetworkRoutes } from "../network/routes.ts";
 import { addSystemRoutes } from "../system/routes.ts";
@@ -27,6 +28,7 @@ const routes: readonly Routes[] = [
   addConfigurationRoutes,
   addConfirmationRoutes,
   addFirstBootRoutes,
+  addImportRoutes,
 ];
 
 /** Bytes; a farm with a thousand backends takes a tenth of it. */

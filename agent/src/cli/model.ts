@@ -14,8 +14,8 @@ export type ApiOperation = {
   parameters?: ApiParameter[];
   requestBody?: { required?: boolean; content: Record<string, Media> };
   responses: Record<string, { content?: Record<string, Media> }>;
-  /** The noun it has on the command line, when its path does not give a good one; false: none. */
-  "x-command"?: string | false;
+  /** The noun it has on the command line, when its path does not give a good one; `none` when its command is made by hand. */
+  "x-command"?: string;
 };
 
 export type ApiDocument = Schemas & { info: { version: string }; paths: Record<string, Record<string, ApiOperation>> };
@@ -67,7 +67,7 @@ function deriveCommand(
   const item = document.paths[path] ?? {};
   // PUT replaces what PATCH changes more kindly.
   const isConversation = operation.security?.length === 0 && method !== "get";
-  if (operation["x-command"] === false || isConversation || conversations.includes(operation.operationId))
+  if (operation["x-command"] === "none" || isConversation || conversations.includes(operation.operationId))
     return undefined;
   if ((method === "put" && item.patch) || rawAnswerOf(operation) === "text/event-stream") return undefined;
   const verb = verbOf(document, path, method);

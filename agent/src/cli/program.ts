@@ -5,6 +5,7 @@ import { type Act, addApiCommands } from "./commands.ts";
 import { addConfigurationCommands } from "./configuration-commands.ts";
 import { type ChangeOptions, type GlobalOptions, type Surroundings, withContext } from "./context.ts";
 import { printHelp, topicNames } from "./help.ts";
+import { addImportCommands } from "./import.ts";
 import type { ApiDocument } from "./model.ts";
 import { note } from "./notes.ts";
 import { reportError } from "./output.ts";
@@ -77,6 +78,7 @@ export function makeProgram(
   addFarmCommands(program, act);
   addNetworkCommands(program, act);
   addConfigurationCommands(program, act);
+  addImportCommands(program, act);
   addApiCommands(program, document, act);
   addOwnCommands(program, surroundings, end);
   return program;

@@ -2686,6 +2686,173 @@ export default {
      }
     ]
    },
+   "ImportItem": {
+    "type": "object",
+    "properties": {
+     "kind": {
+      "type": "string",
+      "description": "Such as interface, virtual interface, l4xnat farm, certificate"
+     },
+     "name": {
+      "type": "string",
+      "description": "Its name in the backup"
+     },
+     "source": {
+      "type": "string",
+      "description": "The file it was found in"
+     },
+     "result": {
+      "type": "string",
+      "enum": [
+       "taken",
+       "changed",
+       "not-supported"
+      ],
+      "description": "changed: taken, but not as it was; the notes say what and why"
+     },
+     "target": {
+      "description": "Where it stands now: farms.web",
+      "type": "string"
+     },
+     "notes": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "What is to be said about it"
+     },
+     "later": {
+      "description": "The subsystem that will be able to take it",
+      "type": "string"
+     },
+     "content": {
+      "description": "What it holds, to set it up by hand",
+      "type": "object",
+      "propertyNames": {
+       "type": "string"
+      },
+      "additionalProperties": {}
+     }
+    },
+    "required": [
+     "kind",
+     "name",
+     "source",
+     "result",
+     "notes"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "kind": "l4xnat farm",
+      "name": "Web",
+      "source": "usr/local/zevenet/config/Web_l4xnat.cfg",
+      "result": "changed",
+      "target": "farms.web",
+      "notes": [
+       "names here are of a-z, 0-9, - and _: Web is web"
+      ]
+     }
+    ]
+   },
+   "ImportResult": {
+    "type": "object",
+    "properties": {
+     "product": {
+      "type": "string",
+      "description": "zevenet or skudonet"
+     },
+     "version": {
+      "description": "Of the product, when the backup says",
+      "type": "string"
+     },
+     "committed": {
+      "type": "boolean",
+      "description": "False: nothing was changed"
+     },
+     "summary": {
+      "type": "object",
+      "properties": {
+       "taken": {
+        "type": "integer",
+        "description": "Items that mean the same here"
+       },
+       "changed": {
+        "type": "integer",
+        "description": "Items that were taken, but not as they were"
+       },
+       "notSupported": {
+        "type": "integer",
+        "description": "Items that were not taken"
+       }
+      },
+      "required": [
+       "taken",
+       "changed",
+       "notSupported"
+      ],
+      "additionalProperties": false,
+      "description": "How many items have which result"
+     },
+     "report": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/ImportItem"
+      },
+      "description": "One item for everything that was found"
+     },
+     "plan": {
+      "description": "What is done to the machine",
+      "$ref": "#/components/schemas/Plan"
+     },
+     "differences": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/Difference"
+      },
+      "description": "What changes, object by object"
+     }
+    },
+    "required": [
+     "product",
+     "committed",
+     "summary",
+     "report",
+     "plan",
+     "differences"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "product": "zevenet",
+      "version": "5.0.2",
+      "committed": false,
+      "summary": {
+       "taken": 0,
+       "changed": 1,
+       "notSupported": 0
+      },
+      "report": [
+       {
+        "kind": "l4xnat farm",
+        "name": "Web",
+        "source": "usr/local/zevenet/config/Web_l4xnat.cfg",
+        "result": "changed",
+        "target": "farms.web",
+        "notes": [
+         "names here are of a-z, 0-9, - and _: Web is web"
+        ]
+       }
+      ],
+      "plan": {
+       "generation": 7,
+       "warnings": [],
+       "steps": []
+      },
+      "differences": []
+     }
+    ]
+   },
    "FarmStatus": {
     "type": "object",
     "properties": {
@@ -10060,6 +10227,201 @@ export default {
      }
     ]
    }
+  },
+  "/api/v1/configuration/import/zevenet": {
+   "post": {
+    "operationId": "importZevenet",
+    "summary": "Take over a backup of ZEVENET or SKUDONET",
+    "tags": [
+     "Import"
+    ],
+    "description": "Reads a backup of the Community Edition 5 to 7 and reports each thing in it as taken, changed or not supported. Without commit=true nothing changes.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/gzip": {
+       "schema": {
+        "type": "string",
+        "contentMediaType": "application/gzip",
+        "description": "backup-<name>.tar.gz as the old box made it"
+       },
+       "example": "(the bytes of the file)"
+      }
+     },
+     "description": "backup-<name>.tar.gz as the old box made it"
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "commit",
+      "required": false,
+      "description": "true: take it; otherwise nothing changes and the answer says what would"
+     },
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: change nothing, whatever commit says"
+     },
+     {
+      "schema": {
+       "default": [],
+       "anyOf": [
+        {
+         "type": "string"
+        },
+        {
+         "type": "array",
+         "items": {
+          "type": "string"
+         }
+        }
+       ]
+      },
+      "example": [
+       "eth0:ens192"
+      ],
+      "in": "query",
+      "name": "map",
+      "required": false,
+      "description": "Interface of the backup and the one that takes its place here, such as eth0:ens192 (repeatable)"
+     },
+     {
+      "schema": {
+       "default": "take",
+       "type": "string",
+       "enum": [
+        "take",
+        "keep"
+       ]
+      },
+      "in": "query",
+      "name": "interfaces",
+      "required": false,
+      "description": "keep: the addresses of this box's own interfaces stay, as while the old box is still there"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "none",
+    "x-permission": "configuration:import",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/ImportResult"
+        },
+        "example": {
+         "product": "zevenet",
+         "version": "5.0.2",
+         "committed": false,
+         "summary": {
+          "taken": 0,
+          "changed": 1,
+          "notSupported": 0
+         },
+         "report": [
+          {
+           "kind": "l4xnat farm",
+           "name": "Web",
+           "source": "usr/local/zevenet/config/Web_l4xnat.cfg",
+           "result": "changed",
+           "target": "farms.web",
+           "notes": [
+            "names here are of a-z, 0-9, - and _: Web is web"
+           ]
+          }
+         ],
+         "plan": {
+          "generation": 7,
+          "warnings": [],
+          "steps": []
+         },
+         "differences": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
   }
  },
  "servers": [
@@ -10107,6 +10469,10 @@ export default {
   {
    "name": "Configuration",
    "description": "The whole configuration, its history, and going back"
+  },
+  {
+   "name": "Import",
+   "description": "Configurations of other products"
   }
  ]
 };

@@ -101,6 +101,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/configuration/import/zevenet": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take over a backup of ZEVENET or SKUDONET
+         * @description Reads a backup of the Community Edition 5 to 7 and reports each thing in it as taken, changed or not supported. Without commit=true nothing changes.
+         */
+        post: operations["importZevenet"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/configuration/pending": {
         parameters: {
             query?: never;
@@ -860,6 +880,52 @@ export interface components {
              * @default []
              */
             roles: string[];
+        };
+        ImportItem: {
+            /** @description What it holds, to set it up by hand */
+            content?: {
+                [key: string]: unknown;
+            };
+            /** @description Such as interface, virtual interface, l4xnat farm, certificate */
+            kind: string;
+            /** @description The subsystem that will be able to take it */
+            later?: string;
+            /** @description Its name in the backup */
+            name: string;
+            /** @description What is to be said about it */
+            notes: string[];
+            /**
+             * @description changed: taken, but not as it was; the notes say what and why
+             * @enum {string}
+             */
+            result: "taken" | "changed" | "not-supported";
+            /** @description The file it was found in */
+            source: string;
+            /** @description Where it stands now: farms.web */
+            target?: string;
+        };
+        ImportResult: {
+            /** @description False: nothing was changed */
+            committed: boolean;
+            /** @description What changes, object by object */
+            differences: components["schemas"]["Difference"][];
+            /** @description What is done to the machine */
+            plan: components["schemas"]["Plan"];
+            /** @description zevenet or skudonet */
+            product: string;
+            /** @description One item for everything that was found */
+            report: components["schemas"]["ImportItem"][];
+            /** @description How many items have which result */
+            summary: {
+                /** @description Items that were taken, but not as they were */
+                changed: number;
+                /** @description Items that were not taken */
+                notSupported: number;
+                /** @description Items that mean the same here */
+                taken: number;
+            };
+            /** @description Of the product, when the backup says */
+            version?: string;
         };
         Interface: {
             /**
@@ -2432,6 +2498,105 @@ export interface operations {
             404: components["responses"]["Problem404"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    importZevenet: {
+        parameters: {
+            query?: {
+                /** @description true: take it; otherwise nothing changes and the answer says what would */
+                commit?: "true" | "false";
+                /** @description true: change nothing, whatever commit says */
+                dryRun?: "true" | "false";
+                /** @description keep: the addresses of this box's own interfaces stay, as while the old box is still there */
+                interfaces?: "take" | "keep";
+                /**
+                 * @description Interface of the backup and the one that takes its place here, such as eth0:ens192 (repeatable)
+                 * @example [
+                 *       "eth0:ens192"
+                 *     ]
+                 */
+                map?: string | string[];
+            };
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description backup-<name>.tar.gz as the old box made it */
+        requestBody: {
+            content: {
+                /** @example (the bytes of the file) */
+                "application/gzip": string;
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "product": "zevenet",
+                     *       "version": "5.0.2",
+                     *       "committed": false,
+                     *       "summary": {
+                     *         "taken": 0,
+                     *         "changed": 1,
+                     *         "notSupported": 0
+                     *       },
+                     *       "report": [
+                     *         {
+                     *           "kind": "l4xnat farm",
+                     *           "name": "Web",
+                     *           "source": "usr/local/zevenet/config/Web_l4xnat.cfg",
+                     *           "result": "changed",
+                     *           "target": "farms.web",
+                     *           "notes": [
+                     *             "names here are of a-z, 0-9, - and _: Web is web"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "plan": {
+                     *         "generation": 7,
+                     *         "warnings": [],
+                     *         "steps": []
+                     *       },
+                     *       "differences": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ImportResult"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
         };
     };

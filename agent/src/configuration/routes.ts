@@ -83,7 +83,7 @@ const wholeConfiguration = z
     examples: [configurationExample],
   });
 
-const difference = z
+export const difference = z
   .object({
     object: z.string().describe("Such as farms/web"),
     change: z.enum(["added", "removed", "changed"]).describe("What became of it"),

@@ -1,0 +1,80 @@
+import { type Draft, report } from "./draft.ts";
+import { parseProxyFile } from "./proxy-file.ts";
+import { later } from "./report.ts";
+import { readText } from "./source.ts";
+
+/** Farms of the profiles that have no subsystem yet: read, summed up and reported with all that they hold. */
+
+export function readOtherFarms(draft: Draft): void {
+  const paths = [...draft.source.configuration.keys()].sort();
+  for (const path of paths) {
+    const proxy = /^(.+)_(?:proxy|pound)\.cfg$/.exec(path)?.[1];
+    if (proxy !== undefined) readProxy(draft, path, proxy, paths);
+    const uplink = /^(.+)_datalink\.cfg$/.exec(path)?.[1];
+    if (uplink !== undefined) readDatalink(draft, path, uplink);
+  }
+  for (const name of new Set(paths.flatMap((path) => /^([^/]+)_gslb\.cfg(?:\/|$)/.exec(path)?.[1] ?? [])))
+    readGslb(draft, name, paths);
+}
+
+function readProxy(draft: Draft, path: string, name: string, paths: readonly string[]): void {
+  const item = { kind: "HTTP farm", name, file: path, result: "not-supported" as const, later: later.http };
+  const beside = paths.filter((each) => each.startsWith(`${name}_`) && /_(?:Err\w+\.html|dh2048\.pem)$/.test(each));
+  for (const each of beside) draft.seen.add(each);
+  try {
+    const farm = parseProxyFile(readText(draft.source.configuration, path) ?? "");
+    const services = farm.listeners.flatMap((listener) => listener.services);
+    const backends = services.flatMap((service) => service.backends);
+    const where = farm.listeners.map(({ secure, address, port }) => `${secure ? "https" : "http"} ${address} ${port}`);
+    const words = `${where.join(", ")}; services: ${services.map((each) => each.name).join(", ") || "none"}; backends: ${backends.length}`;
+    const pages = beside.flatMap((each) => /_Err(\w+)\.html$/.exec(each)?.[1] ?? []);
+    report(draft, { ...item, notes: [words], content: { ...farm, errorPages: pages } });
+  } catch (error) {
+    report(draft, { ...item, notes: [(error as Error).message] });
+  }
+}
+
+/** `uplinks;192.0.2.10;eth0;weight;up` and, for each uplink, `;server;203.0.113.1;eth1;1;1;up`. */
+function readDatalink(draft: Draft, path: string, name: string): void {
+  const lines = (readText(draft.source.configuration, path) ?? "").split(/\r?\n/).filter((line) => line.trim() !== "");
+  const [, address = "", link = "", algorithm = "", status = ""] =
+    lines.find((line) => !line.startsWith(";"))?.split(";") ?? [];
+  const backends = lines
+    .filter((line) => line.startsWith(";server;"))
+    .map((line) => {
+      const [, , gateway = "", through = "", weight = "", priority = "", state = ""] = line.split(";");
+      return { gateway, interface: through, weight, priority, state };
+    });
+  const words = `${address} on ${link}, ${algorithm}; gateways: ${backends.map((each) => each.gateway).join(", ") || "none"}`;
+  report(draft, {
+    kind: "datalink farm",
+    name,
+    file: path,
+    result: "not-supported",
+    notes: [words],
+    later: later.uplinks,
+    content: { address, interface: link, algorithm, enabled: status.trim() !== "down", backends },
+  });
+}
+
+/** A directory `<farm>_gslb.cfg/etc` with gdnsd's own files, among them `zones/<zone>`. */
+function readGslb(draft: Draft, name: string, paths: readonly string[]): void {
+  const directory = `${name}_gslb.cfg`;
+  const files = paths.filter((path) => path === directory || path.startsWith(`${directory}/`));
+  for (const each of files) draft.seen.add(each);
+  const zones = Object.fromEntries(
+    files.flatMap((path) => {
+      const zone = /\/zones\/([^/]+)$/.exec(path)?.[1];
+      return zone === undefined ? [] : [[zone, readText(draft.source.configuration, path) ?? ""]];
+    }),
+  );
+  report(draft, {
+    kind: "GSLB farm",
+    name,
+    file: directory,
+    result: "not-supported",
+    notes: [`zones: ${Object.keys(zones).join(", ") || "none"}`],
+    later: later.gslb,
+    content: { zones },
+  });
+}

@@ -7,7 +7,7 @@ import { SteelyardError } from "../errors.ts";
 import { changeQuery, commitChange, conditionsOf, plan, sendObject } from "./change.ts";
 import type { ApiContext } from "./context.ts";
 import { requireConditions } from "./entity-tag.ts";
-import { listOf, type ObjectListQuery, objectListQuery, selectObjects, takePage } from "./list.ts";
+import { defineList, type ListDefinition } from "./list.ts";
 import { applyMergePatch } from "./merge-patch.ts";
 import { splitName, withName } from "./named.ts";
 import { badInput, problemDocument } from "./problem.ts";
@@ -43,7 +43,7 @@ export type CollectionDefinition = {
 /** GET and POST on the collection; GET, PUT, PATCH and DELETE on each object. */
 export function addCollection(app: FastifyInstance, context: ApiContext, definition: CollectionDefinition): void {
   const { url, parameter, resource, noun, operation, tag, example } = definition;
-  const { parents, params, shown, replacement } = schemasOf(definition);
+  const { parents, params, shown, replacement, list } = schemasOf(definition);
   const one = `${url}/:${parameter}`;
   const article = /^[aeiou]/.test(noun) ? "an" : "a";
   const plural = noun.endsWith("s") ? `${noun}es` : `${noun}s`;
@@ -82,14 +82,13 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
       summary: `List ${plural}`,
       description: `Every ${noun} with all its fields; filtered, sorted and in pages when asked for.`,
       params: parents,
-      querystring: objectListQuery,
-      response: { 200: listOf(shown), ...responses },
+      querystring: list.query,
+      response: { 200: list.answer, ...responses },
     },
-    handler: async (request) => {
-      const query = request.query as ObjectListQuery;
+    handler: async (request, reply) => {
       const objects = definition.read(current(), request.params as Parameters);
       const named = Object.entries(objects).map(([name, object]) => ({ name, ...object }));
-      return takePage(selectObjects(named, query), query);
+      return list.send(request, reply, named);
     },
   });
 
@@ -245,7 +244,13 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
   }
 }
 
-type CollectionSchemas = { parents: z.ZodType; params: z.ZodType; shown: z.ZodType; replacement: z.ZodType };
+type CollectionSchemas = {
+  parents: z.ZodType;
+  params: z.ZodType;
+  shown: z.ZodType;
+  replacement: z.ZodType;
+  list: ListDefinition;
+};
 
 /** Made once per collection: a schema with an id may exist once, and applications are many. */
 const known = new WeakMap<CollectionDefinition, CollectionSchemas>();
@@ -261,10 +266,12 @@ function schemasOf(definition: CollectionDefinition): CollectionSchemas {
   const named = name.describe(`Name of the ${noun}`);
   const optional = name.optional().describe("When given, the name in the address: an object keeps its name");
   const { one } = definition.operation;
+  const shown = withName(object, named).meta({ id: `Named${one}`, examples: [example] });
   const schemas = {
+    list: defineList(shown, { sort: "name" }),
     parents: z.strictObject(parents),
     params: z.strictObject({ ...parents, [parameter]: named }),
-    shown: withName(object, named).meta({ id: `Named${one}`, examples: [example] }),
+    shown,
     replacement: withName(object, optional).meta({ id: `${one}Replacement`, examples: [replaced] }),
   };
   known.set(definition, schemas);

@@ -12,7 +12,7 @@ import {
 } from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
 import { entityTag } from "../api/entity-tag.ts";
-import { listOf, listQuery, takePage } from "../api/list.ts";
+import { defineList } from "../api/list.ts";
 import { problemDocument } from "../api/problem.ts";
 import { SteelyardError } from "../errors.ts";
 import { system } from "../system/schema.ts";
@@ -57,6 +57,8 @@ const generation = z
     schemaVersion: z.int().describe("Of the format its objects are kept in"),
   })
   .meta({ id: "Generation", examples: [generationExample] });
+
+const generations = defineList(generation);
 
 const configurationExample = {
   ...emptyConfiguration(),
@@ -123,10 +125,10 @@ export const addConfigurationRoutes: Routes = (app, context) => {
       tags,
       summary: "The history, newest first",
       description: "Each commit made one generation: who, from where, when and what.",
-      querystring: listQuery,
-      response: { 200: listOf(generation), default: problemDocument },
+      querystring: generations.query,
+      response: { 200: generations.answer, default: problemDocument },
     },
-    handler: async (request) => takePage(await control.history(), request.query as z.output<typeof listQuery>),
+    handler: async (request, reply) => generations.send(request, reply, await control.history()),
   });
 
   app.get(`${url}/generations/:generation`, {

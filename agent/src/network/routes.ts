@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { addCollection, type CollectionDefinition } from "../api/collection.ts";
 import type { Routes } from "../api/context.ts";
-import { listOf, listQuery, takePage } from "../api/list.ts";
+import { defineList } from "../api/list.ts";
 import { problemDocument } from "../api/problem.ts";
 import { interfaceName } from "../configuration/fields.ts";
 import { type Configuration, collections } from "../configuration/schema.ts";
@@ -37,6 +37,8 @@ export const link = z
     addresses: z.array(z.string()).describe("With prefix length; link-local ones included"),
   })
   .meta({ id: "Link", examples: [linkExample] });
+
+const links = defineList(link, { sort: "name" });
 
 const count = z.int().describe("Since boot");
 
@@ -144,9 +146,9 @@ export const addNetworkRoutes: Routes = (app, context) => {
       tags: ["Network"],
       summary: "The links the machine has, configured or not",
       description: "Network cards, bonds and VLANs as the kernel has them now.",
-      querystring: listQuery,
-      response: { 200: listOf(link), default: problemDocument },
+      querystring: links.query,
+      response: { 200: links.answer, default: problemDocument },
     },
-    handler: async (request) => takePage(await context.status.readLinks(), request.query as z.output<typeof listQuery>),
+    handler: async (request, reply) => links.send(request, reply, await context.status.readLinks()),
   });
 };

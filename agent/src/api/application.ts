@@ -16,6 +16,7 @@ import { addNetworkRoutes } from "../network/routes.ts";
 import { addSystemRoutes } from "../system/routes.ts";
 import { addAuthentication } from "./authentication.ts";
 import type { ApiContext, KnownRoute, Routes, Transport } from "./context.ts";
+import { addIdempotency } from "./idempotency.ts";
 import { addOpenApi, addOpenApiRoute } from "./openapi.ts";
 import { answerError, answerNoHttp } from "./problem.ts";
 
@@ -60,7 +61,7 @@ export async function buildApplication(
     ...(https ? { https } : {}),
     logger: false,
     bodyLimit: greatestBody,
-    genReqId: () => randomUUID(),
+    genReqId: ({ headers }) => readRequestId(headers["request-id"]) ?? randomUUID(),
     // Time to receive a request; a commit may take longer to answer.
     requestTimeout: 30_000,
     keepAliveTimeout: 30_000,
@@ -93,6 +94,7 @@ export async function buildApplication(
   });
   app.decorateRequest("commit", undefined);
   addAuthentication(app, context, transport);
+  addIdempotency(app, context.idempotency);
   app.addHook("onResponse", async (request, { statusCode, elapsedTime }) => {
     const { method, url, principal, id } = request;
     // Whoever floods the API must not flood the journal too.
@@ -122,6 +124,11 @@ async function addRateLimit(app: FastifyInstance): Promise<void> {
     const limit = await check(request);
     if (!limit.isAllowed && limit.isExceeded) throw new TooManyRequests(limit.ttlInSeconds);
   });
+}
+
+/** An id of the client's own, so that its log and ours can be laid side by side. Another one is made for what is no id. */
+function readRequestId(given: string | string[] | undefined): string | undefined {
+  return typeof given === "string" && /^[A-Za-z0-9._-]{8,64}$/.test(given) ? given : undefined;
 }
 
 /** Parses with zod; the ZodError itself is the error, so that the error handler can name the fields. */

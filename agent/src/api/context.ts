@@ -8,6 +8,7 @@ import type { ErrorCode } from "../errors.ts";
 import type { FarmStatus } from "../lslb/l4/routes.ts";
 import type { InterfaceStatus, Link } from "../network/routes.ts";
 import type { SystemStatus } from "../system/routes.ts";
+import type { IdempotencyStore } from "./idempotency-store.ts";
 
 /** How a request reached us. Whoever can open the local socket acts as `admin`. */
 export type Transport = "https" | "local";
@@ -27,6 +28,7 @@ export type ApiContext = {
   machine: Machine;
   status: StatusReaders;
   sessions: Sessions;
+  idempotency: IdempotencyStore;
   login: Login;
 };
 

@@ -1,6 +1,6 @@
 import type { ErrorCode } from "../errors.ts";
 import { composeExample, fillDefaults } from "./openapi-example.ts";
-import { errorsOf, problemComponents, problemResponses } from "./openapi-problems.ts";
+import { errorsOf, problemComponents, problemResponses, withKey } from "./openapi-problems.ts";
 
 /**
  * Completes what the plug-in collects from the routes: the errors of each operation with an example for each code, the
@@ -77,12 +77,13 @@ function tagsOf(operation: Operation): string[] {
 
 function completeOperation(method: string, operation: Operation, schemas: Record<string, object>): void {
   const own = operation.parameters ?? [];
+  const isPublic = operation["x-permission"] === "public";
   const shape = {
-    isPublic: operation["x-permission"] === "public",
+    isPublic,
     hasParameters: own.some((each) => each.in === "path"),
     hasBody: operation.requestBody !== undefined,
     changes: own.some((each) => each.in === "query" && each.name === "dryRun"),
-    errors: operation["x-errors"] ?? [],
+    errors: [...(operation["x-errors"] ?? []), ...(method === "post" && !isPublic ? withKey : [])],
   };
   const tagged = operation["x-entity-tag"] === true;
   delete operation["x-errors"];
@@ -91,7 +92,7 @@ function completeOperation(method: string, operation: Operation, schemas: Record
   const add = (name: keyof typeof parameters) => own.push(reference("parameters", name) as Parameter);
   if (tagged && method !== "get" && method !== "post") add("IfMatch");
   if (tagged && (method === "get" || method === "put")) add("IfNoneMatch");
-  if (method === "post" && !shape.isPublic) add("IdempotencyKey");
+  if (method === "post" && !isPublic) add("IdempotencyKey");
   add("RequestId");
   operation.parameters = own;
 
@@ -106,14 +107,8 @@ function completeOperation(method: string, operation: Operation, schemas: Record
       ...headersOf(method, status, { ...shape, tagged, paged: own.some(({ name }) => name === "offset") }),
     };
   }
-  const problems = problemResponses(errorsOf(idempotent(method, shape)));
+  const problems = problemResponses(errorsOf(shape));
   for (const [status, response] of Object.entries(problems)) operation.responses[status] ??= response as Response;
-}
-
-/** A key in use is 409, a key with another request 422. */
-function idempotent(method: string, shape: Parameters<typeof errorsOf>[0]): Parameters<typeof errorsOf>[0] {
-  if (method !== "post" || shape.isPublic) return shape;
-  return { ...shape, errors: [...shape.errors, "exists", "invalid-configuration"] };
 }
 
 function headersOf(

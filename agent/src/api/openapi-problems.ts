@@ -10,6 +10,8 @@ const withParameters: readonly ErrorCode[] = ["not-found"];
 const withBody: readonly ErrorCode[] = ["too-large", "unsupported-type"];
 /** Of reading files and of commands, which most answers come from. */
 const unlessOpen: readonly ErrorCode[] = ["command-failed", "corrupt"];
+/** The answers to an `Idempotency-Key`, of POST alone. */
+export const withKey: readonly ErrorCode[] = ["key-in-use", "key-reused"];
 /** Has no operation: the method is what is wrong. */
 const never: readonly ErrorCode[] = ["method-not-allowed"];
 
@@ -34,7 +36,7 @@ export function errorsOf({ isPublic, hasParameters, hasBody, changes, errors }: 
 }
 
 function codesOfChanges(): ErrorCode[] {
-  const others = new Set([...always, ...unlessPublic, ...withBody, ...unlessOpen, ...never]);
+  const others = new Set([...always, ...unlessPublic, ...withBody, ...unlessOpen, ...withKey, ...never]);
   return (Object.keys(catalogue) as ErrorCode[]).filter((code) => !others.has(code));
 }
 

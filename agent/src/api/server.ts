@@ -12,6 +12,7 @@ import type { ConfigurationControl } from "../commit/control.ts";
 import { messageOf } from "../errors.ts";
 import { buildApplication } from "./application.ts";
 import type { ApiContext, StatusReaders } from "./context.ts";
+import { openIdempotencyStore } from "./idempotency-store.ts";
 
 export type { StatusReaders } from "./context.ts";
 
@@ -63,7 +64,8 @@ const retryInterval = 10_000;
 export async function createServer(options: ServerOptions): Promise<Server> {
   const { control, machine, status, version, tls } = options;
   const { sessions, login, saved } = await makeAccess(options);
-  const context: ApiContext = { control, machine, status, sessions, login };
+  const idempotency = await openIdempotencyStore(machine);
+  const context: ApiContext = { control, machine, status, sessions, login, idempotency };
   const socket = machine.path(socketPath);
   const local = await buildApplication(context, { transport: "local", version });
   let https: { app: FastifyInstance; port: number } | undefined;

@@ -32,10 +32,20 @@ const routes: readonly Routes[] = [
   addImportRoutes,
 ];
 
-/** Bytes; a farm with a thousand backends takes a tenth of it. */
-const greatestBody = 1024 * 1024;
-const requestsPerMinute = 6000;
-const greatestConnections = 256;
+/** What one client may cost. */
+export const limits = {
+  /** Bytes; a farm with a thousand backends takes a tenth of it. */
+  body: 1024 * 1024,
+  /** From one address (IPv6: /64). */
+  requestsPerMinute: 6000,
+  connections: 256,
+  /** Bytes of all header fields together. */
+  headers: 16 * 1024,
+  /** Milliseconds to send the header fields, and the whole request; a commit may take longer to answer. */
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+};
+export type Limits = typeof limits;
 
 /** Answers are JSON for programs: nothing in them is to be shown, framed, sniffed or kept. */
 const securityHeaders = {
@@ -53,24 +63,27 @@ const securityHeaders = {
  */
 export async function buildApplication(
   context: ApiContext,
-  options: { transport: Transport; version: string; https?: ServerOptions },
+  options: { transport: Transport; version: string; https?: ServerOptions; limits?: Partial<Limits> },
 ): Promise<FastifyInstance> {
   const { transport, version, https } = options;
+  const { body, requestsPerMinute, connections, headers, headersTimeout, requestTimeout } = {
+    ...limits,
+    ...options.limits,
+  };
   const { log } = context.machine;
   const app = fastify({
-    ...(https ? { https } : {}),
+    ...(https ? { https: { ...https, maxHeaderSize: headers } } : { http: { maxHeaderSize: headers } }),
     logger: false,
-    bodyLimit: greatestBody,
+    bodyLimit: body,
     genReqId: ({ headers }) => readRequestId(headers["request-id"]) ?? randomUUID(),
-    // Time to receive a request; a commit may take longer to answer.
-    requestTimeout: 30_000,
+    requestTimeout,
     keepAliveTimeout: 30_000,
     forceCloseConnections: "idle",
     clientErrorHandler: answerNoHttp,
     routerOptions: { maxParamLength: 64 },
   }) as unknown as FastifyInstance;
-  app.server.maxConnections = greatestConnections;
-  app.server.headersTimeout = 10_000;
+  app.server.maxConnections = connections;
+  app.server.headersTimeout = headersTimeout;
 
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply, log));
   app.setValidatorCompiler(({ schema }) => validate(schema as unknown as z.ZodType));
@@ -86,7 +99,7 @@ export async function buildApplication(
     reply.headers(securityHeaders).header("Request-Id", request.id);
     if (transport === "https") reply.header("Strict-Transport-Security", "max-age=31536000");
   });
-  if (transport === "https") await addRateLimit(app);
+  if (transport === "https") await addRateLimit(app, requestsPerMinute);
   const known: KnownRoute[] = [];
   app.decorate("knownRoutes", known);
   app.addHook("onRoute", ({ method, url, config, schema }) => {
@@ -117,7 +130,7 @@ export async function buildApplication(
 }
 
 /** Per address (IPv6: per /64), before anything else looks at the request, whether it leads somewhere or not. */
-async function addRateLimit(app: FastifyInstance): Promise<void> {
+async function addRateLimit(app: FastifyInstance, requestsPerMinute: number): Promise<void> {
   await app.register(rateLimit, { global: false, max: requestsPerMinute, timeWindow: 60_000 });
   const check = app.createRateLimit();
   app.addHook("onRequest", async (request) => {

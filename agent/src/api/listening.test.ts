@@ -154,14 +154,14 @@ t.test("a route without a permission does not register", async (t) => {
 });
 
 t.test("an address that asks too much is told to wait", async (t) => {
-  const { https } = await setUpServer(t);
+  const { https } = await setUpServer(t, { limits: { requestsPerMinute: 60 } });
   let refused = 0;
-  for (let count = 0; count < 6001; count += 1) {
+  for (let count = 0; count < 61; count += 1) {
     const answer = await https.inject(count % 2 ? "/api/v1/nothing" : "/api/v1/farms");
     if (answer.statusCode === 429) refused += 1;
   }
   t.equal(refused, 1);
   const answer = await https.inject("/api/v1/openapi.json");
-  t.match(answer, { statusCode: 429, headers: { "retry-after": /^[56]\d$/ } });
+  t.match(answer, { statusCode: 429, headers: { "retry-after": /^\d\d?$/ } });
   t.match(answer.json(), { code: "too-many-requests" });
 });

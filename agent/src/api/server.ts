@@ -10,7 +10,7 @@ import { makeSessions } from "../access/sessions.ts";
 import type { Machine } from "../adapters/machine.ts";
 import type { ConfigurationControl } from "../commit/control.ts";
 import { messageOf } from "../errors.ts";
-import { buildApplication } from "./application.ts";
+import { buildApplication, type Limits } from "./application.ts";
 import type { ApiContext, StatusReaders } from "./context.ts";
 import { openIdempotencyStore } from "./idempotency-store.ts";
 
@@ -29,6 +29,8 @@ export type ServerOptions = {
    * served.
    */
   tls?: Tls | (() => Promise<Tls>);
+  /** Where tests want to reach a limit soon. */
+  limits?: Partial<Limits>;
   /** Who checks names and passwords after the users of the configuration: directories. */
   authenticators?: readonly Authenticator[];
   secondFactors?: readonly SecondFactor[];
@@ -62,12 +64,12 @@ const retryInterval = 10_000;
 
 /** The management API: the same routes over HTTPS and over the local socket, whose callers act as `admin`. */
 export async function createServer(options: ServerOptions): Promise<Server> {
-  const { control, machine, status, version, tls } = options;
+  const { control, machine, status, version, tls, limits = {} } = options;
   const { sessions, login, saved } = await makeAccess(options);
   const idempotency = await openIdempotencyStore(machine);
   const context: ApiContext = { control, machine, status, sessions, login, idempotency };
   const socket = machine.path(socketPath);
-  const local = await buildApplication(context, { transport: "local", version });
+  const local = await buildApplication(context, { transport: "local", version, limits });
   let https: { app: FastifyInstance; port: number } | undefined;
   let turn: Promise<void> = Promise.resolve();
   let retry: NodeJS.Timeout | undefined;
@@ -76,7 +78,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   async function makeHttps(): Promise<FastifyInstance> {
     if (!tls) throw new Error("HTTPS needs a certificate");
     const own = typeof tls === "function" ? await tls() : tls;
-    return await buildApplication(context, { transport: "https", version, https: tlsOptions(own) });
+    return await buildApplication(context, { transport: "https", version, limits, https: tlsOptions(own) });
   }
 
   async function openWantedPort(): Promise<void> {

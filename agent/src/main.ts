@@ -5,10 +5,10 @@ import { ensureManagementCertificate } from "./certificates/management.ts";
 import { makeControl } from "./commit/commit.ts";
 import { openStore } from "./configuration/store.ts";
 import { runFirstBoot } from "./first-boot/first-boot.ts";
-import { readFarmStatuses, watchDataPlane } from "./lslb/l4/index.ts";
-import { readInterfaceStatus, readLinks } from "./network/status.ts";
+import { readFarmStates, readFarmStatuses, watchDataPlane } from "./lslb/l4/index.ts";
+import { readAllCounters, readInterfaceStatus, readLinks } from "./network/status.ts";
 import { subsystems } from "./subsystems.ts";
-import { readSystemStatus, readSystemVersion } from "./system/status.ts";
+import { readSystemLoad, readSystemStatus, readSystemVersion } from "./system/status.ts";
 
 /**
  * The agent: opens the configuration, serves, brings the machine to the configuration, tells systemd, and watches.
@@ -35,6 +35,11 @@ async function main(): Promise<void> {
       readFarmStatuses: (names) => readFarmStatuses(machine, control.current().configuration, names),
       readLinks: () => readLinks(machine),
       readInterfaceStatus: (name) => readInterfaceStatus(machine, name),
+      readFarmStates: () => readFarmStates(machine, control.current().configuration),
+      readStatistics: async () => ({
+        ...(await readSystemLoad(machine)),
+        interfaces: await readAllCounters(machine),
+      }),
       readSystemStatus: () => readSystemStatus(machine, control),
     },
     version: (await readSystemVersion(machine)).version,

@@ -9,6 +9,7 @@ import { TooManyRequests } from "../access/throttle.ts";
 import { addConfirmationRoutes } from "../commit/routes.ts";
 import { addConfigurationRoutes } from "../configuration/routes.ts";
 import { SteelyardError } from "../errors.ts";
+import { addEventRoutes } from "../events/routes.ts";
 import { addFirstBootRoutes } from "../first-boot/routes.ts";
 import { addImportRoutes } from "../import/routes.ts";
 import { addFarmRoutes } from "../lslb/l4/routes.ts";
@@ -30,6 +31,7 @@ const routes: readonly Routes[] = [
   addConfirmationRoutes,
   addFirstBootRoutes,
   addImportRoutes,
+  addEventRoutes,
 ];
 
 /** What one client may cost. */

@@ -55,6 +55,19 @@ function identify(request: FastifyRequest, { sessions, control, machine }: ApiCo
   throw new SteelyardError("unauthenticated", "the password changed since, or the roles or the account: log in again");
 }
 
+/**
+ * Who the sender of a request that has lasted is by now, and what it may do; undefined when it is no longer logged in.
+ * Asking is no use of the session: its idle time runs on.
+ */
+export function currentPrincipal(
+  { principal }: FastifyRequest,
+  { sessions, control, machine }: ApiContext,
+): Principal | undefined {
+  if (principal?.means !== "session" && principal?.means !== "cookie") return principal;
+  const session = sessions.list().find(({ id }) => id === principal.id);
+  return session && principalOf(control.current().configuration, session.account, machine.now(), principal);
+}
+
 /** RFC 6750, 2.1. */
 export function bearerToken({ headers }: FastifyRequest): string | undefined {
   return /^Bearer ([A-Za-z0-9._~+/-]{1,512}=*)$/i.exec(headers.authorization ?? "")?.[1];

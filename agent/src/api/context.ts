@@ -5,6 +5,7 @@ import type { Sessions } from "../access/sessions.ts";
 import type { Machine } from "../adapters/machine.ts";
 import type { CommitResult, ConfigurationControl } from "../commit/control.ts";
 import type { ErrorCode } from "../errors.ts";
+import type { EventHub } from "../events/hub.ts";
 import type { FarmStatus } from "../lslb/l4/routes.ts";
 import type { InterfaceStatus, Link } from "../network/routes.ts";
 import type { SystemStatus } from "../system/routes.ts";
@@ -20,6 +21,10 @@ export type StatusReaders = {
   readLinks(): Promise<Link[]>;
   readInterfaceStatus(name: string): Promise<InterfaceStatus>;
   readSystemStatus(): Promise<SystemStatus>;
+  /** All farms at once, connections not counted. */
+  readFarmStates(): Promise<FarmStatus[]>;
+  /** For the topic `statistics`: counters and load, cheap to read. */
+  readStatistics(): Promise<object>;
 };
 
 /** What every route may use. */
@@ -29,6 +34,7 @@ export type ApiContext = {
   status: StatusReaders;
   sessions: Sessions;
   idempotency: IdempotencyStore;
+  events: EventHub;
   login: Login;
 };
 

@@ -10,6 +10,8 @@ import { makeSessions } from "../access/sessions.ts";
 import type { Machine } from "../adapters/machine.ts";
 import type { ConfigurationControl } from "../commit/control.ts";
 import { messageOf } from "../errors.ts";
+import { type EventIntervals, makeEventHub } from "../events/hub.ts";
+import { bridgeControl, lookAround } from "../events/sources.ts";
 import { buildApplication, type Limits } from "./application.ts";
 import type { ApiContext, StatusReaders } from "./context.ts";
 import { openIdempotencyStore } from "./idempotency-store.ts";
@@ -29,6 +31,8 @@ export type ServerOptions = {
    * served.
    */
   tls?: Tls | (() => Promise<Tls>);
+  /** Milliseconds between looks at the machine and signs of life, where tests want them soon. */
+  eventIntervals?: EventIntervals;
   /** Where tests want to reach a limit soon. */
   limits?: Partial<Limits>;
   /** Who checks names and passwords after the users of the configuration: directories. */
@@ -67,7 +71,10 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const { control, machine, status, version, tls, limits = {} } = options;
   const { sessions, login, saved } = await makeAccess(options);
   const idempotency = await openIdempotencyStore(machine);
-  const context: ApiContext = { control, machine, status, sessions, login, idempotency };
+  const events = makeEventHub(machine, options.eventIntervals);
+  const context: ApiContext = { control, machine, status, sessions, login, idempotency, events };
+  const stop = new AbortController();
+  stop.signal.addEventListener("abort", bridgeControl(events.bus, control), { once: true });
   const socket = machine.path(socketPath);
   const local = await buildApplication(context, { transport: "local", version, limits });
   let https: { app: FastifyInstance; port: number } | undefined;
@@ -114,12 +121,14 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     local,
     makeHttps,
     async listen() {
+      void lookAround(events.bus, status, { signal: stop.signal, log: machine.log, ...options.eventIntervals });
       await listenLocally(local, socket, machine);
       await follow();
     },
     follow,
     async close() {
       closed = true;
+      stop.abort();
       clearTimeout(retry);
       await turn;
       await Promise.all([local.close(), https?.app.close()]);

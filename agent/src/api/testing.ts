@@ -100,6 +100,13 @@ export async function setUpServer(
       readFarmStatuses: async (names = Object.keys(control.current().configuration.farms)) =>
         names.map((name) => ({ name, state: "up", backends: [] })),
       readLinks: async () => [],
+      readFarmStates: async () =>
+        Object.entries(control.current().configuration.farms).map(([name, { enabled }]) => ({
+          name,
+          state: enabled ? ("up" as const) : ("disabled" as const),
+          backends: [],
+        })),
+      readStatistics: async () => ({ load: [0, 0, 0] }),
       readInterfaceStatus: async (name) => {
         throw new SteelyardError("not-found", `there is no interface ${name}`);
       },

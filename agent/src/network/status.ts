@@ -133,3 +133,9 @@ async function readCounters(machine: Machine, name: string): Promise<LinkCounter
   });
   return Object.fromEntries(await Promise.all(entries)) as LinkCounters;
 }
+
+/** The counters of every interface but loopback, by name. */
+export async function readAllCounters(machine: Machine): Promise<({ name: string } & LinkCounters)[]> {
+  const links = (await machine.netlink.links()).filter(({ loopback }) => !loopback);
+  return await Promise.all(links.map(async ({ name }) => ({ name, ...(await readCounters(machine, name)) })));
+}

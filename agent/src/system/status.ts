@@ -85,6 +85,28 @@ export async function readSystemStatus(
   };
 }
 
+/** What costs next to nothing to read: for those who want to see it every few seconds. */
+export type SystemLoad = Pick<SystemStatus, "uptime" | "load" | "memory"> & {
+  /** Connections the kernel keeps track of, of farms and of the box itself. */
+  connections: number;
+};
+
+export async function readSystemLoad(machine: Machine): Promise<SystemLoad> {
+  const read = async (path: string) => (await readTextIfExists(machine.path(path))) ?? "";
+  const [uptime, load, memory, connections] = await Promise.all(
+    ["/proc/uptime", "/proc/loadavg", "/proc/meminfo", "/proc/sys/net/netfilter/nf_conntrack_count"].map(read),
+  );
+  return {
+    uptime: Math.floor(Number(uptime?.split(" ")[0])),
+    load: (load ?? "").split(" ").slice(0, 3).map(Number),
+    memory: {
+      total: readKibibytes(memory ?? "", "MemTotal"),
+      available: readKibibytes(memory ?? "", "MemAvailable"),
+    },
+    connections: Number(connections ?? 0),
+  };
+}
+
 /** What os-release(5) says of the appliance; version `0.0.0` where there is no image under the agent. */
 export async function readSystemVersion(machine: Machine): Promise<{ version: string; image: string | undefined }> {
   const text = (await readTextIfExists(machine.path("/usr/lib/os-release"))) ?? "";

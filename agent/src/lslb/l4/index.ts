@@ -6,7 +6,7 @@ import { renderFarms } from "./render.ts";
 import { observeDataPlane } from "./status.ts";
 import { verifyFarms } from "./verify.ts";
 
-export { type BackendStatus, type FarmStatus, readFarmStatuses } from "./status.ts";
+export { type BackendStatus, type FarmStatus, readFarmStates, readFarmStatuses } from "./status.ts";
 export { type WatchOptions, watchDataPlane } from "./watch.ts";
 
 /** L4xNAT farms, balanced by the kernel's nftables through nftlb. */

@@ -12,9 +12,8 @@ import { messageOf, SteelyardError } from "../errors.ts";
  */
 const directory = "/run/steelyard/idempotency";
 const lifetime = 24 * 3_600_000;
-const greatestNumber = 1000;
-/** Of all answers together. */
-const greatestBytes = 8 * 1024 * 1024;
+/** Bytes of all answers together. */
+const bounds = { number: 1000, bytes: 8 * 1024 * 1024 };
 
 const answer = z.strictObject({ status: z.int(), headers: z.record(z.string(), z.string()), body: z.string() });
 const record = z.strictObject({
@@ -40,7 +39,10 @@ export type IdempotencyStore = {
   release(id: string): Promise<void>;
 };
 
-export async function openIdempotencyStore(machine: Machine): Promise<IdempotencyStore> {
+export async function openIdempotencyStore(
+  machine: Machine,
+  { number, bytes: most } = bounds,
+): Promise<IdempotencyStore> {
   const at = (id: string) => join(machine.path(directory), `${id}.json`);
   const entries = new Map<string, Entry>();
   const time = () => machine.now().getTime();
@@ -57,7 +59,7 @@ export async function openIdempotencyStore(machine: Machine): Promise<Idempotenc
     let bytes = [...entries.values()].reduce((sum, entry) => sum + entry.bytes, 0);
     for (const [id, entry] of entries) {
       const old = time() - entry.begun > lifetime;
-      if (entry.running || (!old && entries.size < greatestNumber && bytes < greatestBytes)) continue;
+      if (entry.running || (!old && entries.size <= number && bytes < most)) continue;
       bytes -= entry.bytes;
       await forget(id);
     }

@@ -71,19 +71,17 @@ t.test("keys belong to a user, outlive the agent, and are forgotten after a day"
 
 t.test("the number of keys and the size of their answers are bounded", async (t) => {
   const { machine } = await setUpServer(t);
-  const store = await openIdempotencyStore(machine);
-  const body = "x".repeat(1024 * 1024);
-  for (let count = 0; count < 12; count += 1) {
-    await store.claim(`big-${count}`, "digest");
-    await store.keep(`big-${count}`, { status: 201, headers: {}, body });
-  }
-  t.ok((await readdir(machine.path(directory))).length <= 9, "8 MiB and the last");
+  const store = await openIdempotencyStore(machine, { number: 5, bytes: 3000 });
+  const keep = async (id: string, body: string) => {
+    await store.claim(id, "digest");
+    await store.keep(id, { status: 201, headers: {}, body });
+  };
+  const count = async () => (await readdir(machine.path(directory))).length;
+  for (let each = 0; each < 5; each += 1) await keep(`big-${each}`, "x".repeat(1000));
+  t.equal(await count(), 3, "as many as have room");
   t.equal(await store.claim("big-0", "digest"), undefined, "the oldest made room");
-  for (let count = 0; count < 1010; count += 1) {
-    await store.claim(`small-${count}`, "digest");
-    await store.keep(`small-${count}`, { status: 201, headers: {}, body: "" });
-  }
-  t.ok((await readdir(machine.path(directory))).length <= 1001);
+  for (let each = 0; each < 8; each += 1) await keep(`small-${each}`, "");
+  t.equal(await count(), 5);
 });
 
 t.test("a well-formed Request-Id of the client is taken, any other replaced", async (t) => {

@@ -82,6 +82,11 @@ export async function buildApplication(
     keepAliveTimeout: 30_000,
     forceCloseConnections: "idle",
     clientErrorHandler: answerNoHttp,
+    // An address that cannot be decoded; hooks and the error handler below do not see it.
+    frameworkErrors: (error, request, reply) => {
+      reply.headers(securityHeaders).header("Request-Id", request.id);
+      return answerError(error, request as never, reply as never, log);
+    },
     routerOptions: { maxParamLength: 64 },
   }) as unknown as FastifyInstance;
   app.server.maxConnections = connections;

@@ -81,7 +81,8 @@ function completeOperation(method: string, operation: Operation, schemas: Record
   const shape = {
     isPublic,
     hasParameters: own.some((each) => each.in === "path"),
-    hasBody: operation.requestBody !== undefined,
+    // A body where none belongs is looked at before it is refused; GET has none, whatever comes.
+    hasBody: method !== "get",
     changes: own.some((each) => each.in === "query" && each.name === "dryRun"),
     errors: [...(operation["x-errors"] ?? []), ...(method === "post" && !isPublic ? withKey : [])],
   };

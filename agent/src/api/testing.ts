@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer as createTcpServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -6,9 +7,10 @@ import type { Test } from "tap";
 import { hashPassword } from "../access/password.ts";
 import { user } from "../access/schema.ts";
 import { makeMachine } from "../adapters/machine.ts";
+import type { Run } from "../adapters/process.ts";
 import { ensureManagementCertificate } from "../certificates/management.ts";
 import { makeControl } from "../commit/commit.ts";
-import { defineSubsystem, type Finding, type StepBase } from "../commit/subsystem.ts";
+import { defineSubsystem, type Finding, type StepBase, type Subsystem } from "../commit/subsystem.ts";
 import { openStore } from "../configuration/store.ts";
 import { SteelyardError } from "../errors.ts";
 import { endangersSystem } from "../system/endangers.ts";
@@ -64,14 +66,13 @@ export async function findFreePort(): Promise<number> {
   return port;
 }
 
+type TestOptions = Partial<ServerOptions> & { withUser?: boolean; subsystems?: readonly Subsystem[]; run?: Run };
+
 /** A server on a fresh root, its clock in `clock.time`; `admin` has {@link password} unless told otherwise. */
-export async function setUpServer(
-  t: Pick<Test, "teardown">,
-  options: Partial<ServerOptions> & { withUser?: boolean } = {},
-) {
-  const { withUser = true, ...rest } = options;
-  // A socket's path has room for 107 bytes (unix(7)), so not below the checkout.
-  const root = await mkdtemp(join(tmpdir(), "steelyard-"));
+export async function setUpServer(t: Pick<Test, "teardown">, options: TestOptions = {}) {
+  const { withUser = true, subsystems = [rememberFarms()], run, ...rest } = options;
+  // A socket's path has room for 107 bytes (unix(7)), so not below the checkout; in memory, for a disk waits at each fsync.
+  const root = await mkdtemp(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "steelyard-"));
   t.teardown(() => rm(root, { recursive: true, force: true }));
   const clock = { time: Date.parse("2026-01-02T03:04:05Z") };
   const log: string[] = [];
@@ -80,9 +81,10 @@ export async function setUpServer(
     root,
     log: { info: keep, warn: keep, error: keep },
     now: () => new Date(clock.time),
+    ...(run ? { run } : {}),
   });
   const store = await openStore(machine.path("/config"), quiet);
-  const control = makeControl(store, [rememberFarms()], machine);
+  const control = makeControl(store, subsystems, machine);
   if (withUser) {
     const passwordHash = await hashPassword(password, machine.randomBytes);
     await control.commit({

@@ -1,0 +1,135 @@
+import { Ajv2020 } from "ajv/dist/2020.js";
+import addFormats from "ajv-formats";
+import fc from "fast-check";
+import t from "tap";
+import type { RunResult } from "../adapters/process.ts";
+import type { Subsystem } from "../commit/subsystem.ts";
+import type { Configuration } from "../configuration/schema.ts";
+import { subsystems } from "../subsystems.ts";
+import { type Document, type FuzzRequest, type Operation, requestTo } from "./fuzzing.ts";
+import { setUpServer } from "./testing.ts";
+
+/** STEELYARD_FUZZ_RUNS requests (2,000), made from STEELYARD_FUZZ_SEED; the same seed makes the same requests. */
+const runs = Number(process.env.STEELYARD_FUZZ_RUNS ?? 2000);
+const seed = Number(process.env.STEELYARD_FUZZ_SEED ?? 20_261_123);
+
+t.test(
+  `${runs} requests from the OpenAPI document: each answer is a declared one, and a refusal changes nothing`,
+  {
+    timeout: 60_000 + runs * 60,
+  },
+  async (t) => {
+    // The real rules of every subsystem; the machine is the last configuration it was brought to.
+    let machine: Configuration | undefined;
+    const keep = (wanted: Configuration) => {
+      machine = wanted;
+    };
+    const remembering = subsystems.map(
+      ({ name, dependsOn, verify }): Subsystem => ({
+        name,
+        dependsOn,
+        verify,
+        check: async () => {},
+        plan: async (wanted) => [
+          { subsystem: name, kind: "remember", summary: "remember", execute: async () => keep(wanted) },
+        ],
+      }),
+    );
+    const done: RunResult = { code: 0, stdout: "", stderr: "" };
+    const { server, https, control } = await setUpServer(t, {
+      subsystems: remembering,
+      run: async () => done,
+      tls: { key: "", certificate: "" },
+      limits: { requestsPerMinute: 1e9 },
+    });
+    const document: Document = (await server.local.inject("/api/v1/openapi.json")).json();
+    const operations = Object.entries(document.paths).flatMap(([path, item]) =>
+      Object.entries(item).map(([method, operation]) => ({ path, method, operation })),
+    );
+    // A stream has no end to wait for, and each guess at a password costs a tenth of a second.
+    const quick = operations.filter(
+      ({ operation }) =>
+        operation.operationId !== "createSession" &&
+        !("text/event-stream" in (operation.responses["200"]?.content ?? {})),
+    );
+    const find = (id: string) => {
+      const found = operations.find(({ operation }) => operation.operationId === id);
+      if (!found) throw new Error(id);
+      return found.operation;
+    };
+    const checkAnswer = makeAnswerCheck(document);
+    const statuses: Record<number, number> = {};
+    let changes = 0;
+    let greatestHeap = 0;
+
+    const send = async ({ operationId, method, url, headers, payload }: FuzzRequest, app: typeof https) => {
+      const before = { generation: control.current().generation, machine };
+      const answer = await app.inject({
+        method: method as "GET",
+        url,
+        headers,
+        ...(payload === undefined ? {} : { payload }),
+      });
+      const { statusCode: status } = answer;
+      statuses[status] = (statuses[status] ?? 0) + 1;
+      if (status >= 500) throw new Error(`${status}: ${answer.body.slice(0, 500)}`);
+      checkAnswer(find(operationId), url, answer);
+      const after = { generation: control.current().generation, machine };
+      if (status >= 400 && (after.generation !== before.generation || after.machine !== before.machine))
+        throw new Error(`a request that was refused with ${status} changed the box`);
+      if (after.generation !== before.generation) changes += 1;
+      if (machine !== undefined && control.current().configuration !== machine && changes > 0)
+        throw new Error("the machine is not what is configured");
+      if (JSON.stringify({}) !== "{}" || ({} as Record<string, unknown>).polluted)
+        throw new Error("Object.prototype was changed");
+      greatestHeap = Math.max(greatestHeap, process.memoryUsage().heapUsed);
+    };
+
+    const request = requestTo(quick, document);
+    const property = fc.asyncProperty(request, fc.integer({ min: 0, max: 9 }), async (request, dice) => {
+      await send(request, dice === 0 ? https : server.local);
+    });
+    await fc.assert(property, { seed, numRuns: runs, endOnFailure: true });
+
+    t.comment(`seed ${seed}: ${changes} changes; answers by status: ${JSON.stringify(statuses)}`);
+    t.ok(changes > runs / 200, "some requests were right");
+    t.ok((statuses[400] ?? 0) > runs / 20, "many were wrong");
+    t.ok(greatestHeap < 500 * 1024 * 1024, `${Math.round(greatestHeap / 1024 / 1024)} MiB at most`);
+    t.equal((await server.local.inject("/api/v1/farms")).statusCode, 200, "the agent is alive");
+  },
+);
+
+/** Status, media type and body must be as the document says. */
+function makeAnswerCheck(document: Document) {
+  const ajv = new Ajv2020({ strict: false });
+  (addFormats as unknown as (ajv: Ajv2020) => void)(ajv);
+  ajv.addSchema({ $id: "http://box/openapi.json", ...document });
+  const validators = new Map<string, ReturnType<Ajv2020["compile"]>>();
+
+  return (operation: Operation, url: string, answer: { statusCode: number; headers: object; body: string }) => {
+    const status = String(answer.statusCode);
+    // Some of a list's fields are another schema, on purpose; and a bad address is refused before it is an operation's.
+    if (/[?&]fields=/.test(url) && status === "200") return;
+    const misled = status === "404" || status === "405";
+    const declared =
+      operation.responses[status] ?? (misled ? document.components.responses[`Problem${status}`] : undefined);
+    if (!declared)
+      throw new Error(`${operation.operationId} does not declare the status ${status}: ${answer.body.slice(0, 300)}`);
+    const key = declared.$ref?.split("/").at(-1) ?? "";
+    const { content } = document.components.responses[key] ?? declared;
+    if (!content) {
+      if (answer.body !== "") throw new Error(`${operation.operationId} ${status} has a body it does not declare`);
+      return;
+    }
+    const type = String((answer.headers as Record<string, unknown>)["content-type"]).split(";")[0] ?? "";
+    const media = content[type];
+    if (!media) throw new Error(`${operation.operationId} ${status} does not declare the type ${type}`);
+    const text = JSON.stringify(media.schema).replaceAll('"#/', '"http://box/openapi.json#/');
+    const validate = validators.get(text) ?? ajv.compile(JSON.parse(text));
+    validators.set(text, validate);
+    if (!validate(JSON.parse(answer.body)))
+      throw new Error(
+        `${operation.operationId} ${status}: ${ajv.errorsText(validate.errors)}: ${answer.body.slice(0, 500)}`,
+      );
+  };
+}

@@ -29,6 +29,7 @@ t.test(
         name,
         dependsOn,
         verify,
+        endangers: () => [],
         check: async () => {},
         plan: async (wanted) => [
           { subsystem: name, kind: "remember", summary: "remember", execute: async () => keep(wanted) },

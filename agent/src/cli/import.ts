@@ -48,7 +48,7 @@ async function importZevenet(context: CommandContext, path: string, options: Opt
   printReport(output, result);
   output.print("");
   if (options.diff) printDifferences(output, result.differences);
-  if (!result.committed) reportPlan(output, { ...result.plan, differences: [] });
+  if (!result.committed) reportPlan(output, { ...result.plan, pending: result.plan.pending ?? null, differences: [] });
   const { taken, changed, notSupported } = result.summary;
   const done = result.committed
     ? `taken over as generation ${result.plan.generation}`

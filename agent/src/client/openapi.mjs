@@ -2143,10 +2143,12 @@ export default {
        "method-not-allowed",
        "exists",
        "awaiting-confirmation",
+       "key-in-use",
        "stale",
        "too-large",
        "unsupported-type",
        "invalid-configuration",
+       "key-reused",
        "too-many-requests",
        "apply-failed",
        "not-ready",
@@ -3960,7 +3962,7 @@ export default {
     }
    },
    "Problem409": {
-    "description": "`exists`: The object exists already. `awaiting-confirmation`: Another change awaits its confirmation",
+    "description": "`exists`: The object exists already. `awaiting-confirmation`: Another change awaits its confirmation. `key-in-use`: The Idempotency-Key is in use",
     "headers": {
      "Request-Id": {
       "$ref": "#/components/headers/RequestId"
@@ -3988,6 +3990,16 @@ export default {
          "status": 409,
          "detail": "generation 8 by admin (192.0.2.7) awaits its confirmation until 2026-01-02T03:09:05.000Z: confirm it or take it back first",
          "code": "awaiting-confirmation",
+         "problems": [],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       },
+       "key-in-use": {
+        "value": {
+         "title": "The Idempotency-Key is in use",
+         "status": 409,
+         "detail": "The Idempotency-Key is in use",
+         "code": "key-in-use",
          "problems": [],
          "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
         }
@@ -4078,7 +4090,7 @@ export default {
     }
    },
    "Problem422": {
-    "description": "`invalid-configuration`: The configuration is not valid",
+    "description": "`invalid-configuration`: The configuration is not valid. `key-reused`: The Idempotency-Key was used for another request",
     "headers": {
      "Request-Id": {
       "$ref": "#/components/headers/RequestId"
@@ -4102,6 +4114,16 @@ export default {
            "message": "the box does not have this address"
           }
          ],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       },
+       "key-reused": {
+        "value": {
+         "title": "The Idempotency-Key was used for another request",
+         "status": 422,
+         "detail": "The Idempotency-Key was used for another request",
+         "code": "key-reused",
+         "problems": [],
          "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
         }
        }
@@ -4351,6 +4373,12 @@ export default {
      "403": {
       "$ref": "#/components/responses/Problem403"
      },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
      "429": {
       "$ref": "#/components/responses/Problem429"
      },
@@ -4402,24 +4430,353 @@ export default {
      },
      {
       "schema": {
-       "default": "name",
        "type": "string",
-       "pattern": "^-?[a-zA-Z]+$"
+       "maxLength": 256
       },
       "in": "query",
       "name": "sort",
       "required": false,
-      "description": "A field of the objects; -field for descending order"
+      "description": "Fields with commas between them, - before one for descending order; name unless told"
      },
      {
       "schema": {
        "type": "string",
-       "maxLength": 64
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: name, profile, enabled, description, virtualAddresses, ports, protocol, natType, algorithm, backends"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
       },
       "in": "query",
       "name": "name",
       "required": false,
-      "description": "Only this name; * stands for any characters"
+      "description": "Only those whose name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "profile",
+      "required": false,
+      "description": "Only those whose profile is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "enabled",
+      "required": false,
+      "description": "Only those whose enabled is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "description",
+      "required": false,
+      "description": "Only those whose description is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "virtualAddresses",
+      "required": false,
+      "description": "Only those whose virtualAddresses is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "ports",
+      "required": false,
+      "description": "Only those whose ports is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "protocol",
+      "required": false,
+      "description": "Only those whose protocol is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "natType",
+      "required": false,
+      "description": "Only those whose natType is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "algorithm",
+      "required": false,
+      "description": "Only those whose algorithm is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "backends",
+      "required": false,
+      "description": "Only those whose backends is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "backends.address",
+      "required": false,
+      "description": "Only those whose backends.address is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "backends.port",
+      "required": false,
+      "description": "Only those whose backends.port is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "backends.weight",
+      "required": false,
+      "description": "Only those whose backends.weight is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "backends.priority",
+      "required": false,
+      "description": "Only those whose backends.priority is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "backends.state",
+      "required": false,
+      "description": "Only those whose backends.state is this (any characters stand in for *); several times: one of these"
      },
      {
       "$ref": "#/components/parameters/RequestId"
@@ -5412,6 +5769,12 @@ export default {
      "412": {
       "$ref": "#/components/responses/Problem412"
      },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
      "422": {
       "$ref": "#/components/responses/Problem422"
      },
@@ -5464,24 +5827,155 @@ export default {
      },
      {
       "schema": {
-       "default": "name",
        "type": "string",
-       "pattern": "^-?[a-zA-Z]+$"
+       "maxLength": 256
       },
       "in": "query",
       "name": "sort",
       "required": false,
-      "description": "A field of the objects; -field for descending order"
+      "description": "Fields with commas between them, - before one for descending order; name unless told"
      },
      {
       "schema": {
        "type": "string",
-       "maxLength": 64
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: name, address, port, weight, priority, state"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
       },
       "in": "query",
       "name": "name",
       "required": false,
-      "description": "Only this name; * stands for any characters"
+      "description": "Only those whose name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "address",
+      "required": false,
+      "description": "Only those whose address is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "port",
+      "required": false,
+      "description": "Only those whose port is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "weight",
+      "required": false,
+      "description": "Only those whose weight is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "priority",
+      "required": false,
+      "description": "Only those whose priority is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "state",
+      "required": false,
+      "description": "Only those whose state is this (any characters stand in for *); several times: one of these"
      },
      {
       "schema": {
@@ -6375,6 +6869,12 @@ export default {
      "412": {
       "$ref": "#/components/responses/Problem412"
      },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
      "422": {
       "$ref": "#/components/responses/Problem422"
      },
@@ -6515,12 +7015,198 @@ export default {
      {
       "schema": {
        "type": "string",
-       "maxLength": 64
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "Fields with commas between them, - before one for descending order; name unless told"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: name, state, backends"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
       },
       "in": "query",
       "name": "name",
       "required": false,
-      "description": "Only this name; * stands for any characters"
+      "description": "Only those whose name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "state",
+      "required": false,
+      "description": "Only those whose state is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "backends.name",
+      "required": false,
+      "description": "Only those whose backends.name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "backends.address",
+      "required": false,
+      "description": "Only those whose backends.address is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "backends.port",
+      "required": false,
+      "description": "Only those whose backends.port is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "backends.state",
+      "required": false,
+      "description": "Only those whose backends.state is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "backends.effective",
+      "required": false,
+      "description": "Only those whose backends.effective is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "backends.connections",
+      "required": false,
+      "description": "Only those whose backends.connections is this (a number or a range: 3, 1..10, 5..); several times: one of these"
      },
      {
       "$ref": "#/components/parameters/RequestId"
@@ -6646,24 +7332,243 @@ export default {
      },
      {
       "schema": {
-       "default": "name",
        "type": "string",
-       "pattern": "^-?[a-zA-Z]+$"
+       "maxLength": 256
       },
       "in": "query",
       "name": "sort",
       "required": false,
-      "description": "A field of the objects; -field for descending order"
+      "description": "Fields with commas between them, - before one for descending order; name unless told"
      },
      {
       "schema": {
        "type": "string",
-       "maxLength": 64
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: name, description, enabled, mtu, ipv4, ipv6"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
       },
       "in": "query",
       "name": "name",
       "required": false,
-      "description": "Only this name; * stands for any characters"
+      "description": "Only those whose name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "description",
+      "required": false,
+      "description": "Only those whose description is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "enabled",
+      "required": false,
+      "description": "Only those whose enabled is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "mtu",
+      "required": false,
+      "description": "Only those whose mtu is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "ipv4.method",
+      "required": false,
+      "description": "Only those whose ipv4.method is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "ipv4.addresses",
+      "required": false,
+      "description": "Only those whose ipv4.addresses is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "ipv4.gateway",
+      "required": false,
+      "description": "Only those whose ipv4.gateway is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "ipv6.method",
+      "required": false,
+      "description": "Only those whose ipv6.method is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "ipv6.addresses",
+      "required": false,
+      "description": "Only those whose ipv6.addresses is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "ipv6.gateway",
+      "required": false,
+      "description": "Only those whose ipv6.gateway is this (any characters stand in for *); several times: one of these"
      },
      {
       "$ref": "#/components/parameters/RequestId"
@@ -7544,6 +8449,12 @@ export default {
      "412": {
       "$ref": "#/components/responses/Problem412"
      },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
      "422": {
       "$ref": "#/components/responses/Problem422"
      },
@@ -7596,24 +8507,133 @@ export default {
      },
      {
       "schema": {
-       "default": "name",
        "type": "string",
-       "pattern": "^-?[a-zA-Z]+$"
+       "maxLength": 256
       },
       "in": "query",
       "name": "sort",
       "required": false,
-      "description": "A field of the objects; -field for descending order"
+      "description": "Fields with commas between them, - before one for descending order; name unless told"
      },
      {
       "schema": {
        "type": "string",
-       "maxLength": 64
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: name, description, enabled, interface, address"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
       },
       "in": "query",
       "name": "name",
       "required": false,
-      "description": "Only this name; * stands for any characters"
+      "description": "Only those whose name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "description",
+      "required": false,
+      "description": "Only those whose description is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "enabled",
+      "required": false,
+      "description": "Only those whose enabled is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "interface",
+      "required": false,
+      "description": "Only those whose interface is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "address",
+      "required": false,
+      "description": "Only those whose address is this (any characters stand in for *); several times: one of these"
      },
      {
       "$ref": "#/components/parameters/RequestId"
@@ -8436,6 +9456,12 @@ export default {
      "412": {
       "$ref": "#/components/responses/Problem412"
      },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
      "422": {
       "$ref": "#/components/responses/Problem422"
      },
@@ -8577,6 +9603,268 @@ export default {
       "name": "offset",
       "required": false,
       "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "Fields with commas between them, - before one for descending order; name unless told"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: name, mac, permanentMac, driver, bus, speed, duplex, carrier, state, mtu, addresses"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "name",
+      "required": false,
+      "description": "Only those whose name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "mac",
+      "required": false,
+      "description": "Only those whose mac is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "permanentMac",
+      "required": false,
+      "description": "Only those whose permanentMac is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "driver",
+      "required": false,
+      "description": "Only those whose driver is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bus",
+      "required": false,
+      "description": "Only those whose bus is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "speed",
+      "required": false,
+      "description": "Only those whose speed is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "duplex",
+      "required": false,
+      "description": "Only those whose duplex is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "carrier",
+      "required": false,
+      "description": "Only those whose carrier is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "state",
+      "required": false,
+      "description": "Only those whose state is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "mtu",
+      "required": false,
+      "description": "Only those whose mtu is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "addresses",
+      "required": false,
+      "description": "Only those whose addresses is this (any characters stand in for *); several times: one of these"
      },
      {
       "$ref": "#/components/parameters/RequestId"
@@ -9315,6 +10603,180 @@ export default {
       "description": "Objects to leave out from the beginning"
      },
      {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "Fields with commas between them, - before one for descending order"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: generation, parent, author, source, time, message, schemaVersion"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "generation",
+      "required": false,
+      "description": "Only those whose generation is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "parent",
+      "required": false,
+      "description": "Only those whose parent is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "author",
+      "required": false,
+      "description": "Only those whose author is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "source",
+      "required": false,
+      "description": "Only those whose source is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "time",
+      "required": false,
+      "description": "Only those whose time is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "message",
+      "required": false,
+      "description": "Only those whose message is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "schemaVersion",
+      "required": false,
+      "description": "Only those whose schemaVersion is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
       "$ref": "#/components/parameters/RequestId"
      }
     ],
@@ -10042,6 +11504,12 @@ export default {
      "409": {
       "$ref": "#/components/responses/Problem409"
      },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
      "422": {
       "$ref": "#/components/responses/Problem422"
      },
@@ -10174,6 +11642,81 @@ export default {
       "$ref": "#/components/parameters/RequestId"
      }
     ]
+   }
+  },
+  "/api/v1/events": {
+   "get": {
+    "operationId": "streamEvents",
+    "summary": "Follow what happens, as Server-Sent Events",
+    "tags": [
+     "Events"
+    ],
+    "description": "Each event has an id, its kind as `event`, and JSON as `data`: {id, topic, kind, time, data}. With the header `Last-Event-ID`, which browsers send by themselves, the stream goes on after that event; when some are gone by then, it begins with the event `gap`. A comment comes every 15 seconds. Who reads too slowly, or is no longer logged in, gets the event `end` with the reason.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "topic",
+      "required": false,
+      "description": "Some of commits, states, jobs, statistics, with commas between them; left out, all you may read but statistics"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 64
+      },
+      "in": "header",
+      "name": "last-event-id",
+      "required": false,
+      "description": "The last event that was read"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "self:read",
+    "responses": {
+     "200": {
+      "description": "A stream that does not end by itself",
+      "content": {
+       "text/event-stream": {
+        "schema": {
+         "type": "string",
+         "examples": [
+          "retry: 3000\n\nid: mjv1x2-7\nevent: committed\ndata: {\"id\":\"mjv1x2-7\",\"topic\":\"commits\",\"kind\":\"committed\",\"time\":\"2026-01-01T12:00:00.000Z\",\"data\":{\"generation\":7}}\n\n"
+         ]
+        },
+        "example": "retry: 3000\n\nid: mjv1x2-7\nevent: committed\ndata: {\"id\":\"mjv1x2-7\",\"topic\":\"commits\",\"kind\":\"committed\",\"time\":\"2026-01-01T12:00:00.000Z\",\"data\":{\"generation\":7}}\n\n"
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
    }
   },
   "/api/v1/openapi.json": {
@@ -10473,6 +12016,10 @@ export default {
   {
    "name": "Import",
    "description": "Configurations of other products"
+  },
+  {
+   "name": "Events",
+   "description": "What happens, as it happens"
   }
  ]
 };

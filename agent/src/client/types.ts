@@ -181,6 +181,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow what happens, as Server-Sent Events
+         * @description Each event has an id, its kind as `event`, and JSON as `data`: {id, topic, kind, time, data}. With the header `Last-Event-ID`, which browsers send by themselves, the stream goes on after that event; when some are gone by then, it begins with the event `gap`. A comment comes every 15 seconds. Who reads too slowly, or is no longer logged in, gets the event `end` with the reason.
+         */
+        get: operations["streamEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/farms": {
         parameters: {
             query?: never;
@@ -1603,7 +1623,7 @@ export interface components {
              * @description Stable name of the kind of error
              * @enum {string}
              */
-            code: "bad-input" | "unauthenticated" | "second-factor-required" | "forbidden" | "not-found" | "method-not-allowed" | "exists" | "awaiting-confirmation" | "stale" | "too-large" | "unsupported-type" | "invalid-configuration" | "too-many-requests" | "apply-failed" | "not-ready" | "command-failed" | "corrupt" | "internal";
+            code: "bad-input" | "unauthenticated" | "second-factor-required" | "forbidden" | "not-found" | "method-not-allowed" | "exists" | "awaiting-confirmation" | "key-in-use" | "stale" | "too-large" | "unsupported-type" | "invalid-configuration" | "key-reused" | "too-many-requests" | "apply-failed" | "not-ready" | "command-failed" | "corrupt" | "internal";
             /** @description What happened this time */
             detail: string;
             /** @description With second-factor-required: how long the challenge is good */
@@ -1968,7 +1988,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `exists`: The object exists already. `awaiting-confirmation`: Another change awaits its confirmation */
+        /** @description `exists`: The object exists already. `awaiting-confirmation`: Another change awaits its confirmation. `key-in-use`: The Idempotency-Key is in use */
         Problem409: {
             headers: {
                 "Request-Id": components["headers"]["RequestId"];
@@ -2008,7 +2028,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `invalid-configuration`: The configuration is not valid */
+        /** @description `invalid-configuration`: The configuration is not valid. `key-reused`: The Idempotency-Key was used for another request */
         Problem422: {
             headers: {
                 "Request-Id": components["headers"]["RequestId"];
@@ -2328,10 +2348,28 @@ export interface operations {
     listGenerations: {
         parameters: {
             query?: {
+                /** @description Only those whose author is this (any characters stand in for *); several times: one of these */
+                author?: string | string[];
+                /** @description Only these fields of each object, with commas between them: generation, parent, author, source, time, message, schemaVersion */
+                fields?: string;
+                /** @description Only those whose generation is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                generation?: string | string[];
                 /** @description Greatest number of objects in the answer */
                 limit?: number;
+                /** @description Only those whose message is this (any characters stand in for *); several times: one of these */
+                message?: string | string[];
                 /** @description Objects to leave out from the beginning */
                 offset?: number;
+                /** @description Only those whose parent is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                parent?: string | string[];
+                /** @description Only those whose schemaVersion is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                schemaVersion?: string | string[];
+                /** @description Fields with commas between them, - before one for descending order */
+                sort?: string;
+                /** @description Only those whose source is this (any characters stand in for *); several times: one of these */
+                source?: string | string[];
+                /** @description Only those whose time is this (any characters stand in for *); several times: one of these */
+                time?: string | string[];
             };
             header?: {
                 /**
@@ -2699,6 +2737,8 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
@@ -2786,17 +2826,92 @@ export interface operations {
             503: components["responses"]["Problem503"];
         };
     };
+    streamEvents: {
+        parameters: {
+            query?: {
+                /** @description Some of commits, states, jobs, statistics, with commas between them; left out, all you may read but statistics */
+                topic?: string;
+            };
+            header?: {
+                /** @description The last event that was read */
+                "last-event-id"?: string;
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A stream that does not end by itself */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example retry: 3000
+                     *
+                     *     id: mjv1x2-7
+                     *     event: committed
+                     *     data: {"id":"mjv1x2-7","topic":"commits","kind":"committed","time":"2026-01-01T12:00:00.000Z","data":{"generation":7}}
+                     */
+                    "text/event-stream": string;
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
     listFarms: {
         parameters: {
             query?: {
+                /** @description Only those whose algorithm is this (any characters stand in for *); several times: one of these */
+                algorithm?: string | string[];
+                /** @description Only those whose backends is this (any characters stand in for *); several times: one of these */
+                backends?: string | string[];
+                /** @description Only those whose backends.address is this (any characters stand in for *); several times: one of these */
+                "backends.address"?: string | string[];
+                /** @description Only those whose backends.port is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "backends.port"?: string | string[];
+                /** @description Only those whose backends.priority is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "backends.priority"?: string | string[];
+                /** @description Only those whose backends.state is this (any characters stand in for *); several times: one of these */
+                "backends.state"?: string | string[];
+                /** @description Only those whose backends.weight is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "backends.weight"?: string | string[];
+                /** @description Only those whose description is this (any characters stand in for *); several times: one of these */
+                description?: string | string[];
+                /** @description Only those whose enabled is this (true or false); several times: one of these */
+                enabled?: string | string[];
+                /** @description Only these fields of each object, with commas between them: name, profile, enabled, description, virtualAddresses, ports, protocol, natType, algorithm, backends */
+                fields?: string;
                 /** @description Greatest number of objects in the answer */
                 limit?: number;
-                /** @description Only this name; * stands for any characters */
-                name?: string;
+                /** @description Only those whose name is this (any characters stand in for *); several times: one of these */
+                name?: string | string[];
+                /** @description Only those whose natType is this (any characters stand in for *); several times: one of these */
+                natType?: string | string[];
                 /** @description Objects to leave out from the beginning */
                 offset?: number;
-                /** @description A field of the objects; -field for descending order */
+                /** @description Only those whose ports is this (any characters stand in for *); several times: one of these */
+                ports?: string | string[];
+                /** @description Only those whose profile is this (any characters stand in for *); several times: one of these */
+                profile?: string | string[];
+                /** @description Only those whose protocol is this (any characters stand in for *); several times: one of these */
+                protocol?: string | string[];
+                /** @description Fields with commas between them, - before one for descending order; name unless told */
                 sort?: string;
+                /** @description Only those whose virtualAddresses is this (any characters stand in for *); several times: one of these */
+                virtualAddresses?: string | string[];
             };
             header?: {
                 /**
@@ -3355,6 +3470,8 @@ export interface operations {
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
             412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
@@ -3465,14 +3582,26 @@ export interface operations {
     listBackends: {
         parameters: {
             query?: {
+                /** @description Only those whose address is this (any characters stand in for *); several times: one of these */
+                address?: string | string[];
+                /** @description Only these fields of each object, with commas between them: name, address, port, weight, priority, state */
+                fields?: string;
                 /** @description Greatest number of objects in the answer */
                 limit?: number;
-                /** @description Only this name; * stands for any characters */
-                name?: string;
+                /** @description Only those whose name is this (any characters stand in for *); several times: one of these */
+                name?: string | string[];
                 /** @description Objects to leave out from the beginning */
                 offset?: number;
-                /** @description A field of the objects; -field for descending order */
+                /** @description Only those whose port is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                port?: string | string[];
+                /** @description Only those whose priority is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                priority?: string | string[];
+                /** @description Fields with commas between them, - before one for descending order; name unless told */
                 sort?: string;
+                /** @description Only those whose state is this (any characters stand in for *); several times: one of these */
+                state?: string | string[];
+                /** @description Only those whose weight is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                weight?: string | string[];
             };
             header?: {
                 /**
@@ -3914,6 +4043,8 @@ export interface operations {
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
             412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
@@ -4151,13 +4282,33 @@ export interface operations {
     listInterfaces: {
         parameters: {
             query?: {
+                /** @description Only those whose description is this (any characters stand in for *); several times: one of these */
+                description?: string | string[];
+                /** @description Only those whose enabled is this (true or false); several times: one of these */
+                enabled?: string | string[];
+                /** @description Only these fields of each object, with commas between them: name, description, enabled, mtu, ipv4, ipv6 */
+                fields?: string;
+                /** @description Only those whose ipv4.addresses is this (any characters stand in for *); several times: one of these */
+                "ipv4.addresses"?: string | string[];
+                /** @description Only those whose ipv4.gateway is this (any characters stand in for *); several times: one of these */
+                "ipv4.gateway"?: string | string[];
+                /** @description Only those whose ipv4.method is this (any characters stand in for *); several times: one of these */
+                "ipv4.method"?: string | string[];
+                /** @description Only those whose ipv6.addresses is this (any characters stand in for *); several times: one of these */
+                "ipv6.addresses"?: string | string[];
+                /** @description Only those whose ipv6.gateway is this (any characters stand in for *); several times: one of these */
+                "ipv6.gateway"?: string | string[];
+                /** @description Only those whose ipv6.method is this (any characters stand in for *); several times: one of these */
+                "ipv6.method"?: string | string[];
                 /** @description Greatest number of objects in the answer */
                 limit?: number;
-                /** @description Only this name; * stands for any characters */
-                name?: string;
+                /** @description Only those whose mtu is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                mtu?: string | string[];
+                /** @description Only those whose name is this (any characters stand in for *); several times: one of these */
+                name?: string | string[];
                 /** @description Objects to leave out from the beginning */
                 offset?: number;
-                /** @description A field of the objects; -field for descending order */
+                /** @description Fields with commas between them, - before one for descending order; name unless told */
                 sort?: string;
             };
             header?: {
@@ -4620,6 +4771,8 @@ export interface operations {
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
             412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
@@ -4784,10 +4937,36 @@ export interface operations {
     listLinks: {
         parameters: {
             query?: {
+                /** @description Only those whose addresses is this (any characters stand in for *); several times: one of these */
+                addresses?: string | string[];
+                /** @description Only those whose bus is this (any characters stand in for *); several times: one of these */
+                bus?: string | string[];
+                /** @description Only those whose carrier is this (true or false); several times: one of these */
+                carrier?: string | string[];
+                /** @description Only those whose driver is this (any characters stand in for *); several times: one of these */
+                driver?: string | string[];
+                /** @description Only those whose duplex is this (any characters stand in for *); several times: one of these */
+                duplex?: string | string[];
+                /** @description Only these fields of each object, with commas between them: name, mac, permanentMac, driver, bus, speed, duplex, carrier, state, mtu, addresses */
+                fields?: string;
                 /** @description Greatest number of objects in the answer */
                 limit?: number;
+                /** @description Only those whose mac is this (any characters stand in for *); several times: one of these */
+                mac?: string | string[];
+                /** @description Only those whose mtu is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                mtu?: string | string[];
+                /** @description Only those whose name is this (any characters stand in for *); several times: one of these */
+                name?: string | string[];
                 /** @description Objects to leave out from the beginning */
                 offset?: number;
+                /** @description Only those whose permanentMac is this (any characters stand in for *); several times: one of these */
+                permanentMac?: string | string[];
+                /** @description Fields with commas between them, - before one for descending order; name unless told */
+                sort?: string;
+                /** @description Only those whose speed is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                speed?: string | string[];
+                /** @description Only those whose state is this (any characters stand in for *); several times: one of these */
+                state?: string | string[];
             };
             header?: {
                 /**
@@ -4849,13 +5028,23 @@ export interface operations {
     listVirtualAddresses: {
         parameters: {
             query?: {
+                /** @description Only those whose address is this (any characters stand in for *); several times: one of these */
+                address?: string | string[];
+                /** @description Only those whose description is this (any characters stand in for *); several times: one of these */
+                description?: string | string[];
+                /** @description Only those whose enabled is this (true or false); several times: one of these */
+                enabled?: string | string[];
+                /** @description Only these fields of each object, with commas between them: name, description, enabled, interface, address */
+                fields?: string;
+                /** @description Only those whose interface is this (any characters stand in for *); several times: one of these */
+                interface?: string | string[];
                 /** @description Greatest number of objects in the answer */
                 limit?: number;
-                /** @description Only this name; * stands for any characters */
-                name?: string;
+                /** @description Only those whose name is this (any characters stand in for *); several times: one of these */
+                name?: string | string[];
                 /** @description Objects to leave out from the beginning */
                 offset?: number;
-                /** @description A field of the objects; -field for descending order */
+                /** @description Fields with commas between them, - before one for descending order; name unless told */
                 sort?: string;
             };
             header?: {
@@ -5263,6 +5452,8 @@ export interface operations {
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
             412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
@@ -5461,6 +5652,8 @@ export interface operations {
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
@@ -5469,12 +5662,30 @@ export interface operations {
     listFarmStatuses: {
         parameters: {
             query?: {
+                /** @description Only those whose backends.address is this (any characters stand in for *); several times: one of these */
+                "backends.address"?: string | string[];
+                /** @description Only those whose backends.connections is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "backends.connections"?: string | string[];
+                /** @description Only those whose backends.effective is this (any characters stand in for *); several times: one of these */
+                "backends.effective"?: string | string[];
+                /** @description Only those whose backends.name is this (any characters stand in for *); several times: one of these */
+                "backends.name"?: string | string[];
+                /** @description Only those whose backends.port is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "backends.port"?: string | string[];
+                /** @description Only those whose backends.state is this (any characters stand in for *); several times: one of these */
+                "backends.state"?: string | string[];
+                /** @description Only these fields of each object, with commas between them: name, state, backends */
+                fields?: string;
                 /** @description Greatest number of objects in the answer */
                 limit?: number;
-                /** @description Only this name; * stands for any characters */
-                name?: string;
+                /** @description Only those whose name is this (any characters stand in for *); several times: one of these */
+                name?: string | string[];
                 /** @description Objects to leave out from the beginning */
                 offset?: number;
+                /** @description Fields with commas between them, - before one for descending order; name unless told */
+                sort?: string;
+                /** @description Only those whose state is this (any characters stand in for *); several times: one of these */
+                state?: string | string[];
             };
             header?: {
                 /**

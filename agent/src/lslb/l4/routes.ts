@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { addCollection, type CollectionDefinition } from "../../api/collection.ts";
 import type { Routes } from "../../api/context.ts";
-import { listOf, type ObjectListQuery, objectListQuery, selectObjects, takePage } from "../../api/list.ts";
+import { defineList } from "../../api/list.ts";
 import { problemDocument } from "../../api/problem.ts";
 import { objectName } from "../../configuration/fields.ts";
 import { type Configuration, collections, type Farm } from "../../configuration/schema.ts";
@@ -101,6 +101,8 @@ const backends: CollectionDefinition = {
   path: ({ farm = "" }) => ["farms", farm, "backends"],
 };
 
+const statuses = defineList(farmStatus, { sort: "name" });
+
 /** Farms, their backends, and what the data plane has of them. */
 export const addFarmRoutes: Routes = (app, context) => {
   addCollection(app, context, farms);
@@ -130,15 +132,10 @@ export const addFarmRoutes: Routes = (app, context) => {
       summary: "What the data plane really has of the farms, read in one go",
       description:
         "The kernel's rules are read once, whatever the number of farms: for many farms ask here, not farm by farm.",
-      querystring: objectListQuery.omit({ sort: true }),
-      response: { 200: listOf(farmStatus), default: problemDocument },
+      querystring: statuses.query,
+      response: { 200: statuses.answer, default: problemDocument },
     },
-    handler: async (request) => {
-      const query = request.query as Omit<ObjectListQuery, "sort">;
-      const all = Object.keys(context.control.current().configuration.farms).map((name) => ({ name }));
-      const { items, total } = takePage(selectObjects(all, { ...query, sort: "name" }), query);
-      return { items: await context.status.readFarmStatuses(items.map(({ name }) => name)), total };
-    },
+    handler: async (request, reply) => statuses.send(request, reply, await context.status.readFarmStatuses()),
   });
 };
 

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifySchema } from "fastify";
+import type { KeyUses } from "../access/key-use.ts";
 import type { Login } from "../access/login.ts";
 import type { BindingKind, Permission, Principal } from "../access/permissions.ts";
 import type { Sessions } from "../access/sessions.ts";
@@ -28,6 +29,7 @@ export type ApiContext = {
   status: StatusReaders;
   sessions: Sessions;
   login: Login;
+  keyUses: KeyUses;
 };
 
 /** The routes of a subsystem. */

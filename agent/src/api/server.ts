@@ -1,6 +1,7 @@
 import { chmod, chown, mkdir, readFile, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { FastifyInstance } from "fastify";
+import { openKeyUses } from "../access/key-use.ts";
 import { makeLocalUsers } from "../access/local-users.ts";
 import { type Authenticator, type LoginEvent, makeLogin, type SecondFactor } from "../access/login.ts";
 import { currentRoles } from "../access/principal.ts";
@@ -62,8 +63,8 @@ const retryInterval = 10_000;
 /** The management API: the same routes over HTTPS and over the local socket, whose callers act as `admin`. */
 export async function createServer(options: ServerOptions): Promise<Server> {
   const { control, machine, status, version, tls } = options;
-  const { sessions, login, saved } = await makeAccess(options);
-  const context: ApiContext = { control, machine, status, sessions, login };
+  const { sessions, login, keyUses, saved } = await makeAccess(options);
+  const context: ApiContext = { control, machine, status, sessions, login, keyUses };
   const socket = machine.path(socketPath);
   const local = await buildApplication(context, { transport: "local", version });
   let https: { app: FastifyInstance; port: number } | undefined;
@@ -125,7 +126,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   };
 }
 
-/** Sessions and the login chain. `saved` waits until the sessions are written. */
+/** Sessions, keys and the login chain. `saved` waits until what is kept of them is written. */
 async function makeAccess({ control, machine, authenticators = [], secondFactors = [], onLogin }: ServerOptions) {
   const write = makeSessionWriter(machine);
   let last: Promise<void> = Promise.resolve();
@@ -147,7 +148,12 @@ async function makeAccess({ control, machine, authenticators = [], secondFactors
     },
     machine,
   );
-  return { sessions, login, saved: () => last };
+  const keyUses = await openKeyUses(machine, (id) => Object.hasOwn(configuration().apiKeys, id));
+  const saved = async () => {
+    await last;
+    await keyUses.flush();
+  };
+  return { sessions, login, keyUses, saved };
 }
 
 /** Mozilla's intermediate list for an ECDSA or RSA certificate: TLS 1.2 with forward secrecy and AEAD alone, and TLS 1.3. */

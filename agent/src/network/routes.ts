@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { isPermitted } from "../access/permissions.ts";
+import { principalOf } from "../api/change.ts";
 import { addCollection, type CollectionDefinition } from "../api/collection.ts";
 import type { Routes } from "../api/context.ts";
 import { listOf, listQuery, takePage } from "../api/list.ts";
@@ -86,6 +88,7 @@ const interfaces: CollectionDefinition = {
   name: collections.interfaces.name,
   object: collections.interfaces.object,
   resource: "network",
+  binding: { kind: "interfaces", parameter: "interface" },
   tag: "Network",
   noun: "interface",
   operation: { one: "Interface", many: "Interfaces" },
@@ -107,6 +110,7 @@ const virtualAddresses: CollectionDefinition = {
   name: collections.virtualAddresses.name,
   object: collections.virtualAddresses.object,
   resource: "network",
+  binding: { kind: "interfaces", field: "interface" },
   tag: "Network",
   noun: "virtual address",
   command: "address",
@@ -125,7 +129,7 @@ export const addNetworkRoutes: Routes = (app, context) => {
   addCollection(app, context, interfaces);
   addCollection(app, context, virtualAddresses);
   app.get("/api/v1/network/interfaces/:interface/status", {
-    config: { permission: "network:read" },
+    config: { permission: "network:read", object: { kind: "interfaces", parameter: "interface" } },
     schema: {
       operationId: "getInterfaceStatus",
       tags: ["Network"],
@@ -138,7 +142,7 @@ export const addNetworkRoutes: Routes = (app, context) => {
       await context.status.readInterfaceStatus((request.params as { interface: string }).interface),
   });
   app.get("/api/v1/network/links", {
-    config: { permission: "network:read" },
+    config: { permission: "network:read", object: "some" },
     schema: {
       operationId: "listLinks",
       tags: ["Network"],
@@ -147,6 +151,11 @@ export const addNetworkRoutes: Routes = (app, context) => {
       querystring: listQuery,
       response: { 200: listOf(link), default: problemDocument },
     },
-    handler: async (request) => takePage(await context.status.readLinks(), request.query as z.output<typeof listQuery>),
+    handler: async (request) => {
+      const links = (await context.status.readLinks()).filter(({ name }) =>
+        isPermitted(principalOf(request), "network:read", { name }),
+      );
+      return takePage(links, request.query as z.output<typeof listQuery>);
+    },
   });
 };

@@ -77,7 +77,7 @@ t.test(
       /^client\//,
       /^cli\//,
       /^first-boot\//,
-      /\/routes\.ts$/,
+      /[/-]routes\.ts$/,
     ];
     const found = imports.filter(({ from, specifier, typeOnly }) => {
       if (typeOnly || !specifier.startsWith(".") || composes.some((pattern) => pattern.test(from))) return false;

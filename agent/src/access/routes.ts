@@ -1,8 +1,16 @@
 import { z } from "zod";
 import { bearerToken } from "../api/authentication.ts";
+import { principalOf } from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
+import { cookieToken, formatCookie, requireSameOrigin } from "../api/cookie.ts";
 import { problemDocument } from "../api/problem.ts";
 import { clientAddress } from "./address.ts";
+import { csrfTokenOf } from "./sessions.ts";
+
+const cookie = z
+  .boolean("expected true or false")
+  .default(false)
+  .describe("true: a cookie for a browser instead of a token; every change then needs the header X-CSRF-Token");
 
 const password = z
   .strictObject({
@@ -15,6 +23,7 @@ const password = z
       .string("expected a password")
       .max(1024, "expected at most 1024 characters")
       .describe("In clear; the connection is encrypted"),
+    cookie,
   })
   .meta({ id: "Credentials", examples: [{ user: "admin", password: "correct horse battery" }] });
 
@@ -29,6 +38,7 @@ const secondFactor = z
       .min(1, "expected a code")
       .max(128, "expected a code")
       .describe("Such as the six digits of TOTP"),
+    cookie,
   })
   .meta({
     id: "SecondFactor",
@@ -37,7 +47,8 @@ const secondFactor = z
 
 const session = z
   .object({
-    token: z.string().describe("For the header Authorization: Bearer …; shown once"),
+    token: z.string().exactOptional().describe("For the header Authorization: Bearer …; shown once; none with cookie"),
+    csrfToken: z.string().exactOptional().describe("With cookie: for the header X-CSRF-Token"),
     expires: z.iso.datetime().describe("Ends then at the latest; earlier after the idle time without a request"),
   })
   .meta({
@@ -50,7 +61,7 @@ const tags = ["Sessions"];
 /** Logging in and out. */
 export const addSessionRoutes: Routes = (app, { login, sessions }) => {
   app.post("/api/v1/sessions", {
-    config: { permission: "public", errors: ["unauthenticated"] },
+    config: { permission: "public", errors: ["unauthenticated", "second-factor-required", "forbidden"] },
     schema: {
       operationId: "createSession",
       tags,
@@ -64,9 +75,15 @@ export const addSessionRoutes: Routes = (app, { login, sessions }) => {
     handler: async (request, reply) => {
       const given = request.body as z.output<typeof password> | z.output<typeof secondFactor>;
       const source = clientAddress(request);
+      if (given.cookie) requireSameOrigin(request);
       const account = "challenge" in given ? await login.answer(given, source) : await login.start(given, source);
-      const { token, session } = sessions.open(account, { means: "session", source });
-      return reply.code(201).send({ token, expires: sessions.expiryOf(session).toISOString() });
+      const { token, session } = sessions.open(account, { means: given.cookie ? "cookie" : "session", source });
+      const until = sessions.expiryOf(session);
+      const expires = until.toISOString();
+      reply.code(201);
+      if (!given.cookie) return reply.send({ token, expires });
+      reply.header("Set-Cookie", formatCookie(token, (until.getTime() - session.opened.getTime()) / 1000));
+      return reply.send({ csrfToken: csrfTokenOf(token), expires });
     },
   });
 
@@ -80,8 +97,9 @@ export const addSessionRoutes: Routes = (app, { login, sessions }) => {
       response: { 204: z.null().describe("Ended"), default: problemDocument },
     },
     handler: async (request, reply) => {
-      const token = bearerToken(request);
+      const token = principalOf(request).means === "cookie" ? cookieToken(request) : bearerToken(request);
       if (token !== undefined) sessions.close(token);
+      if (principalOf(request).means === "cookie") reply.header("Set-Cookie", formatCookie("", 0));
       return reply.code(204).send();
     },
   });

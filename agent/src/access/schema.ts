@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { description, objectName } from "../configuration/fields.ts";
+import { description, objectName, prefixedAddress } from "../configuration/fields.ts";
 
 /** Names that accounts of the system have: a user of the same name would be one person to the API and another to the kernel. */
 const reservedNames = new Set(
@@ -23,6 +23,9 @@ export const userName = z
 export const passwordHash = z
   .string()
   .regex(/^\$7\$[./0-9A-Za-z]{11}[./0-9A-Za-z]{8,64}\$[./0-9A-Za-z]{43}$/, "expected a crypt(3) scrypt hash ($7$…)");
+
+/** A password as it is sent; how good it is says password-policy.ts. */
+export const newPassword = z.string("expected a password").max(1024, "expected at most 1024 characters");
 
 /** An OpenSSH public key on one line, as in authorized_keys, without options. */
 export const sshPublicKey = z
@@ -106,6 +109,26 @@ export const user = z
   })
   .meta({ id: "User" });
 
+/** A key for a program, which acts in the name of its owner. */
+export const apiKey = z
+  .strictObject({
+    description: description.default("").describe("For people"),
+    owner: userName.describe("In whose name it acts; a key never does more than its owner may do now"),
+    hash: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/, "expected a SHA-256 in hexadecimal")
+      .describe("Of the key; it is 256 random bits, so a fast hash is no weakness"),
+    roles: roleNames.min(1, "expected at least one role").describe("What it may do"),
+    networks: z
+      .array(prefixedAddress)
+      .max(64, "expected at most 64 networks")
+      .default([])
+      .describe("Only from these networks, such as 192.0.2.0/24; none: from anywhere"),
+    created: z.iso.datetime("expected a time").describe("When it was made"),
+    expires: z.iso.datetime("expected a time, like 2027-01-31T00:00:00Z").optional().describe("When it ends"),
+  })
+  .meta({ id: "ApiKey" });
+
 const minutes = (least: number, most: number, unset: number) =>
   z
     .int("expected a whole number of minutes")
@@ -129,4 +152,5 @@ export const accessSettings = z
 export type User = z.output<typeof user>;
 export type Group = z.output<typeof group>;
 export type Role = z.output<typeof role>;
+export type ApiKey = z.output<typeof apiKey>;
 export type AccessSettings = z.output<typeof accessSettings>;

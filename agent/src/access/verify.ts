@@ -3,7 +3,7 @@ import type { Configuration } from "../configuration/schema.ts";
 import { isAdministrator } from "./rights.ts";
 import { isBuiltInRole } from "./roles.ts";
 
-type Access = Pick<Configuration, "users" | "groups" | "roles" | "access">;
+type Access = Pick<Configuration, "users" | "groups" | "roles" | "apiKeys" | "access">;
 
 const error = (path: string, message: string): Finding => ({ severity: "error", path, message });
 
@@ -23,6 +23,10 @@ export function verifyAccess(configuration: Access): Finding[] {
       ...(user.source === "directory" && user.passwordHash !== undefined
         ? [error(`users.${name}.passwordHash`, "expected none: the directory checks the password of this user")]
         : []),
+    ]),
+    ...Object.entries(configuration.apiKeys).flatMap(([id, key]) => [
+      ...verifyRoles(configuration, `apiKeys.${id}`, key.roles),
+      ...(Object.hasOwn(users, key.owner) ? [] : [error(`apiKeys.${id}.owner`, `there is no user ${key.owner}`)]),
     ]),
     ...verifySessions(configuration),
     ...verifyAdministrator(configuration),

@@ -4,8 +4,12 @@ import rateLimit from "@fastify/rate-limit";
 import fastify, { type FastifyInstance } from "fastify";
 import type { z } from "zod";
 import { clientAddress } from "../access/address.ts";
+import { addKeyRoutes } from "../access/key-routes.ts";
+import { addOwnRoutes } from "../access/own-routes.ts";
 import { addSessionRoutes } from "../access/routes.ts";
+import { addOpenSessionRoutes } from "../access/session-routes.ts";
 import { TooManyRequests } from "../access/throttle.ts";
+import { addUserRoutes } from "../access/user-routes.ts";
 import { addConfirmationRoutes } from "../commit/routes.ts";
 import { addConfigurationRoutes } from "../configuration/routes.ts";
 import { SteelyardError } from "../errors.ts";
@@ -24,6 +28,10 @@ import { answerError, answerNoHttp } from "./problem.ts";
 /** Every subsystem's routes. */
 const routes: readonly Routes[] = [
   addSessionRoutes,
+  addOwnRoutes,
+  addOpenSessionRoutes,
+  addUserRoutes,
+  addKeyRoutes,
   addFarmRoutes,
   addNetworkRoutes,
   addSystemRoutes,

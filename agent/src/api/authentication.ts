@@ -1,9 +1,12 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { clientAddress } from "../access/address.ts";
+import { isApiKey, principalOfKey } from "../access/api-keys.ts";
 import { isPermitted, type Permission, type Principal, type Scope } from "../access/permissions.ts";
 import { localAdministrator, principalOf } from "../access/principal.ts";
+import { isCsrfToken, type Session } from "../access/sessions.ts";
 import { SteelyardError } from "../errors.ts";
 import type { ApiContext, RouteObject, Transport } from "./context.ts";
+import { cookieToken, requireSameOrigin } from "./cookie.ts";
 
 /**
  * Who may do what: nothing that is not declared. A route without a permission does not register; a request passes when its
@@ -41,14 +44,42 @@ export function requirePermission(principal: Principal, permission: Permission, 
   throw new SteelyardError("forbidden", `user ${principal.user} does not have the permission ${permission}${on}`);
 }
 
-/** The user behind the bearer token, by the rights of now. */
-function identify(request: FastifyRequest, { sessions, control, machine }: ApiContext): Principal {
+/** The user behind a token in the header, or else behind a cookie; by the rights of now. */
+function identify(request: FastifyRequest, context: ApiContext): Principal {
+  const { control, machine, keyUses } = context;
+  if (request.headers.authorization === undefined) {
+    const cookie = cookieToken(request);
+    if (cookie !== undefined) return identifyBrowser(request, context, cookie);
+  }
   const token = bearerToken(request);
   if (token === undefined)
     throw new SteelyardError("unauthenticated", "expected a header Authorization: Bearer with the token of a session");
-  const session = sessions.find(token, "session");
+  if (!isApiKey(token)) return identifySession(request, context, token, "session");
+  const principal = principalOfKey(control.current().configuration, token, clientAddress(request), machine.now());
+  if (principal.id !== undefined) keyUses.note(principal.id, principal.source);
+  return principal;
+}
+
+/** What changes something must come from a page of this box, and that page must know the session's other token. */
+function identifyBrowser(request: FastifyRequest, context: ApiContext, token: string): Principal {
+  const principal = identifySession(request, context, token, "cookie");
+  if (["GET", "HEAD", "OPTIONS"].includes(request.method)) return principal;
+  requireSameOrigin(request);
+  const given = request.headers["x-csrf-token"];
+  if (typeof given !== "string" || !isCsrfToken(given, token))
+    throw new SteelyardError("forbidden", "expected the header X-CSRF-Token with the csrfToken of the session");
+  return principal;
+}
+
+function identifySession(
+  request: FastifyRequest,
+  { sessions, control, machine }: ApiContext,
+  token: string,
+  means: Session["means"],
+): Principal {
+  const session = sessions.find(token, means);
   if (!session) throw new SteelyardError("unauthenticated", "the session has ended: log in again");
-  const about = { source: clientAddress(request), means: session.means, id: session.id };
+  const about = { source: clientAddress(request), means, id: session.id };
   const principal = principalOf(control.current().configuration, session.account, machine.now(), about);
   if (principal) return principal;
   sessions.close(token);
@@ -60,10 +91,19 @@ function identify(request: FastifyRequest, { sessions, control, machine }: ApiCo
  * Asking is no use of the session: its idle time runs on.
  */
 export function currentPrincipal(
-  { principal }: FastifyRequest,
+  request: FastifyRequest,
   { sessions, control, machine }: ApiContext,
 ): Principal | undefined {
-  if (principal?.means !== "session" && principal?.means !== "cookie") return principal;
+  const { principal } = request;
+  if (principal === undefined || principal.means === "local") return principal;
+  if (principal.means === "api-key") {
+    try {
+      const token = bearerToken(request) ?? "";
+      return principalOfKey(control.current().configuration, token, principal.source, machine.now());
+    } catch {
+      return undefined;
+    }
+  }
   const session = sessions.list().find(({ id }) => id === principal.id);
   return session && principalOf(control.current().configuration, session.account, machine.now(), principal);
 }

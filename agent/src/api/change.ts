@@ -1,5 +1,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
+import { requireChange } from "../access/guard.ts";
+import type { Principal } from "../access/permissions.ts";
 import type { Author, CommitResult } from "../commit/control.ts";
 import type { Configuration } from "../configuration/schema.ts";
 import { SteelyardError } from "../errors.ts";
@@ -92,9 +94,14 @@ export const plan = z
 const greatestWarnings = 20;
 
 /** The user and address of a request that has passed the authentication hook. */
-export function authorOf({ principal }: FastifyRequest): Author {
+export function authorOf(request: FastifyRequest): Author {
+  const { user, source } = principalOf(request);
+  return { user, source };
+}
+
+export function principalOf({ principal }: FastifyRequest): Principal {
   if (!principal) throw new SteelyardError("unauthenticated", "log in first");
-  return { user: principal.user, source: principal.source };
+  return principal;
 }
 
 export function conditionsOf({ headers }: FastifyRequest): Conditions {
@@ -111,10 +118,11 @@ export function confirmWithinOf({ query }: FastifyRequest): number | undefined {
 
 /**
  * Commits a change and prepares the answer: headers `Steelyard-Generation`, `Steelyard-Confirm-Before` (RFC 3339) when it has
- * to be confirmed and, when there are any, `Steelyard-Warnings` (JSON: `[{"path","message"}]`, ASCII). With `?dryRun=true` the plan is sent, and undefined comes back.
+ * to be confirmed and, when there are any, `Steelyard-Warnings` (JSON: `[{"path","message"}]`, ASCII). Throws `forbidden` when the
+ * caller may not change one of the objects that differ. With `?dryRun=true` the plan is sent, and undefined comes back.
  */
 export async function commitChange(
-  { control }: ApiContext,
+  { control, machine }: ApiContext,
   request: FastifyRequest,
   reply: FastifyReply,
   message: string,
@@ -122,7 +130,14 @@ export async function commitChange(
 ): Promise<CommitResult | undefined> {
   const dryRun = isDryRun(request);
   const confirmWithin = confirmWithinOf(request);
-  const result = await control.commit({ author: authorOf(request), message, change, dryRun, confirmWithin });
+  const principal = principalOf(request);
+  const guarded = (current: Configuration) => {
+    const wanted = change(current);
+    requireChange(principal, current, wanted, machine.now());
+    return wanted;
+  };
+  const author = authorOf(request);
+  const result = await control.commit({ author, message, change: guarded, dryRun, confirmWithin });
   keepCommit(request, reply, message, result);
   if (dryRun) {
     await reply.code(200).send(toPlan(result));

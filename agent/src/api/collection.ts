@@ -1,11 +1,13 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
-import type { Permission } from "../access/permissions.ts";
+import { type BindingKind, isPermitted, type Permission, type Scope } from "../access/permissions.ts";
+import type { Machine } from "../adapters/machine.ts";
 import { describeIssues } from "../configuration/issues.ts";
 import type { Configuration } from "../configuration/schema.ts";
 import { SteelyardError } from "../errors.ts";
-import { changeQuery, commitChange, conditionsOf, plan, sendObject } from "./change.ts";
-import type { ApiContext } from "./context.ts";
+import { requirePermission } from "./authentication.ts";
+import { changeQuery, commitChange, conditionsOf, plan, principalOf, sendObject } from "./change.ts";
+import type { ApiContext, RouteObject } from "./context.ts";
 import { requireConditions } from "./entity-tag.ts";
 import { defineList, type ListDefinition } from "./list.ts";
 import { applyMergePatch } from "./merge-patch.ts";
@@ -26,6 +28,13 @@ export type CollectionDefinition = {
   object: z.ZodType;
   /** The first half of the permissions. */
   resource: string;
+  /**
+   * For kinds that a role can be bound to: the parameter that names the object that counts, or the field, where it is another
+   * object's name.
+   */
+  binding?: { kind: BindingKind; parameter: string } | { kind: BindingKind; field: string };
+  /** Where callers send and see something else than what is kept. */
+  view?: CollectionView;
   tag: string;
   /** What the `steelyard` command calls it, when its address does not give a good word. */
   command?: string;
@@ -33,6 +42,8 @@ export type CollectionDefinition = {
   noun: string;
   operation: { one: string; many: string };
   example: object;
+  /** Where what is shown differs from what is sent. */
+  shownExample?: object;
   /** The objects of a configuration. Throws `not-found` when a parent is not there. */
   read(configuration: Configuration, parameters: Parameters): Objects;
   replace(configuration: Configuration, parameters: Parameters, objects: Objects): Configuration;
@@ -40,10 +51,21 @@ export type CollectionDefinition = {
   path(parameters: Parameters): string[];
 };
 
+/** Objects with secrets: what callers send and see of them. */
+export type CollectionView = {
+  given: z.ZodType;
+  shown: z.ZodType;
+  /** From what callers send to what is kept; in a patch, null takes a field away. */
+  accept(given: Record<string, unknown>, path: readonly string[], machine: Machine): Promise<Record<string, unknown>>;
+  /** Fields that are never shown; a PUT that leaves them out keeps them. */
+  secrets: readonly string[];
+};
+
 /** GET and POST on the collection; GET, PUT, PATCH and DELETE on each object. */
 export function addCollection(app: FastifyInstance, context: ApiContext, definition: CollectionDefinition): void {
   const { url, parameter, resource, noun, operation, tag, example } = definition;
-  const { parents, params, shown, replacement, list } = schemasOf(definition);
+  const { parents, params, shown, given, replacement, list } = schemasOf(definition);
+  const { binding, view } = definition;
   const one = `${url}/:${parameter}`;
   const article = /^[aeiou]/.test(noun) ? "an" : "a";
   const plural = noun.endsWith("s") ? `${noun}es` : `${noun}s`;
@@ -53,7 +75,35 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
   const describe = (parameters: Parameters) => `${noun} ${[...Object.values(parameters)].join("/")}`;
   const pathOf = (parameters: Parameters) => [...definition.path(parameters), parameters[parameter] ?? ""];
   const named = definition.command === undefined ? {} : { "x-command": definition.command };
-  const permit = (verb: string): Permission => `${resource}:${verb}`;
+  // What stands inside another object is part of it: adding a backend is a change of its farm.
+  const permit = (verb: string): Permission => `${resource}:${definition.parents && verb !== "read" ? "update" : verb}`;
+  const bound = (parameters: readonly string[]): { object?: RouteObject } => {
+    if (!binding) return {};
+    return "parameter" in binding && parameters.includes(binding.parameter) ? { object: binding } : { object: "some" };
+  };
+  const ofMany = bound(Object.keys(definition.parents ?? {}));
+  const ofOne = bound([...Object.keys(definition.parents ?? {}), parameter]);
+  const scopeOf = (parameters: Parameters, object: object): Scope => {
+    if (!binding) return "every";
+    const name = "parameter" in binding ? parameters[binding.parameter] : (object as Parameters)[binding.field];
+    return { name: name ?? "" };
+  };
+  const accept = async (object: Record<string, unknown>, parameters: Parameters) =>
+    view ? await view.accept(object, pathOf(parameters), context.machine) : object;
+  // What was asked for has passed the schema of what is given, not that of what is kept.
+  const complete = (object: Record<string, unknown>, parameters: Parameters): object => {
+    const present = Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null));
+    return view ? parseObject(definition.object, present, pathOf(parameters)) : object;
+  };
+  const keepSecrets = (object: Record<string, unknown>, before: object | undefined) => {
+    const kept = view?.secrets.flatMap((key) => {
+      const value = (before as Record<string, unknown> | undefined)?.[key];
+      return value === undefined || key in object ? [] : [[key, value] as const];
+    });
+    return { ...object, ...Object.fromEntries(kept ?? []) };
+  };
+  const show = (object: object): object =>
+    view ? Object.fromEntries(Object.entries(object).filter(([key]) => !view.secrets.includes(key))) : object;
   const current = () => context.control.current().configuration;
 
   const find = (configuration: Configuration, parameters: Parameters): object | undefined => {
@@ -71,10 +121,10 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
     return definition.replace(configuration, parameters, { ...objects, [parameters[parameter] ?? ""]: object });
   };
   const send = (request: FastifyRequest, reply: FastifyReply, parameters: Parameters, object: object) =>
-    sendObject(request, reply, object, { name: parameters[parameter], ...object });
+    sendObject(request, reply, object, { name: parameters[parameter], ...show(object) });
 
   app.get(url, {
-    config: { permission: permit("read") },
+    config: { permission: permit("read"), ...ofMany },
     schema: {
       ...named,
       operationId: `list${operation.many}`,
@@ -86,15 +136,22 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
       response: { 200: list.answer, ...responses },
     },
     handler: async (request, reply) => {
-      const objects = definition.read(current(), request.params as Parameters);
-      const named = Object.entries(objects).map(([name, object]) => ({ name, ...object }));
-      return list.send(request, reply, named);
+      const parameters = request.params as Parameters;
+      const objects = Object.entries(definition.read(current(), parameters)).filter(([name, object]) =>
+        isPermitted(principalOf(request), permit("read"), scopeOf({ ...parameters, [parameter]: name }, object)),
+      );
+      return list.send(
+        request,
+        reply,
+        objects.map(([name, object]) => ({ name, ...show(object) })),
+      );
     },
   });
 
   app.post(url, {
     config: {
       permission: permit("create"),
+      ...ofMany,
       entityTag: true,
       bodyPath: (request) => {
         const name = (request.body as { name?: unknown } | undefined)?.name;
@@ -109,12 +166,15 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
       description: `The ${noun} with its name. Fields that are left out get their defaults; a name that is taken is refused.`,
       params: parents,
       querystring: changeQuery,
-      body: shown,
+      body: given,
       response: { 200: plan.describe("The plan, for a dry run"), 201: shown, ...responses },
     },
     handler: async (request, reply) => {
-      const { name, object } = splitName(request.body as Record<string, unknown>);
+      const { name, object: body } = splitName(request.body as Record<string, unknown>);
       const parameters = { ...(request.params as Parameters), [parameter]: name ?? "" };
+      // Before the name is looked up: whether there is such an object is not for everybody to know.
+      requirePermission(principalOf(request), permit("create"), scopeOf(parameters, body));
+      const object = complete(await accept(body, parameters), parameters);
       const done = await commitChange(context, request, reply, `create ${describe(parameters)}`, (configuration) => {
         if (find(configuration, parameters))
           throw new SteelyardError("exists", `there is a ${describe(parameters)} already`, {
@@ -129,7 +189,7 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
   });
 
   app.get(one, {
-    config: { permission: permit("read"), entityTag: true },
+    config: { permission: permit("read"), ...ofOne, entityTag: true },
     schema: {
       ...named,
       operationId: `get${operation.one}`,
@@ -141,13 +201,16 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
     },
     handler: async (request, reply) => {
       const parameters = request.params as Parameters;
-      return send(request, reply, parameters, require(current(), parameters));
+      const object = require(current(), parameters);
+      requirePermission(principalOf(request), permit("read"), scopeOf(parameters, object));
+      return send(request, reply, parameters, object);
     },
   });
 
   app.put(one, {
     config: {
       permission: permit("update"),
+      ...ofOne,
       entityTag: true,
       bodyPath: (request) => pathOf(request.params as Parameters),
     },
@@ -165,13 +228,16 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
     },
     handler: async (request, reply) => {
       const parameters = request.params as Parameters;
-      const { name, object } = splitName(request.body as Record<string, unknown>);
+      const { name, object: body } = splitName(request.body as Record<string, unknown>);
       requireSameName(name, parameters);
+      const accepted = await accept(body, parameters);
+      let object: object = accepted;
       let created = false;
       const done = await commitChange(context, request, reply, `put ${describe(parameters)}`, (configuration) => {
         const before = find(configuration, parameters);
         requireConditions(conditionsOf(request), before, describe(parameters));
         created = before === undefined;
+        object = complete(keepSecrets(accepted, before), parameters);
         return put(configuration, parameters, object);
       });
       if (!done) return reply;
@@ -183,6 +249,7 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
   app.patch(one, {
     config: {
       permission: permit("update"),
+      ...ofOne,
       entityTag: true,
       bodyPath: (request) => pathOf(request.params as Parameters),
     },
@@ -200,8 +267,9 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
     },
     handler: async (request, reply) => {
       const parameters = request.params as Parameters;
-      const { name, object: patch } = splitName(request.body as Record<string, unknown>);
+      const { name, object: body } = splitName(request.body as Record<string, unknown>);
       requireSameName(name, parameters);
+      const patch = await accept(body, parameters);
       let object: object = {};
       const done = await commitChange(context, request, reply, `change ${describe(parameters)}`, (configuration) => {
         const before = require(configuration, parameters);
@@ -214,7 +282,7 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
   });
 
   app.delete(one, {
-    config: { permission: permit("delete"), entityTag: true },
+    config: { permission: permit("delete"), ...ofOne, entityTag: true },
     schema: {
       ...named,
       operationId: `delete${operation.one}`,
@@ -244,11 +312,7 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
   }
 }
 
-type CollectionSchemas = {
-  parents: z.ZodType;
-  params: z.ZodType;
-  shown: z.ZodType;
-  replacement: z.ZodType;
+type CollectionSchemas = Record<"parents" | "params" | "shown" | "given" | "replacement", z.ZodType> & {
   list: ListDefinition;
 };
 
@@ -266,13 +330,15 @@ function schemasOf(definition: CollectionDefinition): CollectionSchemas {
   const named = name.describe(`Name of the ${noun}`);
   const optional = name.optional().describe("When given, the name in the address: an object keeps its name");
   const { one } = definition.operation;
-  const shown = withName(object, named).meta({ id: `Named${one}`, examples: [example] });
+  const { shown = object, given = object } = definition.view ?? {};
+  const answered = withName(shown, named).meta({ id: `Named${one}`, examples: [definition.shownExample ?? example] });
   const schemas = {
-    list: defineList(shown, { sort: "name" }),
+    list: defineList(answered, { sort: "name" }),
     parents: z.strictObject(parents),
     params: z.strictObject({ ...parents, [parameter]: named }),
-    shown,
-    replacement: withName(object, optional).meta({ id: `${one}Replacement`, examples: [replaced] }),
+    shown: answered,
+    given: given === shown ? answered : withName(given, named).meta({ id: `New${one}`, examples: [example] }),
+    replacement: withName(given, optional).meta({ id: `${one}Replacement`, examples: [replaced] }),
   };
   known.set(definition, schemas);
   return schemas;

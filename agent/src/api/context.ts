@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifySchema } from "fastify";
+import type { KeyUses } from "../access/key-use.ts";
 import type { Login } from "../access/login.ts";
 import type { BindingKind, Permission, Principal } from "../access/permissions.ts";
 import type { Sessions } from "../access/sessions.ts";
@@ -36,6 +37,7 @@ export type ApiContext = {
   idempotency: IdempotencyStore;
   events: EventHub;
   login: Login;
+  keyUses: KeyUses;
 };
 
 /** The routes of a subsystem. */

@@ -12,8 +12,8 @@ const withBody: readonly ErrorCode[] = ["too-large", "unsupported-type"];
 const unlessOpen: readonly ErrorCode[] = ["command-failed", "corrupt"];
 /** The answers to an `Idempotency-Key`, of POST alone. */
 export const withKey: readonly ErrorCode[] = ["key-in-use", "key-reused"];
-/** Has no operation: the method is what is wrong. */
-const never: readonly ErrorCode[] = ["method-not-allowed"];
+/** Of no operation, for the method is what is wrong; of logging in alone. */
+const never: readonly ErrorCode[] = ["method-not-allowed", "second-factor-required"];
 
 export type OperationShape = {
   isPublic: boolean;
@@ -78,6 +78,7 @@ export function problemComponents(): Record<string, object> {
 const details: Partial<Record<ErrorCode, { detail: string; path?: string }>> = {
   "bad-input": { detail: "expected a port from 1 to 65535", path: "farms.web.backends.b1.port" },
   unauthenticated: { detail: "the session has ended: log in again" },
+  "second-factor-required": { detail: "the password is right; send the challenge with a code of: totp" },
   forbidden: { detail: "user guest does not have the permission farms:update" },
   "not-found": { detail: "there is no farm web" },
   "method-not-allowed": { detail: "expected one of GET, HEAD, POST" },

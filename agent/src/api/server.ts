@@ -1,6 +1,7 @@
 import { chmod, chown, mkdir, readFile, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { FastifyInstance } from "fastify";
+import { openKeyUses } from "../access/key-use.ts";
 import { makeLocalUsers } from "../access/local-users.ts";
 import { type Authenticator, type LoginEvent, makeLogin, type SecondFactor } from "../access/login.ts";
 import { currentRoles } from "../access/principal.ts";
@@ -69,10 +70,10 @@ const retryInterval = 10_000;
 /** The management API: the same routes over HTTPS and over the local socket, whose callers act as `admin`. */
 export async function createServer(options: ServerOptions): Promise<Server> {
   const { control, machine, status, version, tls, limits = {} } = options;
-  const { sessions, login, saved } = await makeAccess(options);
+  const { sessions, login, keyUses, saved } = await makeAccess(options);
   const idempotency = await openIdempotencyStore(machine);
   const events = makeEventHub(machine, options.eventIntervals);
-  const context: ApiContext = { control, machine, status, sessions, login, idempotency, events };
+  const context: ApiContext = { control, machine, status, sessions, login, keyUses, idempotency, events };
   const stop = new AbortController();
   stop.signal.addEventListener("abort", bridgeControl(events.bus, control), { once: true });
   const socket = machine.path(socketPath);
@@ -138,7 +139,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   };
 }
 
-/** Sessions and the login chain. `saved` waits until the sessions are written. */
+/** Sessions, keys and the login chain. `saved` waits until what is kept of them is written. */
 async function makeAccess({ control, machine, authenticators = [], secondFactors = [], onLogin }: ServerOptions) {
   const write = makeSessionWriter(machine);
   let last: Promise<void> = Promise.resolve();
@@ -160,7 +161,12 @@ async function makeAccess({ control, machine, authenticators = [], secondFactors
     },
     machine,
   );
-  return { sessions, login, saved: () => last };
+  const keyUses = await openKeyUses(machine, (id) => Object.hasOwn(configuration().apiKeys, id));
+  const saved = async () => {
+    await last;
+    await keyUses.flush();
+  };
+  return { sessions, login, keyUses, saved };
 }
 
 /** Mozilla's intermediate list for an ECDSA or RSA certificate: TLS 1.2 with forward secrecy and AEAD alone, and TLS 1.3. */

@@ -20,6 +20,75 @@ export default {
    }
   },
   "schemas": {
+   "BindingsInput": {
+    "type": "object",
+    "properties": {
+     "farms": {
+      "description": "Names of farms; * stands for any characters",
+      "maxItems": 256,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9_.*-]{1,63}$"
+      }
+     },
+     "interfaces": {
+      "description": "Names of interfaces; * stands for any characters",
+      "maxItems": 256,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9_.*-]{1,63}$"
+      }
+     },
+     "certificates": {
+      "description": "Names of certificates; * stands for any characters",
+      "maxItems": 256,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9_.*-]{1,63}$"
+      }
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "farms": [
+       "web",
+       "shop-*"
+      ]
+     }
+    ]
+   },
+   "AccessSettingsInput": {
+    "type": "object",
+    "properties": {
+     "sessions": {
+      "description": "Limits of every session, those that are open too",
+      "default": {},
+      "type": "object",
+      "properties": {
+       "idleMinutes": {
+        "default": 30,
+        "description": "A session ends after this time without a request",
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 1440
+       },
+       "absoluteMinutes": {
+        "default": 720,
+        "description": "A session ends after this time at the latest",
+        "type": "integer",
+        "minimum": 5,
+        "maximum": 43200
+       }
+      },
+      "additionalProperties": false
+     }
+    },
+    "additionalProperties": false
+   },
    "L4BackendInput": {
     "type": "object",
     "properties": {
@@ -550,6 +619,127 @@ export default {
      }
     ]
    },
+   "NewApiKeyInput": {
+    "type": "object",
+    "properties": {
+     "description": {
+      "default": "",
+      "description": "For people",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "owner": {
+      "description": "Left out, the caller; another takes access:create",
+      "type": "string",
+      "pattern": "^[a-z][a-z0-9_-]{0,31}$",
+      "examples": [
+       "anna"
+      ]
+     },
+     "roles": {
+      "minItems": 1,
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      },
+      "description": "What it may do"
+     },
+     "networks": {
+      "description": "Only from these networks, such as 192.0.2.0/24; none: from anywhere",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "examples": [
+        "192.0.2.10/24"
+       ]
+      },
+      "default": []
+     },
+     "expires": {
+      "description": "When it ends",
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$"
+     }
+    },
+    "required": [
+     "roles"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "description": "nightly report",
+      "roles": [
+       "read-only"
+      ],
+      "networks": [
+       "192.0.2.0/24"
+      ]
+     }
+    ]
+   },
+   "MergePatchInput": {
+    "type": "object",
+    "properties": {},
+    "additionalProperties": {},
+    "description": "The fields to change; null takes a field back to its default"
+   },
+   "PasswordChangeInput": {
+    "type": "object",
+    "properties": {
+     "current": {
+      "type": "string",
+      "maxLength": 1024,
+      "description": "The password of now"
+     },
+     "password": {
+      "type": "string",
+      "maxLength": 1024,
+      "description": "The new one"
+     }
+    },
+    "required": [
+     "current",
+     "password"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "current": "correct horse battery",
+      "password": "a better one than that"
+     }
+    ]
+   },
+   "OwnSshKeysInput": {
+    "type": "object",
+    "properties": {
+     "sshKeys": {
+      "default": [],
+      "description": "For the shell of the box; needs the permission shell:use",
+      "maxItems": 32,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\\.com|sk-ecdsa-sha2-nistp256@openssh\\.com) [A-Za-z0-9+/]+={0,3}(?: [^\\r\\n]*)?$"
+      }
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "sshKeys": [
+       "ssh-ed25519 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA anna"
+      ]
+     }
+    ]
+   },
    "CredentialsInput": {
     "type": "object",
     "properties": {
@@ -563,6 +753,11 @@ export default {
       "type": "string",
       "maxLength": 1024,
       "description": "In clear; the connection is encrypted"
+     },
+     "cookie": {
+      "default": false,
+      "description": "true: a cookie for a browser instead of a token; every change then needs the header X-CSRF-Token",
+      "type": "boolean"
      }
     },
     "required": [
@@ -590,6 +785,11 @@ export default {
       "minLength": 1,
       "maxLength": 128,
       "description": "Such as the six digits of TOTP"
+     },
+     "cookie": {
+      "default": false,
+      "description": "true: a cookie for a browser instead of a token; every change then needs the header X-CSRF-Token",
+      "type": "boolean"
      }
     },
     "required": [
@@ -744,11 +944,417 @@ export default {
      }
     ]
    },
-   "MergePatchInput": {
+   "NewUserInput": {
     "type": "object",
-    "properties": {},
-    "additionalProperties": {},
-    "description": "The fields to change; null takes a field back to its default"
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z][a-z0-9_-]{0,31}$",
+      "examples": [
+       "anna"
+      ],
+      "description": "Name of the user"
+     },
+     "fullName": {
+      "default": "",
+      "description": "Shown to people",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "description": {
+      "default": "",
+      "description": "For people",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "source": {
+      "default": "local",
+      "description": "Who checks the password: this box, or a directory such as LDAP",
+      "type": "string",
+      "enum": [
+       "local",
+       "directory"
+      ]
+     },
+     "groups": {
+      "default": [],
+      "description": "Their roles are held too",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      }
+     },
+     "roles": {
+      "default": [],
+      "description": "In addition to those of the groups",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      }
+     },
+     "sshKeys": {
+      "default": [],
+      "description": "For the shell of the box; needs the permission shell:use",
+      "maxItems": 32,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\\.com|sk-ecdsa-sha2-nistp256@openssh\\.com) [A-Za-z0-9+/]+={0,3}(?: [^\\r\\n]*)?$"
+      }
+     },
+     "disabled": {
+      "default": false,
+      "description": "true: lets nobody in, and ends what is open",
+      "type": "boolean"
+     },
+     "expires": {
+      "description": "From the beginning of this day (UTC) on, the account lets nobody in",
+      "type": "string",
+      "format": "date",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))$"
+     },
+     "password": {
+      "description": "In clear; only its hash is kept. Left out when replacing: stays as it is; null: none, no login by password",
+      "anyOf": [
+       {
+        "type": "string",
+        "maxLength": 1024
+       },
+       {
+        "type": "null"
+       }
+      ]
+     }
+    },
+    "required": [
+     "name"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "anna",
+      "fullName": "Anna Berg",
+      "roles": [
+       "operator"
+      ],
+      "password": "correct horse battery"
+     }
+    ]
+   },
+   "UserReplacementInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "description": "When given, the name in the address: an object keeps its name",
+      "type": "string",
+      "pattern": "^[a-z][a-z0-9_-]{0,31}$",
+      "examples": [
+       "anna"
+      ]
+     },
+     "fullName": {
+      "default": "",
+      "description": "Shown to people",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "description": {
+      "default": "",
+      "description": "For people",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "source": {
+      "default": "local",
+      "description": "Who checks the password: this box, or a directory such as LDAP",
+      "type": "string",
+      "enum": [
+       "local",
+       "directory"
+      ]
+     },
+     "groups": {
+      "default": [],
+      "description": "Their roles are held too",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      }
+     },
+     "roles": {
+      "default": [],
+      "description": "In addition to those of the groups",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      }
+     },
+     "sshKeys": {
+      "default": [],
+      "description": "For the shell of the box; needs the permission shell:use",
+      "maxItems": 32,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\\.com|sk-ecdsa-sha2-nistp256@openssh\\.com) [A-Za-z0-9+/]+={0,3}(?: [^\\r\\n]*)?$"
+      }
+     },
+     "disabled": {
+      "default": false,
+      "description": "true: lets nobody in, and ends what is open",
+      "type": "boolean"
+     },
+     "expires": {
+      "description": "From the beginning of this day (UTC) on, the account lets nobody in",
+      "type": "string",
+      "format": "date",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))$"
+     },
+     "password": {
+      "description": "In clear; only its hash is kept. Left out when replacing: stays as it is; null: none, no login by password",
+      "anyOf": [
+       {
+        "type": "string",
+        "maxLength": 1024
+       },
+       {
+        "type": "null"
+       }
+      ]
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "fullName": "Anna Berg",
+      "roles": [
+       "operator"
+      ],
+      "password": "correct horse battery"
+     }
+    ]
+   },
+   "NamedGroupInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the group"
+     },
+     "description": {
+      "default": "",
+      "description": "For people",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "roles": {
+      "default": [],
+      "description": "Held by every member",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      }
+     }
+    },
+    "required": [
+     "name"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "web-team",
+      "description": "Runs the shop",
+      "roles": [
+       "shop"
+      ]
+     }
+    ]
+   },
+   "GroupReplacementInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "description": "When given, the name in the address: an object keeps its name",
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ]
+     },
+     "description": {
+      "default": "",
+      "description": "For people",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "roles": {
+      "default": [],
+      "description": "Held by every member",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      }
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "description": "Runs the shop",
+      "roles": [
+       "shop"
+      ]
+     }
+    ]
+   },
+   "NamedRoleInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the role"
+     },
+     "description": {
+      "default": "",
+      "description": "For people",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "permissions": {
+      "default": [],
+      "description": "Each resource:verb; either half may be *",
+      "maxItems": 256,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^(?:\\*|[a-z][a-z-]{0,31}):(?:\\*|[a-z][a-z-]{0,31})$",
+       "examples": [
+        "farms:update"
+       ]
+      }
+     },
+     "bindings": {
+      "default": {},
+      "description": "Only these objects, by kind; a kind left out is not bound. In a bound role the resource * stands for the bound kinds",
+      "$ref": "#/components/schemas/BindingsInput"
+     }
+    },
+    "required": [
+     "name"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "shop",
+      "description": "Farms of the shop",
+      "permissions": [
+       "farms:*",
+       "statistics:read"
+      ],
+      "bindings": {
+       "farms": [
+        "shop-*"
+       ]
+      }
+     }
+    ]
+   },
+   "RoleReplacementInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "description": "When given, the name in the address: an object keeps its name",
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ]
+     },
+     "description": {
+      "default": "",
+      "description": "For people",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "permissions": {
+      "default": [],
+      "description": "Each resource:verb; either half may be *",
+      "maxItems": 256,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^(?:\\*|[a-z][a-z-]{0,31}):(?:\\*|[a-z][a-z-]{0,31})$",
+       "examples": [
+        "farms:update"
+       ]
+      }
+     },
+     "bindings": {
+      "default": {},
+      "description": "Only these objects, by kind; a kind left out is not bound. In a bound role the resource * stands for the bound kinds",
+      "$ref": "#/components/schemas/BindingsInput"
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "description": "Farms of the shop",
+      "permissions": [
+       "farms:*",
+       "statistics:read"
+      ],
+      "bindings": {
+       "farms": [
+        "shop-*"
+       ]
+      }
+     }
+    ]
    },
    "NamedFarmInput": {
     "oneOf": [
@@ -2225,32 +2831,6 @@ export default {
      }
     ]
    },
-   "Session": {
-    "type": "object",
-    "properties": {
-     "token": {
-      "type": "string",
-      "description": "For the header Authorization: Bearer …; shown once"
-     },
-     "expires": {
-      "type": "string",
-      "format": "date-time",
-      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$",
-      "description": "Ends then at the latest; earlier after the idle time without a request"
-     }
-    },
-    "required": [
-     "token",
-     "expires"
-    ],
-    "additionalProperties": false,
-    "examples": [
-     {
-      "token": "b3Jhbmdlcy1hcmUtbm90LXRoZS1vbmx5LWZydWl0cy4",
-      "expires": "2026-01-01T20:00:00.000Z"
-     }
-    ]
-   },
    "PendingCommit": {
     "type": "object",
     "properties": {
@@ -2416,6 +2996,487 @@ export default {
      }
     ]
    },
+   "ShownApiKey": {
+    "type": "object",
+    "properties": {
+     "id": {
+      "type": "string",
+      "description": "Also the beginning of the key, after sty_"
+     },
+     "description": {
+      "default": "",
+      "description": "For people",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "owner": {
+      "type": "string",
+      "pattern": "^[a-z][a-z0-9_-]{0,31}$",
+      "examples": [
+       "anna"
+      ],
+      "description": "In whose name it acts; a key never does more than its owner may do now"
+     },
+     "roles": {
+      "minItems": 1,
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      },
+      "description": "What it may do"
+     },
+     "networks": {
+      "default": [],
+      "description": "Only from these networks, such as 192.0.2.0/24; none: from anywhere",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "examples": [
+        "192.0.2.10/24"
+       ],
+       "type": "string"
+      }
+     },
+     "created": {
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$",
+      "description": "When it was made"
+     },
+     "expires": {
+      "description": "When it ends",
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$"
+     },
+     "lastUsed": {
+      "description": "Left out: never",
+      "type": "object",
+      "properties": {
+       "time": {
+        "type": "string",
+        "format": "date-time",
+        "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$",
+        "description": "When"
+       },
+       "source": {
+        "type": "string",
+        "description": "Address of the client"
+       }
+      },
+      "required": [
+       "time",
+       "source"
+      ],
+      "additionalProperties": false
+     }
+    },
+    "required": [
+     "id",
+     "description",
+     "owner",
+     "roles",
+     "networks",
+     "created"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "id": "k7mq2xwp",
+      "description": "nightly report",
+      "owner": "anna",
+      "roles": [
+       "read-only"
+      ],
+      "networks": [
+       "192.0.2.0/24"
+      ],
+      "created": "2026-01-01T08:00:00.000Z",
+      "expires": "2027-01-01T00:00:00.000Z"
+     }
+    ]
+   },
+   "MadeApiKey": {
+    "type": "object",
+    "properties": {
+     "id": {
+      "type": "string",
+      "description": "Also the beginning of the key, after sty_"
+     },
+     "description": {
+      "default": "",
+      "description": "For people",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "owner": {
+      "type": "string",
+      "pattern": "^[a-z][a-z0-9_-]{0,31}$",
+      "examples": [
+       "anna"
+      ],
+      "description": "In whose name it acts; a key never does more than its owner may do now"
+     },
+     "roles": {
+      "minItems": 1,
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      },
+      "description": "What it may do"
+     },
+     "networks": {
+      "default": [],
+      "description": "Only from these networks, such as 192.0.2.0/24; none: from anywhere",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "examples": [
+        "192.0.2.10/24"
+       ],
+       "type": "string"
+      }
+     },
+     "created": {
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$",
+      "description": "When it was made"
+     },
+     "expires": {
+      "description": "When it ends",
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$"
+     },
+     "lastUsed": {
+      "description": "Left out: never",
+      "type": "object",
+      "properties": {
+       "time": {
+        "type": "string",
+        "format": "date-time",
+        "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$",
+        "description": "When"
+       },
+       "source": {
+        "type": "string",
+        "description": "Address of the client"
+       }
+      },
+      "required": [
+       "time",
+       "source"
+      ],
+      "additionalProperties": false
+     },
+     "key": {
+      "type": "string",
+      "description": "For Authorization: Bearer …; shown once"
+     }
+    },
+    "required": [
+     "id",
+     "description",
+     "owner",
+     "roles",
+     "networks",
+     "created",
+     "key"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "id": "k7mq2xwp",
+      "description": "nightly report",
+      "owner": "anna",
+      "roles": [
+       "read-only"
+      ],
+      "networks": [
+       "192.0.2.0/24"
+      ],
+      "created": "2026-01-01T08:00:00.000Z",
+      "expires": "2027-01-01T00:00:00.000Z",
+      "key": "sty_k7mq2xwp_b3Jhbmdlcy1hcmUtbm90LXRoZS1vbmx5LWZydWl0cy4"
+     }
+    ]
+   },
+   "Caller": {
+    "type": "object",
+    "properties": {
+     "user": {
+      "type": "string",
+      "description": "Name of the user"
+     },
+     "fullName": {
+      "type": "string",
+      "description": "Shown to people"
+     },
+     "source": {
+      "type": "string",
+      "description": "Address the request came from, or local"
+     },
+     "means": {
+      "type": "string",
+      "enum": [
+       "session",
+       "cookie",
+       "api-key",
+       "local"
+      ],
+      "description": "How the caller proved who it is"
+     },
+     "permissions": {
+      "type": "array",
+      "items": {
+       "type": "object",
+       "properties": {
+        "permission": {
+         "type": "string",
+         "description": "resource:verb; either half may be *"
+        },
+        "names": {
+         "description": "Only on these objects; * stands for any characters",
+         "type": "array",
+         "items": {
+          "type": "string"
+         }
+        }
+       },
+       "required": [
+        "permission"
+       ],
+       "additionalProperties": false
+      },
+      "description": "What the caller may do now"
+     },
+     "ceiling": {
+      "description": "Of an API key: what its owner may do; both must allow",
+      "type": "array",
+      "items": {
+       "type": "object",
+       "properties": {
+        "permission": {
+         "type": "string",
+         "description": "resource:verb; either half may be *"
+        },
+        "names": {
+         "description": "Only on these objects; * stands for any characters",
+         "type": "array",
+         "items": {
+          "type": "string"
+         }
+        }
+       },
+       "required": [
+        "permission"
+       ],
+       "additionalProperties": false
+      }
+     },
+     "csrfToken": {
+      "description": "Of a cookie session: for the header X-CSRF-Token",
+      "type": "string"
+     }
+    },
+    "required": [
+     "user",
+     "fullName",
+     "source",
+     "means",
+     "permissions"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "user": "anna",
+      "fullName": "Anna Berg",
+      "source": "192.0.2.20",
+      "means": "session",
+      "permissions": [
+       {
+        "permission": "farms:*",
+        "names": [
+         "shop-*"
+        ]
+       },
+       {
+        "permission": "self:*"
+       }
+      ]
+     }
+    ]
+   },
+   "OwnSshKeys": {
+    "type": "object",
+    "properties": {
+     "sshKeys": {
+      "default": [],
+      "description": "For the shell of the box; needs the permission shell:use",
+      "maxItems": 32,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\\.com|sk-ecdsa-sha2-nistp256@openssh\\.com) [A-Za-z0-9+/]+={0,3}(?: [^\\r\\n]*)?$"
+      }
+     }
+    },
+    "required": [
+     "sshKeys"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "sshKeys": [
+       "ssh-ed25519 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA anna"
+      ]
+     }
+    ]
+   },
+   "Session": {
+    "type": "object",
+    "properties": {
+     "token": {
+      "description": "For the header Authorization: Bearer …; shown once; none with cookie",
+      "type": "string"
+     },
+     "csrfToken": {
+      "description": "With cookie: for the header X-CSRF-Token",
+      "type": "string"
+     },
+     "expires": {
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$",
+      "description": "Ends then at the latest; earlier after the idle time without a request"
+     }
+    },
+    "required": [
+     "expires"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "token": "b3Jhbmdlcy1hcmUtbm90LXRoZS1vbmx5LWZydWl0cy4",
+      "expires": "2026-01-01T20:00:00.000Z"
+     }
+    ]
+   },
+   "OpenSession": {
+    "type": "object",
+    "properties": {
+     "id": {
+      "type": "string",
+      "description": "For ending it; the token cannot be made from it"
+     },
+     "user": {
+      "type": "string",
+      "description": "Whose it is"
+     },
+     "source": {
+      "type": "string",
+      "description": "Address it was opened from"
+     },
+     "means": {
+      "type": "string",
+      "enum": [
+       "session",
+       "cookie"
+      ],
+      "description": "session: a token in a header; cookie: a browser"
+     },
+     "opened": {
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$",
+      "description": "When it was opened"
+     },
+     "used": {
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$",
+      "description": "When the last request came"
+     },
+     "expires": {
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$",
+      "description": "When it ends at the latest"
+     },
+     "current": {
+      "type": "boolean",
+      "description": "The session of this request"
+     }
+    },
+    "required": [
+     "id",
+     "user",
+     "source",
+     "means",
+     "opened",
+     "used",
+     "expires",
+     "current"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "id": "9f86d081884c7d65",
+      "user": "anna",
+      "source": "192.0.2.20",
+      "means": "session",
+      "opened": "2026-01-01T08:00:00.000Z",
+      "used": "2026-01-01T08:10:00.000Z",
+      "expires": "2026-01-01T20:00:00.000Z",
+      "current": true
+     }
+    ]
+   },
+   "Lockout": {
+    "type": "object",
+    "properties": {
+     "user": {
+      "type": "string",
+      "description": "Who has to wait"
+     },
+     "attempts": {
+      "type": "integer",
+      "description": "Wrong ones in a row"
+     },
+     "until": {
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$",
+      "description": "When the next attempt is looked at"
+     }
+    },
+    "required": [
+     "user",
+     "attempts",
+     "until"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "user": "anna",
+      "attempts": 14,
+      "until": "2026-01-01T08:00:08.000Z"
+     }
+    ]
+   },
    "Generation": {
     "type": "object",
     "properties": {
@@ -2548,17 +3609,28 @@ export default {
        "$ref": "#/components/schemas/Role"
       },
       "description": "By name; those that are built in are not among them"
+     },
+     "apiKeys": {
+      "type": "object",
+      "propertyNames": {
+       "type": "string"
+      },
+      "additionalProperties": {
+       "type": "object",
+       "properties": {},
+       "additionalProperties": {}
+      },
+      "description": "By id; secret fields are hidden"
      }
     },
     "required": [
-     "system",
      "interfaces",
      "virtualAddresses",
      "farms",
-     "access",
      "users",
      "groups",
-     "roles"
+     "roles",
+     "apiKeys"
     ],
     "additionalProperties": false,
     "description": "Every object, secrets hidden",
@@ -2602,12 +3674,12 @@ export default {
          "admin"
         ],
         "sshKeys": [],
-        "disabled": false,
-        "passwordHash": "(hidden)"
+        "disabled": false
        }
       },
       "groups": {},
-      "roles": {}
+      "roles": {},
+      "apiKeys": {}
      }
     ]
    },
@@ -3379,6 +4451,222 @@ export default {
      }
     ]
    },
+   "NamedUser": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z][a-z0-9_-]{0,31}$",
+      "examples": [
+       "anna"
+      ],
+      "description": "Name of the user"
+     },
+     "fullName": {
+      "default": "",
+      "description": "Shown to people",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "description": {
+      "default": "",
+      "description": "For people",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "source": {
+      "default": "local",
+      "description": "Who checks the password: this box, or a directory such as LDAP",
+      "type": "string",
+      "enum": [
+       "local",
+       "directory"
+      ]
+     },
+     "groups": {
+      "default": [],
+      "description": "Their roles are held too",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      }
+     },
+     "roles": {
+      "default": [],
+      "description": "In addition to those of the groups",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      }
+     },
+     "sshKeys": {
+      "default": [],
+      "description": "For the shell of the box; needs the permission shell:use",
+      "maxItems": 32,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\\.com|sk-ecdsa-sha2-nistp256@openssh\\.com) [A-Za-z0-9+/]+={0,3}(?: [^\\r\\n]*)?$"
+      }
+     },
+     "disabled": {
+      "default": false,
+      "description": "true: lets nobody in, and ends what is open",
+      "type": "boolean"
+     },
+     "expires": {
+      "description": "From the beginning of this day (UTC) on, the account lets nobody in",
+      "type": "string",
+      "format": "date",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))$"
+     }
+    },
+    "required": [
+     "name",
+     "fullName",
+     "description",
+     "source",
+     "groups",
+     "roles",
+     "sshKeys",
+     "disabled"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "anna",
+      "fullName": "Anna Berg",
+      "roles": [
+       "operator"
+      ],
+      "description": "",
+      "source": "local",
+      "groups": [],
+      "sshKeys": [],
+      "disabled": false
+     }
+    ]
+   },
+   "NamedGroup": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the group"
+     },
+     "description": {
+      "default": "",
+      "description": "For people",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "roles": {
+      "default": [],
+      "description": "Held by every member",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      }
+     }
+    },
+    "required": [
+     "name",
+     "description",
+     "roles"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "web-team",
+      "description": "Runs the shop",
+      "roles": [
+       "shop"
+      ]
+     }
+    ]
+   },
+   "NamedRole": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the role"
+     },
+     "description": {
+      "default": "",
+      "description": "For people",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "permissions": {
+      "default": [],
+      "description": "Each resource:verb; either half may be *",
+      "maxItems": 256,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^(?:\\*|[a-z][a-z-]{0,31}):(?:\\*|[a-z][a-z-]{0,31})$",
+       "examples": [
+        "farms:update"
+       ]
+      }
+     },
+     "bindings": {
+      "default": {},
+      "description": "Only these objects, by kind; a kind left out is not bound. In a bound role the resource * stands for the bound kinds",
+      "$ref": "#/components/schemas/Bindings"
+     }
+    },
+    "required": [
+     "name",
+     "description",
+     "permissions",
+     "bindings"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "shop",
+      "description": "Farms of the shop",
+      "permissions": [
+       "farms:*",
+       "statistics:read"
+      ],
+      "bindings": {
+       "farms": [
+        "shop-*"
+       ]
+      }
+     }
+    ]
+   },
    "NamedFarm": {
     "oneOf": [
      {
@@ -3897,7 +5185,7 @@ export default {
         "value": {
          "title": "A second factor is wanted",
          "status": 401,
-         "detail": "A second factor is wanted",
+         "detail": "the password is right; send the challenge with a code of: totp",
          "code": "second-factor-required",
          "problems": [],
          "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
@@ -4325,6 +5613,9 @@ export default {
      "401": {
       "$ref": "#/components/responses/Problem401"
      },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
      "413": {
       "$ref": "#/components/responses/Problem413"
      },
@@ -4394,6 +5685,4536 @@ export default {
       "$ref": "#/components/parameters/RequestId"
      }
     ]
+   }
+  },
+  "/api/v1/access/me": {
+   "get": {
+    "operationId": "getCaller",
+    "summary": "Read who is calling, and what it may do",
+    "tags": [
+     "Sessions"
+    ],
+    "description": "A browser finds the token for the header X-CSRF-Token here.",
+    "x-permission": "self:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Caller"
+        },
+        "example": {
+         "user": "anna",
+         "fullName": "Anna Berg",
+         "source": "192.0.2.20",
+         "means": "session",
+         "permissions": [
+          {
+           "permission": "farms:*",
+           "names": [
+            "shop-*"
+           ]
+          },
+          {
+           "permission": "self:*"
+          }
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
+  "/api/v1/access/me/password": {
+   "put": {
+    "operationId": "changeOwnPassword",
+    "summary": "Change the own password",
+    "tags": [
+     "Sessions"
+    ],
+    "description": "Ends all sessions of the caller, this one too.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/PasswordChangeInput"
+       },
+       "example": {
+        "current": "correct horse battery",
+        "password": "a better one than that"
+       }
+      }
+     }
+    },
+    "x-permission": "self:update",
+    "responses": {
+     "204": {
+      "description": "Changed",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
+  "/api/v1/access/me/ssh-keys": {
+   "put": {
+    "operationId": "putOwnSshKeys",
+    "summary": "Replace the own SSH keys",
+    "tags": [
+     "Sessions"
+    ],
+    "description": "For the shell of the box, which takes the permission shell:use.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/OwnSshKeysInput"
+       },
+       "example": {
+        "sshKeys": [
+         "ssh-ed25519 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA anna"
+        ]
+       }
+      }
+     }
+    },
+    "x-permission": "self:update",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/OwnSshKeys"
+        },
+        "example": {
+         "sshKeys": [
+          "ssh-ed25519 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA anna"
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
+  "/api/v1/access/sessions": {
+   "get": {
+    "operationId": "listSessions",
+    "summary": "List sessions",
+    "tags": [
+     "Sessions"
+    ],
+    "description": "The caller's own; everybody's for whom access:read is permitted. Newest first.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "minLength": 1,
+       "maxLength": 64
+      },
+      "in": "query",
+      "name": "user",
+      "required": false,
+      "description": "Only sessions of this user"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "self:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/OpenSession"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "id": "9f86d081884c7d65",
+           "user": "anna",
+           "source": "192.0.2.20",
+           "means": "session",
+           "opened": "2026-01-01T08:00:00.000Z",
+           "used": "2026-01-01T08:10:00.000Z",
+           "expires": "2026-01-01T20:00:00.000Z",
+           "current": true
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "delete": {
+    "operationId": "revokeSessions",
+    "summary": "End all sessions of a user",
+    "tags": [
+     "Sessions"
+    ],
+    "description": "The caller's own unless told; another's with access:delete. The session of this request ends too.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "minLength": 1,
+       "maxLength": 64
+      },
+      "in": "query",
+      "name": "user",
+      "required": false,
+      "description": "Left out, the caller"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "self:delete",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "ended": {
+           "type": "integer",
+           "description": "How many"
+          }
+         },
+         "required": [
+          "ended"
+         ],
+         "additionalProperties": false,
+         "description": "Done"
+        },
+        "example": {
+         "ended": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/access/sessions/{session}": {
+   "delete": {
+    "operationId": "revokeSession",
+    "summary": "End a session",
+    "tags": [
+     "Sessions"
+    ],
+    "description": "One's own; anybody's with access:delete.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[0-9a-f]{16}$"
+      },
+      "in": "path",
+      "name": "session",
+      "required": true,
+      "description": "Id of the session"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "self:delete",
+    "responses": {
+     "204": {
+      "description": "Ended",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/access/lockouts": {
+   "get": {
+    "operationId": "listLockouts",
+    "summary": "List users who have to wait",
+    "tags": [
+     "Sessions"
+    ],
+    "description": "After too many wrong passwords; in memory, so gone when the agent restarts.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/Lockout"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "user": "anna",
+           "attempts": 14,
+           "until": "2026-01-01T08:00:08.000Z"
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/access/lockouts/{user}": {
+   "delete": {
+    "operationId": "deleteLockout",
+    "summary": "Let a user try again at once",
+    "tags": [
+     "Sessions"
+    ],
+    "description": "The delay of an address stays.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "minLength": 1,
+       "maxLength": 64
+      },
+      "in": "path",
+      "name": "user",
+      "required": true,
+      "description": "Name of the user"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:update",
+    "responses": {
+     "204": {
+      "description": "Done, whether there was a delay or not",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/access/users": {
+   "get": {
+    "operationId": "listUsers",
+    "summary": "List users",
+    "tags": [
+     "Users"
+    ],
+    "description": "Every user with all its fields; filtered, sorted and in pages when asked for.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "Fields with commas between them, - before one for descending order; name unless told"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: name, fullName, description, source, groups, roles, sshKeys, disabled, expires"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "name",
+      "required": false,
+      "description": "Only those whose name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "fullName",
+      "required": false,
+      "description": "Only those whose fullName is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "description",
+      "required": false,
+      "description": "Only those whose description is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "source",
+      "required": false,
+      "description": "Only those whose source is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "groups",
+      "required": false,
+      "description": "Only those whose groups is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "roles",
+      "required": false,
+      "description": "Only those whose roles is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "sshKeys",
+      "required": false,
+      "description": "Only those whose sshKeys is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "disabled",
+      "required": false,
+      "description": "Only those whose disabled is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "expires",
+      "required": false,
+      "description": "Only those whose expires is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/NamedUser"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "name": "anna",
+           "fullName": "Anna Berg",
+           "roles": [
+            "operator"
+           ],
+           "description": "",
+           "source": "local",
+           "groups": [],
+           "sshKeys": [],
+           "disabled": false
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "post": {
+    "operationId": "createUser",
+    "summary": "Create an user",
+    "tags": [
+     "Users"
+    ],
+    "description": "The user with its name. Fields that are left out get their defaults; a name that is taken is refused.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/NewUserInput"
+       },
+       "example": {
+        "name": "anna",
+        "fullName": "Anna Berg",
+        "roles": [
+         "operator"
+        ],
+        "password": "correct horse battery"
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:create",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedUser"
+        },
+        "example": {
+         "name": "anna",
+         "fullName": "Anna Berg",
+         "roles": [
+          "operator"
+         ],
+         "description": "",
+         "source": "local",
+         "groups": [],
+         "sshKeys": [],
+         "disabled": false
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/access/users/{user}": {
+   "get": {
+    "operationId": "getUser",
+    "summary": "Read an user",
+    "tags": [
+     "Users"
+    ],
+    "description": "With all its fields, defaults filled in: what was read can be put back as it is.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z][a-z0-9_-]{0,31}$"
+      },
+      "example": "anna",
+      "in": "path",
+      "name": "user",
+      "required": true,
+      "description": "Name of the user"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedUser"
+        },
+        "example": {
+         "name": "anna",
+         "fullName": "Anna Berg",
+         "roles": [
+          "operator"
+         ],
+         "description": "",
+         "source": "local",
+         "groups": [],
+         "sshKeys": [],
+         "disabled": false
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "304": {
+      "description": "The tag of If-None-Match still holds",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "put": {
+    "operationId": "putUser",
+    "summary": "Create an user or replace it whole",
+    "tags": [
+     "Users"
+    ],
+    "description": "Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/UserReplacementInput"
+       },
+       "example": {
+        "fullName": "Anna Berg",
+        "roles": [
+         "operator"
+        ],
+        "password": "correct horse battery"
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z][a-z0-9_-]{0,31}$"
+      },
+      "example": "anna",
+      "in": "path",
+      "name": "user",
+      "required": true,
+      "description": "Name of the user"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:update",
+    "responses": {
+     "200": {
+      "description": "The user; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedUser"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The user; for a dry run, the plan"
+        },
+        "example": {
+         "name": "anna",
+         "fullName": "Anna Berg",
+         "roles": [
+          "operator"
+         ],
+         "description": "",
+         "source": "local",
+         "groups": [],
+         "sshKeys": [],
+         "disabled": false
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedUser"
+        },
+        "example": {
+         "name": "anna",
+         "fullName": "Anna Berg",
+         "roles": [
+          "operator"
+         ],
+         "description": "",
+         "source": "local",
+         "groups": [],
+         "sshKeys": [],
+         "disabled": false
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "patch": {
+    "operationId": "patchUser",
+    "summary": "Change fields of an user (JSON merge patch, RFC 7396)",
+    "tags": [
+     "Users"
+    ],
+    "description": "Fields that are left out stay; null takes one back to its default, or removes a member.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/merge-patch+json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      },
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z][a-z0-9_-]{0,31}$"
+      },
+      "example": "anna",
+      "in": "path",
+      "name": "user",
+      "required": true,
+      "description": "Name of the user"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:update",
+    "responses": {
+     "200": {
+      "description": "The user; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedUser"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The user; for a dry run, the plan"
+        },
+        "example": {
+         "name": "anna",
+         "fullName": "Anna Berg",
+         "roles": [
+          "operator"
+         ],
+         "description": "",
+         "source": "local",
+         "groups": [],
+         "sshKeys": [],
+         "disabled": false
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "delete": {
+    "operationId": "deleteUser",
+    "summary": "Delete an user",
+    "tags": [
+     "Users"
+    ],
+    "description": "Refused while something else needs the user.",
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z][a-z0-9_-]{0,31}$"
+      },
+      "example": "anna",
+      "in": "path",
+      "name": "user",
+      "required": true,
+      "description": "Name of the user"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:delete",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "204": {
+      "description": "Deleted",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/access/groups": {
+   "get": {
+    "operationId": "listGroups",
+    "summary": "List groups",
+    "tags": [
+     "Groups"
+    ],
+    "description": "Every group with all its fields; filtered, sorted and in pages when asked for.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "Fields with commas between them, - before one for descending order; name unless told"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: name, description, roles"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "name",
+      "required": false,
+      "description": "Only those whose name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "description",
+      "required": false,
+      "description": "Only those whose description is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "roles",
+      "required": false,
+      "description": "Only those whose roles is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/NamedGroup"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "name": "web-team",
+           "description": "Runs the shop",
+           "roles": [
+            "shop"
+           ]
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "post": {
+    "operationId": "createGroup",
+    "summary": "Create a group",
+    "tags": [
+     "Groups"
+    ],
+    "description": "The group with its name. Fields that are left out get their defaults; a name that is taken is refused.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/NamedGroupInput"
+       },
+       "example": {
+        "name": "web-team",
+        "description": "Runs the shop",
+        "roles": [
+         "shop"
+        ]
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:create",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedGroup"
+        },
+        "example": {
+         "name": "web-team",
+         "description": "Runs the shop",
+         "roles": [
+          "shop"
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/access/groups/{group}": {
+   "get": {
+    "operationId": "getGroup",
+    "summary": "Read a group",
+    "tags": [
+     "Groups"
+    ],
+    "description": "With all its fields, defaults filled in: what was read can be put back as it is.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "group",
+      "required": true,
+      "description": "Name of the group"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedGroup"
+        },
+        "example": {
+         "name": "web-team",
+         "description": "Runs the shop",
+         "roles": [
+          "shop"
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "304": {
+      "description": "The tag of If-None-Match still holds",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "put": {
+    "operationId": "putGroup",
+    "summary": "Create a group or replace it whole",
+    "tags": [
+     "Groups"
+    ],
+    "description": "Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/GroupReplacementInput"
+       },
+       "example": {
+        "description": "Runs the shop",
+        "roles": [
+         "shop"
+        ]
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "group",
+      "required": true,
+      "description": "Name of the group"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:update",
+    "responses": {
+     "200": {
+      "description": "The group; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedGroup"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The group; for a dry run, the plan"
+        },
+        "example": {
+         "name": "web-team",
+         "description": "Runs the shop",
+         "roles": [
+          "shop"
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedGroup"
+        },
+        "example": {
+         "name": "web-team",
+         "description": "Runs the shop",
+         "roles": [
+          "shop"
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "patch": {
+    "operationId": "patchGroup",
+    "summary": "Change fields of a group (JSON merge patch, RFC 7396)",
+    "tags": [
+     "Groups"
+    ],
+    "description": "Fields that are left out stay; null takes one back to its default, or removes a member.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/merge-patch+json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      },
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "group",
+      "required": true,
+      "description": "Name of the group"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:update",
+    "responses": {
+     "200": {
+      "description": "The group; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedGroup"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The group; for a dry run, the plan"
+        },
+        "example": {
+         "name": "web-team",
+         "description": "Runs the shop",
+         "roles": [
+          "shop"
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "delete": {
+    "operationId": "deleteGroup",
+    "summary": "Delete a group",
+    "tags": [
+     "Groups"
+    ],
+    "description": "Refused while something else needs the group.",
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "group",
+      "required": true,
+      "description": "Name of the group"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:delete",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "204": {
+      "description": "Deleted",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/access/roles": {
+   "get": {
+    "operationId": "listRoles",
+    "summary": "List roles",
+    "tags": [
+     "Roles"
+    ],
+    "description": "Every role with all its fields; filtered, sorted and in pages when asked for.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "Fields with commas between them, - before one for descending order; name unless told"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: name, description, permissions, bindings"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "name",
+      "required": false,
+      "description": "Only those whose name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "description",
+      "required": false,
+      "description": "Only those whose description is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "permissions",
+      "required": false,
+      "description": "Only those whose permissions is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bindings.farms",
+      "required": false,
+      "description": "Only those whose bindings.farms is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bindings.interfaces",
+      "required": false,
+      "description": "Only those whose bindings.interfaces is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bindings.certificates",
+      "required": false,
+      "description": "Only those whose bindings.certificates is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/NamedRole"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "name": "shop",
+           "description": "Farms of the shop",
+           "permissions": [
+            "farms:*",
+            "statistics:read"
+           ],
+           "bindings": {
+            "farms": [
+             "shop-*"
+            ]
+           }
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "post": {
+    "operationId": "createRole",
+    "summary": "Create a role",
+    "tags": [
+     "Roles"
+    ],
+    "description": "The role with its name. Fields that are left out get their defaults; a name that is taken is refused.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/NamedRoleInput"
+       },
+       "example": {
+        "name": "shop",
+        "description": "Farms of the shop",
+        "permissions": [
+         "farms:*",
+         "statistics:read"
+        ],
+        "bindings": {
+         "farms": [
+          "shop-*"
+         ]
+        }
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:create",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedRole"
+        },
+        "example": {
+         "name": "shop",
+         "description": "Farms of the shop",
+         "permissions": [
+          "farms:*",
+          "statistics:read"
+         ],
+         "bindings": {
+          "farms": [
+           "shop-*"
+          ]
+         }
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/access/roles/{role}": {
+   "get": {
+    "operationId": "getRole",
+    "summary": "Read a role",
+    "tags": [
+     "Roles"
+    ],
+    "description": "With all its fields, defaults filled in: what was read can be put back as it is.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "role",
+      "required": true,
+      "description": "Name of the role"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedRole"
+        },
+        "example": {
+         "name": "shop",
+         "description": "Farms of the shop",
+         "permissions": [
+          "farms:*",
+          "statistics:read"
+         ],
+         "bindings": {
+          "farms": [
+           "shop-*"
+          ]
+         }
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "304": {
+      "description": "The tag of If-None-Match still holds",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "put": {
+    "operationId": "putRole",
+    "summary": "Create a role or replace it whole",
+    "tags": [
+     "Roles"
+    ],
+    "description": "Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/RoleReplacementInput"
+       },
+       "example": {
+        "description": "Farms of the shop",
+        "permissions": [
+         "farms:*",
+         "statistics:read"
+        ],
+        "bindings": {
+         "farms": [
+          "shop-*"
+         ]
+        }
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "role",
+      "required": true,
+      "description": "Name of the role"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:update",
+    "responses": {
+     "200": {
+      "description": "The role; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedRole"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The role; for a dry run, the plan"
+        },
+        "example": {
+         "name": "shop",
+         "description": "Farms of the shop",
+         "permissions": [
+          "farms:*",
+          "statistics:read"
+         ],
+         "bindings": {
+          "farms": [
+           "shop-*"
+          ]
+         }
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedRole"
+        },
+        "example": {
+         "name": "shop",
+         "description": "Farms of the shop",
+         "permissions": [
+          "farms:*",
+          "statistics:read"
+         ],
+         "bindings": {
+          "farms": [
+           "shop-*"
+          ]
+         }
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "patch": {
+    "operationId": "patchRole",
+    "summary": "Change fields of a role (JSON merge patch, RFC 7396)",
+    "tags": [
+     "Roles"
+    ],
+    "description": "Fields that are left out stay; null takes one back to its default, or removes a member.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/merge-patch+json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      },
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "role",
+      "required": true,
+      "description": "Name of the role"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:update",
+    "responses": {
+     "200": {
+      "description": "The role; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedRole"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The role; for a dry run, the plan"
+        },
+        "example": {
+         "name": "shop",
+         "description": "Farms of the shop",
+         "permissions": [
+          "farms:*",
+          "statistics:read"
+         ],
+         "bindings": {
+          "farms": [
+           "shop-*"
+          ]
+         }
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "delete": {
+    "operationId": "deleteRole",
+    "summary": "Delete a role",
+    "tags": [
+     "Roles"
+    ],
+    "description": "Refused while something else needs the role.",
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "role",
+      "required": true,
+      "description": "Name of the role"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:delete",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "204": {
+      "description": "Deleted",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/access/settings": {
+   "get": {
+    "operationId": "getAccessSettings",
+    "summary": "Read the settings of logins",
+    "tags": [
+     "Sessions"
+    ],
+    "description": "How long a session lasts.",
+    "x-permission": "access:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/AccessSettings"
+        },
+        "example": {
+         "sessions": {
+          "idleMinutes": 30,
+          "absoluteMinutes": 720
+         }
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "304": {
+      "description": "The tag of If-None-Match still holds",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   },
+   "put": {
+    "operationId": "putAccessSettings",
+    "summary": "Replace the settings of logins",
+    "tags": [
+     "Sessions"
+    ],
+    "description": "Fields that are left out go back to their defaults.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/AccessSettingsInput"
+       },
+       "example": {
+        "sessions": {}
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:update",
+    "responses": {
+     "200": {
+      "description": "The settings; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/AccessSettings"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The settings; for a dry run, the plan"
+        },
+        "example": {
+         "sessions": {
+          "idleMinutes": 30,
+          "absoluteMinutes": 720
+         }
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "patch": {
+    "operationId": "patchAccessSettings",
+    "summary": "Change some of the settings of logins (JSON merge patch, RFC 7396)",
+    "tags": [
+     "Sessions"
+    ],
+    "description": "Fields that are left out stay; null takes one back to its default.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/merge-patch+json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      },
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 1440
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:update",
+    "responses": {
+     "200": {
+      "description": "The settings; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/AccessSettings"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The settings; for a dry run, the plan"
+        },
+        "example": {
+         "sessions": {
+          "idleMinutes": 30,
+          "absoluteMinutes": 720
+         }
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/access/api-keys": {
+   "get": {
+    "operationId": "listApiKeys",
+    "summary": "List API keys",
+    "tags": [
+     "API keys"
+    ],
+    "description": "The caller's own; everybody's for whom access:read is permitted. The keys themselves are shown once, when made.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "self:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/ShownApiKey"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "id": "k7mq2xwp",
+           "description": "nightly report",
+           "owner": "anna",
+           "roles": [
+            "read-only"
+           ],
+           "networks": [
+            "192.0.2.0/24"
+           ],
+           "created": "2026-01-01T08:00:00.000Z",
+           "expires": "2027-01-01T00:00:00.000Z"
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "post": {
+    "operationId": "createApiKey",
+    "summary": "Make an API key",
+    "tags": [
+     "API keys"
+    ],
+    "description": "Its roles may allow no more than the caller may do; what it may do is looked up at each use and ends with the rights of its owner.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/NewApiKeyInput"
+       },
+       "example": {
+        "description": "nightly report",
+        "roles": [
+         "read-only"
+        ],
+        "networks": [
+         "192.0.2.0/24"
+        ]
+       }
+      }
+     }
+    },
+    "x-permission": "self:create",
+    "responses": {
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/MadeApiKey"
+        },
+        "example": {
+         "id": "k7mq2xwp",
+         "description": "nightly report",
+         "owner": "anna",
+         "roles": [
+          "read-only"
+         ],
+         "networks": [
+          "192.0.2.0/24"
+         ],
+         "created": "2026-01-01T08:00:00.000Z",
+         "expires": "2027-01-01T00:00:00.000Z",
+         "key": "sty_k7mq2xwp_b3Jhbmdlcy1hcmUtbm90LXRoZS1vbmx5LWZydWl0cy4"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
+  "/api/v1/access/api-keys/{key}": {
+   "get": {
+    "operationId": "getApiKey",
+    "summary": "Read an API key",
+    "tags": [
+     "API keys"
+    ],
+    "description": "What it may do and when it was last used; not the key itself.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9]{1,63}$"
+      },
+      "in": "path",
+      "name": "key",
+      "required": true,
+      "description": "Id of the key"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "self:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/ShownApiKey"
+        },
+        "example": {
+         "id": "k7mq2xwp",
+         "description": "nightly report",
+         "owner": "anna",
+         "roles": [
+          "read-only"
+         ],
+         "networks": [
+          "192.0.2.0/24"
+         ],
+         "created": "2026-01-01T08:00:00.000Z",
+         "expires": "2027-01-01T00:00:00.000Z"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "delete": {
+    "operationId": "deleteApiKey",
+    "summary": "Delete an API key",
+    "tags": [
+     "API keys"
+    ],
+    "description": "It is refused from then on. Another's takes access:delete.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9]{1,63}$"
+      },
+      "in": "path",
+      "name": "key",
+      "required": true,
+      "description": "Id of the key"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "self:delete",
+    "responses": {
+     "204": {
+      "description": "Deleted",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
    }
   },
   "/api/v1/farms": {
@@ -6133,7 +11954,7 @@ export default {
       "$ref": "#/components/parameters/RequestId"
      }
     ],
-    "x-permission": "farms:create",
+    "x-permission": "farms:update",
     "responses": {
      "200": {
       "description": "The plan, for a dry run",
@@ -6792,7 +12613,7 @@ export default {
       "$ref": "#/components/parameters/RequestId"
      }
     ],
-    "x-permission": "farms:delete",
+    "x-permission": "farms:update",
     "responses": {
      "200": {
       "description": "The plan, for a dry run",
@@ -10480,7 +16301,7 @@ export default {
     "tags": [
      "Configuration"
     ],
-    "description": "Every object by name, as the current generation has it.",
+    "description": "Every object by name, as the current generation has it, as far as the caller may read it.",
     "x-permission": "configuration:read",
     "responses": {
      "200": {
@@ -10529,12 +16350,12 @@ export default {
             "admin"
            ],
            "sshKeys": [],
-           "disabled": false,
-           "passwordHash": "(hidden)"
+           "disabled": false
           }
          },
          "groups": {},
-         "roles": {}
+         "roles": {},
+         "apiKeys": {}
         }
        }
       },
@@ -10979,12 +16800,12 @@ export default {
              "admin"
             ],
             "sshKeys": [],
-            "disabled": false,
-            "passwordHash": "(hidden)"
+            "disabled": false
            }
           },
           "groups": {},
-          "roles": {}
+          "roles": {},
+          "apiKeys": {}
          }
         }
        }
@@ -11996,6 +17817,22 @@ export default {
   {
    "name": "Sessions",
    "description": "Logging in and out"
+  },
+  {
+   "name": "Users",
+   "description": "Who may log in"
+  },
+  {
+   "name": "Groups",
+   "description": "Users who share roles"
+  },
+  {
+   "name": "Roles",
+   "description": "What users may do"
+  },
+  {
+   "name": "API keys",
+   "description": "Keys for programs"
   },
   {
    "name": "Farms",

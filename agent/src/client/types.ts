@@ -1,6 +1,394 @@
 /** Made from the API's OpenAPI document by `npm run generate`: do not edit. */
 
 export interface paths {
+    "/api/v1/access/api-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List API keys
+         * @description The caller's own; everybody's for whom access:read is permitted. The keys themselves are shown once, when made.
+         */
+        get: operations["listApiKeys"];
+        put?: never;
+        /**
+         * Make an API key
+         * @description Its roles may allow no more than the caller may do; what it may do is looked up at each use and ends with the rights of its owner.
+         */
+        post: operations["createApiKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/access/api-keys/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read an API key
+         * @description What it may do and when it was last used; not the key itself.
+         */
+        get: operations["getApiKey"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete an API key
+         * @description It is refused from then on. Another's takes access:delete.
+         */
+        delete: operations["deleteApiKey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/access/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List groups
+         * @description Every group with all its fields; filtered, sorted and in pages when asked for.
+         */
+        get: operations["listGroups"];
+        put?: never;
+        /**
+         * Create a group
+         * @description The group with its name. Fields that are left out get their defaults; a name that is taken is refused.
+         */
+        post: operations["createGroup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/access/groups/{group}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a group
+         * @description With all its fields, defaults filled in: what was read can be put back as it is.
+         */
+        get: operations["getGroup"];
+        /**
+         * Create a group or replace it whole
+         * @description Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.
+         */
+        put: operations["putGroup"];
+        post?: never;
+        /**
+         * Delete a group
+         * @description Refused while something else needs the group.
+         */
+        delete: operations["deleteGroup"];
+        options?: never;
+        head?: never;
+        /**
+         * Change fields of a group (JSON merge patch, RFC 7396)
+         * @description Fields that are left out stay; null takes one back to its default, or removes a member.
+         */
+        patch: operations["patchGroup"];
+        trace?: never;
+    };
+    "/api/v1/access/lockouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List users who have to wait
+         * @description After too many wrong passwords; in memory, so gone when the agent restarts.
+         */
+        get: operations["listLockouts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/access/lockouts/{user}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Let a user try again at once
+         * @description The delay of an address stays.
+         */
+        delete: operations["deleteLockout"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/access/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read who is calling, and what it may do
+         * @description A browser finds the token for the header X-CSRF-Token here.
+         */
+        get: operations["getCaller"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/access/me/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change the own password
+         * @description Ends all sessions of the caller, this one too.
+         */
+        put: operations["changeOwnPassword"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/access/me/ssh-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Replace the own SSH keys
+         * @description For the shell of the box, which takes the permission shell:use.
+         */
+        put: operations["putOwnSshKeys"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/access/roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List roles
+         * @description Every role with all its fields; filtered, sorted and in pages when asked for.
+         */
+        get: operations["listRoles"];
+        put?: never;
+        /**
+         * Create a role
+         * @description The role with its name. Fields that are left out get their defaults; a name that is taken is refused.
+         */
+        post: operations["createRole"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/access/roles/{role}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a role
+         * @description With all its fields, defaults filled in: what was read can be put back as it is.
+         */
+        get: operations["getRole"];
+        /**
+         * Create a role or replace it whole
+         * @description Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.
+         */
+        put: operations["putRole"];
+        post?: never;
+        /**
+         * Delete a role
+         * @description Refused while something else needs the role.
+         */
+        delete: operations["deleteRole"];
+        options?: never;
+        head?: never;
+        /**
+         * Change fields of a role (JSON merge patch, RFC 7396)
+         * @description Fields that are left out stay; null takes one back to its default, or removes a member.
+         */
+        patch: operations["patchRole"];
+        trace?: never;
+    };
+    "/api/v1/access/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List sessions
+         * @description The caller's own; everybody's for whom access:read is permitted. Newest first.
+         */
+        get: operations["listSessions"];
+        put?: never;
+        post?: never;
+        /**
+         * End all sessions of a user
+         * @description The caller's own unless told; another's with access:delete. The session of this request ends too.
+         */
+        delete: operations["revokeSessions"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/access/sessions/{session}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End a session
+         * @description One's own; anybody's with access:delete.
+         */
+        delete: operations["revokeSession"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/access/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the settings of logins
+         * @description How long a session lasts.
+         */
+        get: operations["getAccessSettings"];
+        /**
+         * Replace the settings of logins
+         * @description Fields that are left out go back to their defaults.
+         */
+        put: operations["putAccessSettings"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change some of the settings of logins (JSON merge patch, RFC 7396)
+         * @description Fields that are left out stay; null takes one back to its default.
+         */
+        patch: operations["patchAccessSettings"];
+        trace?: never;
+    };
+    "/api/v1/access/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List users
+         * @description Every user with all its fields; filtered, sorted and in pages when asked for.
+         */
+        get: operations["listUsers"];
+        put?: never;
+        /**
+         * Create an user
+         * @description The user with its name. Fields that are left out get their defaults; a name that is taken is refused.
+         */
+        post: operations["createUser"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/access/users/{user}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read an user
+         * @description With all its fields, defaults filled in: what was read can be put back as it is.
+         */
+        get: operations["getUser"];
+        /**
+         * Create an user or replace it whole
+         * @description Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.
+         */
+        put: operations["putUser"];
+        post?: never;
+        /**
+         * Delete an user
+         * @description Refused while something else needs the user.
+         */
+        delete: operations["deleteUser"];
+        options?: never;
+        head?: never;
+        /**
+         * Change fields of an user (JSON merge patch, RFC 7396)
+         * @description Fields that are left out stay; null takes one back to its default, or removes a member.
+         */
+        patch: operations["patchUser"];
+        trace?: never;
+    };
     "/api/v1/configuration": {
         parameters: {
             query?: never;
@@ -10,7 +398,7 @@ export interface paths {
         };
         /**
          * Read the whole configuration, secrets hidden
-         * @description Every object by name, as the current generation has it.
+         * @description Every object by name, as the current generation has it, as far as the caller may read it.
          */
         get: operations["getConfiguration"];
         put?: never;
@@ -636,6 +1024,24 @@ export interface components {
                 idleMinutes: number;
             };
         };
+        AccessSettingsInput: {
+            /**
+             * @description Limits of every session, those that are open too
+             * @default {}
+             */
+            sessions?: {
+                /**
+                 * @description A session ends after this time at the latest
+                 * @default 720
+                 */
+                absoluteMinutes?: number;
+                /**
+                 * @description A session ends after this time without a request
+                 * @default 30
+                 */
+                idleMinutes?: number;
+            };
+        };
         BackendReplacementInput: {
             /** @description Address of the server; of the same family as the virtual addresses */
             address: string;
@@ -668,10 +1074,53 @@ export interface components {
             /** @description Names of interfaces; * stands for any characters */
             interfaces?: string[];
         };
+        BindingsInput: {
+            /** @description Names of certificates; * stands for any characters */
+            certificates?: string[];
+            /** @description Names of farms; * stands for any characters */
+            farms?: string[];
+            /** @description Names of interfaces; * stands for any characters */
+            interfaces?: string[];
+        };
+        Caller: {
+            /** @description Of an API key: what its owner may do; both must allow */
+            ceiling?: {
+                /** @description Only on these objects; * stands for any characters */
+                names?: string[];
+                /** @description resource:verb; either half may be * */
+                permission: string;
+            }[];
+            /** @description Of a cookie session: for the header X-CSRF-Token */
+            csrfToken?: string;
+            /** @description Shown to people */
+            fullName: string;
+            /**
+             * @description How the caller proved who it is
+             * @enum {string}
+             */
+            means: "session" | "cookie" | "api-key" | "local";
+            /** @description What the caller may do now */
+            permissions: {
+                /** @description Only on these objects; * stands for any characters */
+                names?: string[];
+                /** @description resource:verb; either half may be * */
+                permission: string;
+            }[];
+            /** @description Address the request came from, or local */
+            source: string;
+            /** @description Name of the user */
+            user: string;
+        };
         /** @description Every object, secrets hidden */
         Configuration: {
             /** @description How long a login lasts */
-            access: components["schemas"]["AccessSettings"];
+            access?: components["schemas"]["AccessSettings"];
+            /** @description By id; secret fields are hidden */
+            apiKeys: {
+                [key: string]: {
+                    [key: string]: unknown;
+                };
+            };
             /** @description By name */
             farms: {
                 [key: string]: components["schemas"]["L4Farm"];
@@ -689,7 +1138,7 @@ export interface components {
                 [key: string]: components["schemas"]["Role"];
             };
             /** @description The box itself */
-            system: components["schemas"]["System"];
+            system?: components["schemas"]["System"];
             /** @description By name; secret fields are hidden */
             users: {
                 [key: string]: {
@@ -702,6 +1151,11 @@ export interface components {
             };
         };
         CredentialsInput: {
+            /**
+             * @description true: a cookie for a browser instead of a token; every change then needs the header X-CSRF-Token
+             * @default false
+             */
+            cookie?: boolean;
             /** @description In clear; the connection is encrypted */
             password: string;
             /** @description Name of the user */
@@ -900,6 +1354,20 @@ export interface components {
              * @default []
              */
             roles: string[];
+        };
+        GroupReplacementInput: {
+            /**
+             * @description For people
+             * @default
+             */
+            description?: string;
+            /** @description When given, the name in the address: an object keeps its name */
+            name?: string;
+            /**
+             * @description Held by every member
+             * @default []
+             */
+            roles?: string[];
         };
         ImportItem: {
             /** @description What it holds, to set it up by hand */
@@ -1318,6 +1786,57 @@ export interface components {
              */
             state: "up" | "no-carrier" | "down";
         };
+        Lockout: {
+            /** @description Wrong ones in a row */
+            attempts: number;
+            /**
+             * Format: date-time
+             * @description When the next attempt is looked at
+             */
+            until: string;
+            /** @description Who has to wait */
+            user: string;
+        };
+        MadeApiKey: {
+            /**
+             * Format: date-time
+             * @description When it was made
+             */
+            created: string;
+            /**
+             * @description For people
+             * @default
+             */
+            description: string;
+            /**
+             * Format: date-time
+             * @description When it ends
+             */
+            expires?: string;
+            /** @description Also the beginning of the key, after sty_ */
+            id: string;
+            /** @description For Authorization: Bearer …; shown once */
+            key: string;
+            /** @description Left out: never */
+            lastUsed?: {
+                /** @description Address of the client */
+                source: string;
+                /**
+                 * Format: date-time
+                 * @description When
+                 */
+                time: string;
+            };
+            /**
+             * @description Only from these networks, such as 192.0.2.0/24; none: from anywhere
+             * @default []
+             */
+            networks: string[];
+            /** @description In whose name it acts; a key never does more than its owner may do now */
+            owner: string;
+            /** @description What it may do */
+            roles: string[];
+        };
         /** @description The fields to change; null takes a field back to its default */
         MergePatchInput: {
             [key: string]: unknown;
@@ -1466,6 +1985,34 @@ export interface components {
             /** @description Addresses clients connect to, all of one family; the box must own them */
             virtualAddresses: string[];
         };
+        NamedGroup: {
+            /**
+             * @description For people
+             * @default
+             */
+            description: string;
+            /** @description Name of the group */
+            name: string;
+            /**
+             * @description Held by every member
+             * @default []
+             */
+            roles: string[];
+        };
+        NamedGroupInput: {
+            /**
+             * @description For people
+             * @default
+             */
+            description?: string;
+            /** @description Name of the group */
+            name: string;
+            /**
+             * @description Held by every member
+             * @default []
+             */
+            roles?: string[];
+        };
         NamedInterface: {
             /**
              * @description Free text of one line, for people
@@ -1530,6 +2077,89 @@ export interface components {
             /** @description Name of the interface */
             name: string;
         };
+        NamedRole: {
+            /**
+             * @description Only these objects, by kind; a kind left out is not bound. In a bound role the resource * stands for the bound kinds
+             * @default {}
+             */
+            bindings: components["schemas"]["Bindings"];
+            /**
+             * @description For people
+             * @default
+             */
+            description: string;
+            /** @description Name of the role */
+            name: string;
+            /**
+             * @description Each resource:verb; either half may be *
+             * @default []
+             */
+            permissions: string[];
+        };
+        NamedRoleInput: {
+            /**
+             * @description Only these objects, by kind; a kind left out is not bound. In a bound role the resource * stands for the bound kinds
+             * @default {}
+             */
+            bindings?: components["schemas"]["BindingsInput"];
+            /**
+             * @description For people
+             * @default
+             */
+            description?: string;
+            /** @description Name of the role */
+            name: string;
+            /**
+             * @description Each resource:verb; either half may be *
+             * @default []
+             */
+            permissions?: string[];
+        };
+        NamedUser: {
+            /**
+             * @description For people
+             * @default
+             */
+            description: string;
+            /**
+             * @description true: lets nobody in, and ends what is open
+             * @default false
+             */
+            disabled: boolean;
+            /**
+             * Format: date
+             * @description From the beginning of this day (UTC) on, the account lets nobody in
+             */
+            expires?: string;
+            /**
+             * @description Shown to people
+             * @default
+             */
+            fullName: string;
+            /**
+             * @description Their roles are held too
+             * @default []
+             */
+            groups: string[];
+            /** @description Name of the user */
+            name: string;
+            /**
+             * @description In addition to those of the groups
+             * @default []
+             */
+            roles: string[];
+            /**
+             * @description Who checks the password: this box, or a directory such as LDAP
+             * @default local
+             * @enum {string}
+             */
+            source: "local" | "directory";
+            /**
+             * @description For the shell of the box; needs the permission shell:use
+             * @default []
+             */
+            sshKeys: string[];
+        };
         NamedVirtualAddress: {
             /** @description The address with its prefix length */
             address: string;
@@ -1565,6 +2195,124 @@ export interface components {
             interface: string;
             /** @description Name of the virtual address */
             name: string;
+        };
+        NewApiKeyInput: {
+            /**
+             * @description For people
+             * @default
+             */
+            description?: string;
+            /**
+             * Format: date-time
+             * @description When it ends
+             */
+            expires?: string;
+            /**
+             * @description Only from these networks, such as 192.0.2.0/24; none: from anywhere
+             * @default []
+             */
+            networks?: string[];
+            /** @description Left out, the caller; another takes access:create */
+            owner?: string;
+            /** @description What it may do */
+            roles: string[];
+        };
+        NewUserInput: {
+            /**
+             * @description For people
+             * @default
+             */
+            description?: string;
+            /**
+             * @description true: lets nobody in, and ends what is open
+             * @default false
+             */
+            disabled?: boolean;
+            /**
+             * Format: date
+             * @description From the beginning of this day (UTC) on, the account lets nobody in
+             */
+            expires?: string;
+            /**
+             * @description Shown to people
+             * @default
+             */
+            fullName?: string;
+            /**
+             * @description Their roles are held too
+             * @default []
+             */
+            groups?: string[];
+            /** @description Name of the user */
+            name: string;
+            /** @description In clear; only its hash is kept. Left out when replacing: stays as it is; null: none, no login by password */
+            password?: string | null;
+            /**
+             * @description In addition to those of the groups
+             * @default []
+             */
+            roles?: string[];
+            /**
+             * @description Who checks the password: this box, or a directory such as LDAP
+             * @default local
+             * @enum {string}
+             */
+            source?: "local" | "directory";
+            /**
+             * @description For the shell of the box; needs the permission shell:use
+             * @default []
+             */
+            sshKeys?: string[];
+        };
+        OpenSession: {
+            /** @description The session of this request */
+            current: boolean;
+            /**
+             * Format: date-time
+             * @description When it ends at the latest
+             */
+            expires: string;
+            /** @description For ending it; the token cannot be made from it */
+            id: string;
+            /**
+             * @description session: a token in a header; cookie: a browser
+             * @enum {string}
+             */
+            means: "session" | "cookie";
+            /**
+             * Format: date-time
+             * @description When it was opened
+             */
+            opened: string;
+            /** @description Address it was opened from */
+            source: string;
+            /**
+             * Format: date-time
+             * @description When the last request came
+             */
+            used: string;
+            /** @description Whose it is */
+            user: string;
+        };
+        OwnSshKeys: {
+            /**
+             * @description For the shell of the box; needs the permission shell:use
+             * @default []
+             */
+            sshKeys: string[];
+        };
+        OwnSshKeysInput: {
+            /**
+             * @description For the shell of the box; needs the permission shell:use
+             * @default []
+             */
+            sshKeys?: string[];
+        };
+        PasswordChangeInput: {
+            /** @description The password of now */
+            current: string;
+            /** @description The new one */
+            password: string;
         };
         PendingCommit: {
             /** @description Who made the change */
@@ -1661,20 +2409,84 @@ export interface components {
              */
             permissions: string[];
         };
+        RoleReplacementInput: {
+            /**
+             * @description Only these objects, by kind; a kind left out is not bound. In a bound role the resource * stands for the bound kinds
+             * @default {}
+             */
+            bindings?: components["schemas"]["BindingsInput"];
+            /**
+             * @description For people
+             * @default
+             */
+            description?: string;
+            /** @description When given, the name in the address: an object keeps its name */
+            name?: string;
+            /**
+             * @description Each resource:verb; either half may be *
+             * @default []
+             */
+            permissions?: string[];
+        };
         SecondFactorInput: {
             /** @description Of the answer second-factor-required */
             challenge: string;
             /** @description Such as the six digits of TOTP */
             code: string;
+            /**
+             * @description true: a cookie for a browser instead of a token; every change then needs the header X-CSRF-Token
+             * @default false
+             */
+            cookie?: boolean;
         };
         Session: {
+            /** @description With cookie: for the header X-CSRF-Token */
+            csrfToken?: string;
             /**
              * Format: date-time
              * @description Ends then at the latest; earlier after the idle time without a request
              */
             expires: string;
-            /** @description For the header Authorization: Bearer …; shown once */
-            token: string;
+            /** @description For the header Authorization: Bearer …; shown once; none with cookie */
+            token?: string;
+        };
+        ShownApiKey: {
+            /**
+             * Format: date-time
+             * @description When it was made
+             */
+            created: string;
+            /**
+             * @description For people
+             * @default
+             */
+            description: string;
+            /**
+             * Format: date-time
+             * @description When it ends
+             */
+            expires?: string;
+            /** @description Also the beginning of the key, after sty_ */
+            id: string;
+            /** @description Left out: never */
+            lastUsed?: {
+                /** @description Address of the client */
+                source: string;
+                /**
+                 * Format: date-time
+                 * @description When
+                 */
+                time: string;
+            };
+            /**
+             * @description Only from these networks, such as 192.0.2.0/24; none: from anywhere
+             * @default []
+             */
+            networks: string[];
+            /** @description In whose name it acts; a key never does more than its owner may do now */
+            owner: string;
+            /** @description What it may do */
+            roles: string[];
         };
         System: {
             /**
@@ -1894,6 +2706,53 @@ export interface components {
             uptime: number;
             /** @description Of the appliance */
             version: string;
+        };
+        UserReplacementInput: {
+            /**
+             * @description For people
+             * @default
+             */
+            description?: string;
+            /**
+             * @description true: lets nobody in, and ends what is open
+             * @default false
+             */
+            disabled?: boolean;
+            /**
+             * Format: date
+             * @description From the beginning of this day (UTC) on, the account lets nobody in
+             */
+            expires?: string;
+            /**
+             * @description Shown to people
+             * @default
+             */
+            fullName?: string;
+            /**
+             * @description Their roles are held too
+             * @default []
+             */
+            groups?: string[];
+            /** @description When given, the name in the address: an object keeps its name */
+            name?: string;
+            /** @description In clear; only its hash is kept. Left out when replacing: stays as it is; null: none, no login by password */
+            password?: string | null;
+            /**
+             * @description In addition to those of the groups
+             * @default []
+             */
+            roles?: string[];
+            /**
+             * @description Who checks the password: this box, or a directory such as LDAP
+             * @default local
+             * @enum {string}
+             */
+            source?: "local" | "directory";
+            /**
+             * @description For the shell of the box; needs the permission shell:use
+             * @default []
+             */
+            sshKeys?: string[];
         };
         VirtualAddress: {
             /** @description The address with its prefix length */
@@ -2129,6 +2988,2462 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    listApiKeys: {
+        parameters: {
+            query?: {
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "k7mq2xwp",
+                     *           "description": "nightly report",
+                     *           "owner": "anna",
+                     *           "roles": [
+                     *             "read-only"
+                     *           ],
+                     *           "networks": [
+                     *             "192.0.2.0/24"
+                     *           ],
+                     *           "created": "2026-01-01T08:00:00.000Z",
+                     *           "expires": "2027-01-01T00:00:00.000Z"
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["ShownApiKey"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    createApiKey: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "description": "nightly report",
+                 *       "roles": [
+                 *         "read-only"
+                 *       ],
+                 *       "networks": [
+                 *         "192.0.2.0/24"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewApiKeyInput"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "k7mq2xwp",
+                     *       "description": "nightly report",
+                     *       "owner": "anna",
+                     *       "roles": [
+                     *         "read-only"
+                     *       ],
+                     *       "networks": [
+                     *         "192.0.2.0/24"
+                     *       ],
+                     *       "created": "2026-01-01T08:00:00.000Z",
+                     *       "expires": "2027-01-01T00:00:00.000Z",
+                     *       "key": "sty_k7mq2xwp_b3Jhbmdlcy1hcmUtbm90LXRoZS1vbmx5LWZydWl0cy4"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MadeApiKey"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getApiKey: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description Id of the key */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "k7mq2xwp",
+                     *       "description": "nightly report",
+                     *       "owner": "anna",
+                     *       "roles": [
+                     *         "read-only"
+                     *       ],
+                     *       "networks": [
+                     *         "192.0.2.0/24"
+                     *       ],
+                     *       "created": "2026-01-01T08:00:00.000Z",
+                     *       "expires": "2027-01-01T00:00:00.000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ShownApiKey"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    deleteApiKey: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description Id of the key */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listGroups: {
+        parameters: {
+            query?: {
+                /** @description Only those whose description is this (any characters stand in for *); several times: one of these */
+                description?: string | string[];
+                /** @description Only these fields of each object, with commas between them: name, description, roles */
+                fields?: string;
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Only those whose name is this (any characters stand in for *); several times: one of these */
+                name?: string | string[];
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+                /** @description Only those whose roles is this (any characters stand in for *); several times: one of these */
+                roles?: string | string[];
+                /** @description Fields with commas between them, - before one for descending order; name unless told */
+                sort?: string;
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "web-team",
+                     *           "description": "Runs the shop",
+                     *           "roles": [
+                     *             "shop"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["NamedGroup"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    createGroup: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "web-team",
+                 *       "description": "Runs the shop",
+                 *       "roles": [
+                 *         "shop"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["NamedGroupInput"];
+            };
+        };
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "web-team",
+                     *       "description": "Runs the shop",
+                     *       "roles": [
+                     *         "shop"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedGroup"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getGroup: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the group
+                 * @example web
+                 */
+                group: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "web-team",
+                     *       "description": "Runs the shop",
+                     *       "roles": [
+                     *         "shop"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedGroup"];
+                };
+            };
+            /** @description The tag of If-None-Match still holds */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    putGroup: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the group
+                 * @example web
+                 */
+                group: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "description": "Runs the shop",
+                 *       "roles": [
+                 *         "shop"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["GroupReplacementInput"];
+            };
+        };
+        responses: {
+            /** @description The group; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "web-team",
+                     *       "description": "Runs the shop",
+                     *       "roles": [
+                     *         "shop"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedGroup"] | components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "web-team",
+                     *       "description": "Runs the shop",
+                     *       "roles": [
+                     *         "shop"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedGroup"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    deleteGroup: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the group
+                 * @example web
+                 */
+                group: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Deleted */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    patchGroup: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the group
+                 * @example web
+                 */
+                group: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": components["schemas"]["MergePatchInput"];
+                /** @example {} */
+                "application/merge-patch+json": components["schemas"]["MergePatchInput"];
+            };
+        };
+        responses: {
+            /** @description The group; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "web-team",
+                     *       "description": "Runs the shop",
+                     *       "roles": [
+                     *         "shop"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedGroup"] | components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listLockouts: {
+        parameters: {
+            query?: {
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "user": "anna",
+                     *           "attempts": 14,
+                     *           "until": "2026-01-01T08:00:08.000Z"
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["Lockout"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    deleteLockout: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description Name of the user */
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done, whether there was a delay or not */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getCaller: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "user": "anna",
+                     *       "fullName": "Anna Berg",
+                     *       "source": "192.0.2.20",
+                     *       "means": "session",
+                     *       "permissions": [
+                     *         {
+                     *           "permission": "farms:*",
+                     *           "names": [
+                     *             "shop-*"
+                     *           ]
+                     *         },
+                     *         {
+                     *           "permission": "self:*"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Caller"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    changeOwnPassword: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "current": "correct horse battery",
+                 *       "password": "a better one than that"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PasswordChangeInput"];
+            };
+        };
+        responses: {
+            /** @description Changed */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    putOwnSshKeys: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "sshKeys": [
+                 *         "ssh-ed25519 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA anna"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["OwnSshKeysInput"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "sshKeys": [
+                     *         "ssh-ed25519 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA anna"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OwnSshKeys"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listRoles: {
+        parameters: {
+            query?: {
+                /** @description Only those whose bindings.certificates is this (any characters stand in for *); several times: one of these */
+                "bindings.certificates"?: string | string[];
+                /** @description Only those whose bindings.farms is this (any characters stand in for *); several times: one of these */
+                "bindings.farms"?: string | string[];
+                /** @description Only those whose bindings.interfaces is this (any characters stand in for *); several times: one of these */
+                "bindings.interfaces"?: string | string[];
+                /** @description Only those whose description is this (any characters stand in for *); several times: one of these */
+                description?: string | string[];
+                /** @description Only these fields of each object, with commas between them: name, description, permissions, bindings */
+                fields?: string;
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Only those whose name is this (any characters stand in for *); several times: one of these */
+                name?: string | string[];
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+                /** @description Only those whose permissions is this (any characters stand in for *); several times: one of these */
+                permissions?: string | string[];
+                /** @description Fields with commas between them, - before one for descending order; name unless told */
+                sort?: string;
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "shop",
+                     *           "description": "Farms of the shop",
+                     *           "permissions": [
+                     *             "farms:*",
+                     *             "statistics:read"
+                     *           ],
+                     *           "bindings": {
+                     *             "farms": [
+                     *               "shop-*"
+                     *             ]
+                     *           }
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["NamedRole"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    createRole: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "shop",
+                 *       "description": "Farms of the shop",
+                 *       "permissions": [
+                 *         "farms:*",
+                 *         "statistics:read"
+                 *       ],
+                 *       "bindings": {
+                 *         "farms": [
+                 *           "shop-*"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["NamedRoleInput"];
+            };
+        };
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "shop",
+                     *       "description": "Farms of the shop",
+                     *       "permissions": [
+                     *         "farms:*",
+                     *         "statistics:read"
+                     *       ],
+                     *       "bindings": {
+                     *         "farms": [
+                     *           "shop-*"
+                     *         ]
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedRole"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getRole: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the role
+                 * @example web
+                 */
+                role: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "shop",
+                     *       "description": "Farms of the shop",
+                     *       "permissions": [
+                     *         "farms:*",
+                     *         "statistics:read"
+                     *       ],
+                     *       "bindings": {
+                     *         "farms": [
+                     *           "shop-*"
+                     *         ]
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedRole"];
+                };
+            };
+            /** @description The tag of If-None-Match still holds */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    putRole: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the role
+                 * @example web
+                 */
+                role: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "description": "Farms of the shop",
+                 *       "permissions": [
+                 *         "farms:*",
+                 *         "statistics:read"
+                 *       ],
+                 *       "bindings": {
+                 *         "farms": [
+                 *           "shop-*"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["RoleReplacementInput"];
+            };
+        };
+        responses: {
+            /** @description The role; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "shop",
+                     *       "description": "Farms of the shop",
+                     *       "permissions": [
+                     *         "farms:*",
+                     *         "statistics:read"
+                     *       ],
+                     *       "bindings": {
+                     *         "farms": [
+                     *           "shop-*"
+                     *         ]
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedRole"] | components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "shop",
+                     *       "description": "Farms of the shop",
+                     *       "permissions": [
+                     *         "farms:*",
+                     *         "statistics:read"
+                     *       ],
+                     *       "bindings": {
+                     *         "farms": [
+                     *           "shop-*"
+                     *         ]
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedRole"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    deleteRole: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the role
+                 * @example web
+                 */
+                role: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Deleted */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    patchRole: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the role
+                 * @example web
+                 */
+                role: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": components["schemas"]["MergePatchInput"];
+                /** @example {} */
+                "application/merge-patch+json": components["schemas"]["MergePatchInput"];
+            };
+        };
+        responses: {
+            /** @description The role; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "shop",
+                     *       "description": "Farms of the shop",
+                     *       "permissions": [
+                     *         "farms:*",
+                     *         "statistics:read"
+                     *       ],
+                     *       "bindings": {
+                     *         "farms": [
+                     *           "shop-*"
+                     *         ]
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedRole"] | components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listSessions: {
+        parameters: {
+            query?: {
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+                /** @description Only sessions of this user */
+                user?: string;
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "9f86d081884c7d65",
+                     *           "user": "anna",
+                     *           "source": "192.0.2.20",
+                     *           "means": "session",
+                     *           "opened": "2026-01-01T08:00:00.000Z",
+                     *           "used": "2026-01-01T08:10:00.000Z",
+                     *           "expires": "2026-01-01T20:00:00.000Z",
+                     *           "current": true
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["OpenSession"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    revokeSessions: {
+        parameters: {
+            query?: {
+                /** @description Left out, the caller */
+                user?: string;
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "ended": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description How many */
+                        ended: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    revokeSession: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description Id of the session */
+                session: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ended */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getAccessSettings: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "sessions": {
+                     *         "idleMinutes": 30,
+                     *         "absoluteMinutes": 720
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AccessSettings"];
+                };
+            };
+            /** @description The tag of If-None-Match still holds */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    putAccessSettings: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "sessions": {}
+                 *     }
+                 */
+                "application/json": components["schemas"]["AccessSettingsInput"];
+            };
+        };
+        responses: {
+            /** @description The settings; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "sessions": {
+                     *         "idleMinutes": 30,
+                     *         "absoluteMinutes": 720
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AccessSettings"] | components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    patchAccessSettings: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": components["schemas"]["MergePatchInput"];
+                /** @example {} */
+                "application/merge-patch+json": components["schemas"]["MergePatchInput"];
+            };
+        };
+        responses: {
+            /** @description The settings; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "sessions": {
+                     *         "idleMinutes": 30,
+                     *         "absoluteMinutes": 720
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AccessSettings"] | components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listUsers: {
+        parameters: {
+            query?: {
+                /** @description Only those whose description is this (any characters stand in for *); several times: one of these */
+                description?: string | string[];
+                /** @description Only those whose disabled is this (true or false); several times: one of these */
+                disabled?: string | string[];
+                /** @description Only those whose expires is this (any characters stand in for *); several times: one of these */
+                expires?: string | string[];
+                /** @description Only these fields of each object, with commas between them: name, fullName, description, source, groups, roles, sshKeys, disabled, expires */
+                fields?: string;
+                /** @description Only those whose fullName is this (any characters stand in for *); several times: one of these */
+                fullName?: string | string[];
+                /** @description Only those whose groups is this (any characters stand in for *); several times: one of these */
+                groups?: string | string[];
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Only those whose name is this (any characters stand in for *); several times: one of these */
+                name?: string | string[];
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+                /** @description Only those whose roles is this (any characters stand in for *); several times: one of these */
+                roles?: string | string[];
+                /** @description Fields with commas between them, - before one for descending order; name unless told */
+                sort?: string;
+                /** @description Only those whose source is this (any characters stand in for *); several times: one of these */
+                source?: string | string[];
+                /** @description Only those whose sshKeys is this (any characters stand in for *); several times: one of these */
+                sshKeys?: string | string[];
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "anna",
+                     *           "fullName": "Anna Berg",
+                     *           "roles": [
+                     *             "operator"
+                     *           ],
+                     *           "description": "",
+                     *           "source": "local",
+                     *           "groups": [],
+                     *           "sshKeys": [],
+                     *           "disabled": false
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["NamedUser"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    createUser: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "anna",
+                 *       "fullName": "Anna Berg",
+                 *       "roles": [
+                 *         "operator"
+                 *       ],
+                 *       "password": "correct horse battery"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewUserInput"];
+            };
+        };
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "anna",
+                     *       "fullName": "Anna Berg",
+                     *       "roles": [
+                     *         "operator"
+                     *       ],
+                     *       "description": "",
+                     *       "source": "local",
+                     *       "groups": [],
+                     *       "sshKeys": [],
+                     *       "disabled": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedUser"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getUser: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the user
+                 * @example anna
+                 */
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "anna",
+                     *       "fullName": "Anna Berg",
+                     *       "roles": [
+                     *         "operator"
+                     *       ],
+                     *       "description": "",
+                     *       "source": "local",
+                     *       "groups": [],
+                     *       "sshKeys": [],
+                     *       "disabled": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedUser"];
+                };
+            };
+            /** @description The tag of If-None-Match still holds */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    putUser: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the user
+                 * @example anna
+                 */
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "fullName": "Anna Berg",
+                 *       "roles": [
+                 *         "operator"
+                 *       ],
+                 *       "password": "correct horse battery"
+                 *     }
+                 */
+                "application/json": components["schemas"]["UserReplacementInput"];
+            };
+        };
+        responses: {
+            /** @description The user; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "anna",
+                     *       "fullName": "Anna Berg",
+                     *       "roles": [
+                     *         "operator"
+                     *       ],
+                     *       "description": "",
+                     *       "source": "local",
+                     *       "groups": [],
+                     *       "sshKeys": [],
+                     *       "disabled": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedUser"] | components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "anna",
+                     *       "fullName": "Anna Berg",
+                     *       "roles": [
+                     *         "operator"
+                     *       ],
+                     *       "description": "",
+                     *       "source": "local",
+                     *       "groups": [],
+                     *       "sshKeys": [],
+                     *       "disabled": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedUser"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    deleteUser: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the user
+                 * @example anna
+                 */
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Deleted */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    patchUser: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the user
+                 * @example anna
+                 */
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": components["schemas"]["MergePatchInput"];
+                /** @example {} */
+                "application/merge-patch+json": components["schemas"]["MergePatchInput"];
+            };
+        };
+        responses: {
+            /** @description The user; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "anna",
+                     *       "fullName": "Anna Berg",
+                     *       "roles": [
+                     *         "operator"
+                     *       ],
+                     *       "description": "",
+                     *       "source": "local",
+                     *       "groups": [],
+                     *       "sshKeys": [],
+                     *       "disabled": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedUser"] | components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
     getConfiguration: {
         parameters: {
             query?: never;
@@ -2191,12 +5506,12 @@ export interface operations {
                      *             "admin"
                      *           ],
                      *           "sshKeys": [],
-                     *           "disabled": false,
-                     *           "passwordHash": "(hidden)"
+                     *           "disabled": false
                      *         }
                      *       },
                      *       "groups": {},
-                     *       "roles": {}
+                     *       "roles": {},
+                     *       "apiKeys": {}
                      *     }
                      */
                     "application/json": components["schemas"]["Configuration"];
@@ -2499,12 +5814,12 @@ export interface operations {
                      *               "admin"
                      *             ],
                      *             "sshKeys": [],
-                     *             "disabled": false,
-                     *             "passwordHash": "(hidden)"
+                     *             "disabled": false
                      *           }
                      *         },
                      *         "groups": {},
-                     *         "roles": {}
+                     *         "roles": {},
+                     *         "apiKeys": {}
                      *       }
                      *     }
                      */
@@ -5619,6 +8934,7 @@ export interface operations {
             };
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             429: components["responses"]["Problem429"];

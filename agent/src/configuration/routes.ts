@@ -1,30 +1,16 @@
 import { z } from "zod";
+import { readablePart } from "../access/changes.ts";
+import type { Principal } from "../access/permissions.ts";
 import { accessSettings, user } from "../access/schema.ts";
-import {
-  authorOf,
-  changeQuery,
-  commitChange,
-  confirmWithinOf,
-  isDryRun,
-  keepCommit,
-  plan,
-  toPlan,
-} from "../api/change.ts";
+import { changeQuery, commitChange, plan, principalOf, toPlan } from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
 import { entityTag } from "../api/entity-tag.ts";
 import { defineList } from "../api/list.ts";
 import { problemDocument } from "../api/problem.ts";
 import { SteelyardError } from "../errors.ts";
 import { system } from "../system/schema.ts";
-import { redact } from "./difference.ts";
-import {
-  type CollectionName,
-  type Configuration,
-  collections,
-  emptyConfiguration,
-  type SingletonName,
-  singletons,
-} from "./schema.ts";
+import { compareConfigurations, redact } from "./difference.ts";
+import { type Configuration, collections, emptyConfiguration, singletons } from "./schema.ts";
 
 const url = "/api/v1/configuration";
 const tags = ["Configuration"];
@@ -62,22 +48,23 @@ const generations = defineList(generation);
 
 const configurationExample = {
   ...emptyConfiguration(),
-  users: { admin: { ...user.parse({ roles: ["admin"] }), passwordHash: "(hidden)" } },
+  users: { admin: user.parse({ roles: ["admin"] }) },
 };
 
 /** Every object, secrets hidden; the members of a collection by name. */
 const wholeConfiguration = z
   .object({
-    system: system.describe("The box itself"),
+    system: system.exactOptional().describe("The box itself"),
     interfaces: z.record(z.string(), collections.interfaces.object).describe("By name"),
     virtualAddresses: z.record(z.string(), collections.virtualAddresses.object).describe("By name"),
     farms: z.record(z.string(), collections.farms.object).describe("By name"),
-    access: accessSettings.describe("How long a login lasts"),
+    access: accessSettings.exactOptional().describe("How long a login lasts"),
     users: z.record(z.string(), z.looseObject({})).describe("By name; secret fields are hidden"),
     groups: z.record(z.string(), collections.groups.object).describe("By name"),
     roles: z
       .record(z.string(), collections.roles.object)
       .describe("By name; those that are built in are not among them"),
+    apiKeys: z.record(z.string(), z.looseObject({})).describe("By id; secret fields are hidden"),
   })
   .meta({
     id: "Configuration",
@@ -106,15 +93,15 @@ export const addConfigurationRoutes: Routes = (app, context) => {
       operationId: "getConfiguration",
       tags,
       summary: "Read the whole configuration, secrets hidden",
-      description: "Every object by name, as the current generation has it.",
+      description: "Every object by name, as the current generation has it, as far as the caller may read it.",
       response: { 200: wholeConfiguration, default: problemDocument },
     },
-    handler: async (_request, reply) => {
+    handler: async (request, reply) => {
       const { generation, configuration } = control.current();
       return reply
         .header("ETag", entityTag(configuration))
         .header("Steelyard-Generation", generation)
-        .send(redactConfiguration(configuration));
+        .send(showConfiguration(principalOf(request), configuration));
     },
   });
 
@@ -150,7 +137,7 @@ export const addConfigurationRoutes: Routes = (app, context) => {
       const number = (request.params as { generation: number }).generation;
       const metadata = (await control.history()).find((each) => each.generation === number);
       if (!metadata) throw new SteelyardError("not-found", `there is no generation ${number}`);
-      return { ...metadata, configuration: redactConfiguration(await control.read(number)) };
+      return { ...metadata, configuration: showConfiguration(principalOf(request), await control.read(number)) };
     },
   });
 
@@ -178,7 +165,12 @@ export const addConfigurationRoutes: Routes = (app, context) => {
       const query = request.query as { from?: number; to?: number };
       const to = query.to ?? control.current().generation;
       const from = query.from ?? (await control.history()).find((each) => each.generation === to)?.parent ?? 0;
-      return { from, to, differences: await control.diff(from, to) };
+      const principal = principalOf(request);
+      const read = async (number: number) => {
+        const whole = number === 0 ? emptyConfiguration() : await control.read(number);
+        return { ...emptyConfiguration(), ...readablePart(principal, whole) };
+      };
+      return { from, to, differences: compareConfigurations(await read(from), await read(to)) };
     },
   });
 
@@ -203,28 +195,24 @@ export const addConfigurationRoutes: Routes = (app, context) => {
     handler: async (request, reply) => {
       const { generation } = request.body as { generation: number };
       const message = `roll back to generation ${generation}`;
-      if (isDryRun(request)) {
-        const old = await control.read(generation);
-        await commitChange(context, request, reply, message, () => old);
-        return reply;
-      }
-      const confirmWithin = confirmWithinOf(request);
-      const result = await control.rollback(generation, authorOf(request), { confirmWithin });
-      keepCommit(request, reply, message, result);
-      return reply.send(toPlan(result));
+      const old = await control.read(generation);
+      const result = await commitChange(context, request, reply, message, () => old);
+      return result ? reply.send(toPlan(result)) : reply;
     },
   });
 };
 
-/** A configuration as it may leave the box. */
-export function redactConfiguration(configuration: Configuration): Record<string, unknown> {
-  const result: Record<string, unknown> = { ...configuration };
-  for (const [name, { secrets }] of Object.entries(singletons))
-    result[name] = redact({ ...configuration[name as SingletonName] }, secrets);
-  for (const [name, { secrets }] of Object.entries(collections)) {
-    const objects = Object.entries(configuration[name as CollectionName]);
-    if (secrets.length > 0)
-      result[name] = Object.fromEntries(objects.map(([key, object]) => [key, redact({ ...object }, secrets)]));
+/** A configuration as it may leave the box: what the caller may read, secrets hidden. */
+export function showConfiguration(principal: Principal, configuration: Configuration): Record<string, unknown> {
+  const result: Record<string, unknown> = readablePart(principal, configuration);
+  const hide = (object: unknown, secrets: readonly string[]) => redact({ ...(object as object) }, secrets);
+  for (const [name, { secrets }] of Object.entries({ ...singletons, ...collections })) {
+    if (secrets.length === 0 || result[name] === undefined) continue;
+    const objects = Object.entries(result[name] as Record<string, object>);
+    result[name] =
+      name in singletons
+        ? hide(result[name], secrets)
+        : Object.fromEntries(objects.map(([key, object]) => [key, hide(object, secrets)]));
   }
   return result;
 }

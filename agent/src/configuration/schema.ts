@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { accessSettings, group, role, user, userName } from "../access/schema.ts";
+import { accessSettings, apiKey, group, role, user, userName } from "../access/schema.ts";
 import { l4Farm } from "../lslb/l4/schema.ts";
 import { networkInterface, virtualAddress } from "../network/schema.ts";
 import { system } from "../system/schema.ts";
@@ -21,32 +21,56 @@ export const configuration = z.strictObject({
   users: z.record(userName, user),
   groups: z.record(objectName, group).default({}),
   roles: z.record(objectName, role).default({}),
+  apiKeys: z.record(objectName, apiKey).default({}),
 });
 
 export type Farm = z.output<typeof farm>;
 export type Configuration = z.output<typeof configuration>;
+
+export type Collection = {
+  directory: string;
+  name: z.ZodType<string>;
+  object: z.ZodType;
+  secrets: readonly string[];
+  /** The first half of the permissions that reading and changing it take. */
+  resource: string;
+  /** For kinds that a role can be bound to: the name of the object counts, or that in a field of it. */
+  boundBy?: string;
+};
 
 /**
  * Where each kind of object stands in a generation: a directory with one file per object.
  * `secret` files are 0600, and their secret fields never leave by the API, a diff or a log.
  */
 export const collections = {
-  interfaces: { directory: "network/interfaces", name: interfaceName, object: networkInterface, secrets: [] },
-  virtualAddresses: { directory: "network/virtual-addresses", name: objectName, object: virtualAddress, secrets: [] },
-  farms: { directory: "farms", name: objectName, object: farm, secrets: [] },
-  users: { directory: "access/users", name: userName, object: user, secrets: ["passwordHash"] },
-  groups: { directory: "access/groups", name: objectName, object: group, secrets: [] },
-  roles: { directory: "access/roles", name: objectName, object: role, secrets: [] },
-} as const satisfies Record<
-  string,
-  { directory: string; name: z.ZodType<string>; object: z.ZodType; secrets: readonly string[] }
->;
+  interfaces: {
+    directory: "network/interfaces",
+    name: interfaceName,
+    object: networkInterface,
+    secrets: [],
+    resource: "network",
+    boundBy: "name",
+  },
+  virtualAddresses: {
+    directory: "network/virtual-addresses",
+    name: objectName,
+    object: virtualAddress,
+    secrets: [],
+    resource: "network",
+    boundBy: "interface",
+  },
+  farms: { directory: "farms", name: objectName, object: farm, secrets: [], resource: "farms", boundBy: "name" },
+  users: { directory: "access/users", name: userName, object: user, secrets: ["passwordHash"], resource: "access" },
+  groups: { directory: "access/groups", name: objectName, object: group, secrets: [], resource: "access" },
+  roles: { directory: "access/roles", name: objectName, object: role, secrets: [], resource: "access" },
+  apiKeys: { directory: "access/api-keys", name: objectName, object: apiKey, secrets: ["hash"], resource: "access" },
+} as const satisfies Record<string, Collection>;
 
 /** Objects of which there is exactly one; a file each at the top of a generation. */
 export const singletons = {
-  system: { object: system, secrets: [] },
-  access: { object: accessSettings, secrets: [] },
-} as const satisfies Record<string, { object: z.ZodType; secrets: readonly string[] }>;
+  system: { object: system, secrets: [], resource: "system" },
+  access: { object: accessSettings, secrets: [], resource: "access" },
+} as const satisfies Record<string, { object: z.ZodType; secrets: readonly string[]; resource: string }>;
 
 export type SingletonName = keyof typeof singletons;
 
@@ -63,5 +87,6 @@ export function emptyConfiguration(): Configuration {
     users: {},
     groups: {},
     roles: {},
+    apiKeys: {},
   };
 }

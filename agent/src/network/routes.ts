@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { isPermitted } from "../access/permissions.ts";
+import { principalOf } from "../api/change.ts";
 import { addCollection, type CollectionDefinition } from "../api/collection.ts";
 import type { Routes } from "../api/context.ts";
 import { defineList } from "../api/list.ts";
@@ -88,6 +90,7 @@ const interfaces: CollectionDefinition = {
   name: collections.interfaces.name,
   object: collections.interfaces.object,
   resource: "network",
+  binding: { kind: "interfaces", parameter: "interface" },
   tag: "Network",
   noun: "interface",
   operation: { one: "Interface", many: "Interfaces" },
@@ -109,6 +112,7 @@ const virtualAddresses: CollectionDefinition = {
   name: collections.virtualAddresses.name,
   object: collections.virtualAddresses.object,
   resource: "network",
+  binding: { kind: "interfaces", field: "interface" },
   tag: "Network",
   noun: "virtual address",
   command: "address",
@@ -127,7 +131,7 @@ export const addNetworkRoutes: Routes = (app, context) => {
   addCollection(app, context, interfaces);
   addCollection(app, context, virtualAddresses);
   app.get("/api/v1/network/interfaces/:interface/status", {
-    config: { permission: "network:read" },
+    config: { permission: "network:read", object: { kind: "interfaces", parameter: "interface" } },
     schema: {
       operationId: "getInterfaceStatus",
       tags: ["Network"],
@@ -140,7 +144,7 @@ export const addNetworkRoutes: Routes = (app, context) => {
       await context.status.readInterfaceStatus((request.params as { interface: string }).interface),
   });
   app.get("/api/v1/network/links", {
-    config: { permission: "network:read" },
+    config: { permission: "network:read", object: "some" },
     schema: {
       operationId: "listLinks",
       tags: ["Network"],
@@ -149,6 +153,11 @@ export const addNetworkRoutes: Routes = (app, context) => {
       querystring: links.query,
       response: { 200: links.answer, default: problemDocument },
     },
-    handler: async (request, reply) => links.send(request, reply, await context.status.readLinks()),
+    handler: async (request, reply) => {
+      const visible = (await context.status.readLinks()).filter(({ name }) =>
+        isPermitted(principalOf(request), "network:read", { name }),
+      );
+      return links.send(request, reply, visible);
+    },
   });
 };

@@ -67,6 +67,7 @@ const farms: CollectionDefinition = {
   name: collections.farms.name,
   object: collections.farms.object,
   resource: "farms",
+  binding: { kind: "farms", parameter: "farm" },
   tag: "Farms",
   noun: "farm",
   operation: { one: "Farm", many: "Farms" },
@@ -86,6 +87,7 @@ const backends: CollectionDefinition = {
   parents: { farm: objectName },
   object: l4Backend,
   resource: "farms",
+  binding: { kind: "farms", parameter: "farm" },
   tag: "Farms",
   noun: "backend",
   operation: { one: "Backend", many: "Backends" },
@@ -108,7 +110,7 @@ export const addFarmRoutes: Routes = (app, context) => {
   addCollection(app, context, farms);
   addCollection(app, context, backends);
   app.get("/api/v1/farms/:farm/status", {
-    config: { permission: "farms:read" },
+    config: { permission: "farms:read", object: { kind: "farms", parameter: "farm" } },
     schema: {
       operationId: "getFarmStatus",
       tags: ["Farms"],

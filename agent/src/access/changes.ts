@@ -1,0 +1,88 @@
+import { isDeepStrictEqual } from "node:util";
+import {
+  type Collection,
+  type CollectionName,
+  type Configuration,
+  collections,
+  type SingletonName,
+  singletons,
+} from "../configuration/schema.ts";
+import { SteelyardError } from "../errors.ts";
+import { isPermitted, type Permission, type Principal, type Scope } from "./permissions.ts";
+
+/** What a commit does to one object, as a permission that it takes. */
+export type Change = {
+  /** Path from the root of the configuration: `farms.web`. */
+  path: string;
+  permission: Permission;
+  scope: Scope;
+};
+
+type Objects = Record<string, object>;
+
+/**
+ * The permissions it takes to get from one configuration to another: `create`, `update` or `delete` on each object that
+ * differs. An object that belongs to another before and after (a virtual address that moves between interfaces) takes both.
+ */
+export function listPermissions(before: Configuration, after: Configuration): Change[] {
+  const changes: Change[] = [];
+  for (const [name, { resource }] of Object.entries(singletons)) {
+    const key = name as SingletonName;
+    if (differ(before[key], after[key])) changes.push({ path: name, permission: `${resource}:update`, scope: "every" });
+  }
+  for (const name of Object.keys(collections) as CollectionName[]) {
+    if (before[name] === after[name]) continue;
+    const [old, wanted]: [Objects, Objects] = [before[name], after[name]];
+    for (const key of new Set([...Object.keys(old), ...Object.keys(wanted)]))
+      changes.push(...changesOfObject(name, key, old[key], wanted[key]));
+  }
+  return changes;
+}
+
+function changesOfObject(name: CollectionName, key: string, before?: object, after?: object): Change[] {
+  if (!differ(before, after)) return [];
+  const verb = before === undefined ? "create" : after === undefined ? "delete" : "update";
+  const permission: Permission = `${collections[name].resource}:${verb}`;
+  const scopes = [before, after].flatMap((object) => (object ? [scopeOfObject(name, key, object)] : []));
+  const [first, second] = scopes;
+  const distinct = isDeepStrictEqual(first, second) ? [first] : scopes;
+  return distinct.flatMap((scope) => (scope === undefined ? [] : [{ path: `${name}.${key}`, permission, scope }]));
+}
+
+/** Values that stayed are shared, so most comparisons end at once. */
+function differ(one: object | undefined, other: object | undefined): boolean {
+  return one !== other && !isDeepStrictEqual(one, other);
+}
+
+/** The name by which a role may be bound to an object: its own, or that of what it belongs to. */
+export function scopeOfObject(name: CollectionName, key: string, object: object): Scope {
+  const { boundBy }: Collection = collections[name];
+  if (boundBy === undefined) return "every";
+  return { name: boundBy === "name" ? key : String((object as Record<string, unknown>)[boundBy]) };
+}
+
+/** Throws `forbidden` with every change that the principal may not make. */
+export function requirePermissions(principal: Principal, changes: readonly Change[]): void {
+  const refused = changes.filter(({ permission, scope }) => !isPermitted(principal, permission, scope));
+  if (refused.length === 0) return;
+  const problems = refused.map(({ path, permission, scope }) => ({
+    path,
+    message: `takes the permission ${permission}${typeof scope === "object" ? ` on ${scope.name}` : ""}`,
+  }));
+  const words = problems.map(({ path, message }) => `${path} ${message}`).join("; ");
+  throw new SteelyardError("forbidden", `user ${principal.user} may not: ${words}`, { problems });
+}
+
+/** A configuration as far as the principal may read it: objects it may not are left out. */
+export function readablePart(principal: Principal, configuration: Configuration): Partial<Configuration> {
+  const part: Record<string, unknown> = {};
+  for (const [name, { resource }] of Object.entries(singletons))
+    if (isPermitted(principal, `${resource}:read`)) part[name] = configuration[name as SingletonName];
+  for (const name of Object.keys(collections) as CollectionName[]) {
+    const readable = Object.entries(configuration[name] as Objects).filter(([key, object]) =>
+      isPermitted(principal, `${collections[name].resource}:read`, scopeOfObject(name, key, object)),
+    );
+    part[name] = Object.fromEntries(readable);
+  }
+  return part as Partial<Configuration>;
+}

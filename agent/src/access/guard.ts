@@ -1,0 +1,13 @@
+import type { Configuration } from "../configuration/schema.ts";
+import { listPermissions, requirePermissions } from "./changes.ts";
+import { requireNoEscalation } from "./escalation.ts";
+import type { Principal } from "./permissions.ts";
+
+/**
+ * Whether a principal may take the configuration from one state to another, object by object: what every commit asks, be it of
+ * one object, of a whole transaction or a rollback. Throws `forbidden` with everything it may not.
+ */
+export function requireChange(principal: Principal, before: Configuration, after: Configuration, now: Date): void {
+  requirePermissions(principal, listPermissions(before, after));
+  requireNoEscalation(principal, before, after, now);
+}

@@ -4,6 +4,7 @@ import rateLimit from "@fastify/rate-limit";
 import fastify, { type FastifyInstance } from "fastify";
 import type { z } from "zod";
 import { clientAddress } from "../access/address.ts";
+import { addAuditRoutes } from "../access/audit/routes.ts";
 import { addKeyRoutes } from "../access/key-routes.ts";
 import { addOwnRoutes } from "../access/own-routes.ts";
 import { addSessionRoutes } from "../access/routes.ts";
@@ -18,6 +19,7 @@ import { addImportRoutes } from "../import/routes.ts";
 import { addFarmRoutes } from "../lslb/l4/routes.ts";
 import { addNetworkRoutes } from "../network/routes.ts";
 import { addSystemRoutes } from "../system/routes.ts";
+import { addAuditing } from "./auditing.ts";
 import { addAuthentication } from "./authentication.ts";
 import type { ApiContext, KnownRoute, Routes, Transport } from "./context.ts";
 import { addOpenApi, addOpenApiRoute } from "./openapi.ts";
@@ -30,6 +32,7 @@ const routes: readonly Routes[] = [
   addOpenSessionRoutes,
   addUserRoutes,
   addKeyRoutes,
+  addAuditRoutes,
   addFarmRoutes,
   addNetworkRoutes,
   addSystemRoutes,
@@ -101,6 +104,7 @@ export async function buildApplication(
   });
   app.decorateRequest("commit", undefined);
   addAuthentication(app, context, transport);
+  addAuditing(app, context, transport);
   app.addHook("onResponse", async (request, { statusCode, elapsedTime }) => {
     const { method, url, principal, id } = request;
     // Whoever floods the API must not flood the journal too.

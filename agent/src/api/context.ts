@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifySchema } from "fastify";
+import type { Audit } from "../access/audit/audit.ts";
 import type { KeyUses } from "../access/key-use.ts";
 import type { Login } from "../access/login.ts";
 import type { BindingKind, Permission, Principal } from "../access/permissions.ts";
@@ -9,6 +10,7 @@ import type { ErrorCode } from "../errors.ts";
 import type { FarmStatus } from "../lslb/l4/routes.ts";
 import type { InterfaceStatus, Link } from "../network/routes.ts";
 import type { SystemStatus } from "../system/routes.ts";
+import type { ProblemDocument } from "./problem.ts";
 
 /** How a request reached us. Whoever can open the local socket acts as `admin`. */
 export type Transport = "https" | "local";
@@ -30,6 +32,7 @@ export type ApiContext = {
   sessions: Sessions;
   login: Login;
   keyUses: KeyUses;
+  audit: Audit;
 };
 
 /** The routes of a subsystem. */
@@ -71,5 +74,9 @@ declare module "fastify" {
     principal: Principal | undefined;
     /** Set once the request has changed the configuration (or has found it to be so already). */
     commit: (CommitResult & { message: string }) | undefined;
+    /** How the request was refused: for the audit log. */
+    problem: ProblemDocument | undefined;
+    /** Whom a login is about, while there is no principal. */
+    attemptedBy: string | undefined;
   }
 }

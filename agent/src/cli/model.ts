@@ -36,8 +36,15 @@ export type ApiCommand = {
 };
 
 const base = "/api/v1/";
-/** Logging in and out and the first boot have commands of their own. */
-const conversations = ["deleteSession", "completeFirstBoot"];
+/** Logging in and out, the first boot and the fate of a commit have commands of their own. */
+const conversations = [
+  "deleteSession",
+  "completeFirstBoot",
+  "commitTransaction",
+  "confirmConfiguration",
+  "getPendingCommit",
+  "revertPendingCommit",
+];
 /** Words that people type where the path has longer ones. */
 const shorter: Record<string, string> = { configuration: "config" };
 

@@ -127,6 +127,8 @@ export const addFarmRoutes: Routes = (app, context) => {
   app.get("/api/v1/status/farms", {
     config: { permission: "farms:read" },
     schema: {
+      // `steelyard status` shows it.
+      ...{ "x-command": "none" },
       operationId: "listFarmStatuses",
       tags: ["Farms"],
       summary: "What the data plane really has of the farms, read in one go",

@@ -12456,6 +12456,7 @@ export default {
       "$ref": "#/components/parameters/RequestId"
      }
     ],
+    "x-command": "none",
     "x-permission": "farms:read",
     "responses": {
      "200": {

@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { isPermitted } from "../../access/permissions.ts";
+import { principalOf } from "../../api/change.ts";
 import { addCollection, type CollectionDefinition } from "../../api/collection.ts";
 import type { Routes } from "../../api/context.ts";
 import { listOf, type ObjectListQuery, objectListQuery, selectObjects, takePage } from "../../api/list.ts";
@@ -125,7 +127,7 @@ export const addFarmRoutes: Routes = (app, context) => {
     },
   });
   app.get("/api/v1/status/farms", {
-    config: { permission: "farms:read" },
+    config: { permission: "farms:read", object: "some" },
     schema: {
       // `steelyard status` shows it.
       ...{ "x-command": "none" },
@@ -139,7 +141,9 @@ export const addFarmRoutes: Routes = (app, context) => {
     },
     handler: async (request) => {
       const query = request.query as Omit<ObjectListQuery, "sort">;
-      const all = Object.keys(context.control.current().configuration.farms).map((name) => ({ name }));
+      const all = Object.keys(context.control.current().configuration.farms)
+        .filter((name) => isPermitted(principalOf(request), "farms:read", { name }))
+        .map((name) => ({ name }));
       const { items, total } = takePage(selectObjects(all, { ...query, sort: "name" }), query);
       return { items: await context.status.readFarmStatuses(items.map(({ name }) => name)), total };
     },

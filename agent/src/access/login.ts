@@ -51,6 +51,16 @@ export type LoginEvent = {
   by?: string;
 };
 
+/** A wrong password or a wrong code. `user` is the name of somebody that is known, or empty: for the audit log alone. */
+export class LoginRefused extends SteelyardError {
+  readonly user: string;
+
+  constructor(message: string, user: string) {
+    super("unauthenticated", message);
+    this.user = user;
+  }
+}
+
 export type Login = {
   /**
    * The first step. Throws `unauthenticated` for a wrong password and an unknown user alike, {@link SecondFactorRequired}
@@ -139,7 +149,7 @@ export function makeLogin(options: LoginOptions, machine: Pick<Machine, "now" | 
       const { verdict, by = "" } = await ask(credentials);
       if (verdict.verdict !== "accepted") {
         onEvent({ outcome: "refused", user, source, ...(by === "" ? {} : { by }) });
-        throw new SteelyardError("unauthenticated", "wrong user name or password");
+        throw new LoginRefused("wrong user name or password", by === "" ? "" : user);
       }
       const { account } = verdict;
       const wanted = [];
@@ -160,7 +170,7 @@ export function makeLogin(options: LoginOptions, machine: Pick<Machine, "now" | 
         return accept(account, source, factor.name);
       }
       onEvent({ outcome: "second-factor-refused", user: account.user, source });
-      throw new SteelyardError("unauthenticated", "wrong code");
+      throw new LoginRefused("wrong code", account.user);
     },
 
     listLockouts: () => perUser.list().filter(({ key }) => isKnown(key)),

@@ -20,11 +20,15 @@ const greatestParallelism = 8;
 /** RFC 7914 names: N = 2^logN, r = block size, p = parallelism. */
 type Settings = { logN: number; r: number; p: number; salt: string };
 
-/** Hashes a password with a fresh salt: `$7$DU..../....…$…`, 92 characters. */
-export async function hashPassword(password: string, randomBytes: (size: number) => Buffer): Promise<string> {
+/** Hashes a password with a fresh salt: `$7$DU..../....…$…`, 92 characters. `effort` is for tests that log in a thousand times. */
+export async function hashPassword(
+  password: string,
+  randomBytes: (size: number) => Buffer,
+  effort: Omit<Settings, "salt"> = cost,
+): Promise<string> {
   const salt = encodeBytes(randomBytes(24));
-  const digest = await derive(password, { ...cost, salt });
-  return `${formatSettings({ ...cost, salt })}$${encodeBytes(digest)}`;
+  const digest = await derive(password, { ...effort, salt });
+  return `${formatSettings({ ...effort, salt })}$${encodeBytes(digest)}`;
 }
 
 /**

@@ -28,6 +28,8 @@ export type Principal = {
   source: string;
   /** How the caller proved who it is. */
   means: "session" | "cookie" | "api-key" | "local";
+  /** Names of the roles held; none for the socket. */
+  roles?: readonly string[];
   /** Id of the session or key, for the audit log; none for the socket. */
   id?: string;
   grants: readonly Grant[];

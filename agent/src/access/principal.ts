@@ -27,7 +27,9 @@ export function principalOf(
   about: Pick<Principal, "source" | "means" | "id">,
 ): Principal | undefined {
   const roles = currentRoles(configuration, account, now);
-  return roles && { ...about, user: account.user, grants: [...grantsOfRoles(configuration, roles), ...ownAffairs] };
+  return (
+    roles && { ...about, user: account.user, roles, grants: [...grantsOfRoles(configuration, roles), ...ownAffairs] }
+  );
 }
 
 /** The local socket of root: whoever is root could change the box anyway. */

@@ -1,10 +1,15 @@
+import type { FastifyRequest } from "fastify";
 import { z } from "zod";
 import { bearerToken } from "../api/authentication.ts";
 import { principalOf } from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
 import { cookieToken, formatCookie, requireSameOrigin } from "../api/cookie.ts";
 import { problemDocument } from "../api/problem.ts";
+import type { Configuration } from "../configuration/schema.ts";
 import { clientAddress } from "./address.ts";
+import { SecondFactorRequired } from "./challenges.ts";
+import { type Account, LoginRefused } from "./login.ts";
+import { findUser } from "./rights.ts";
 import { csrfTokenOf } from "./sessions.ts";
 
 const cookie = z
@@ -56,10 +61,24 @@ const session = z
     examples: [{ token: "b3Jhbmdlcy1hcmUtbm90LXRoZS1vbmx5LWZydWl0cy4", expires: "2026-01-01T20:00:00.000Z" }],
   });
 
+type Given = z.output<typeof password> | z.output<typeof secondFactor>;
+
 const tags = ["Sessions"];
 
 /** Logging in and out. */
-export const addSessionRoutes: Routes = (app, { login, sessions }) => {
+export const addSessionRoutes: Routes = (app, { control, login, sessions }) => {
+  /** Leaves word on the request of whom it is about, for the audit log. */
+  async function logIn(request: FastifyRequest, given: Given, source: string): Promise<Account> {
+    try {
+      const account = "challenge" in given ? await login.answer(given, source) : await login.start(given, source);
+      request.attemptedBy = account.user;
+      return account;
+    } catch (error) {
+      request.attemptedBy = attemptedBy(error, given, control.current().configuration);
+      throw error;
+    }
+  }
+
   app.post("/api/v1/sessions", {
     config: { permission: "public", errors: ["unauthenticated", "second-factor-required", "forbidden"] },
     schema: {
@@ -73,10 +92,10 @@ export const addSessionRoutes: Routes = (app, { login, sessions }) => {
       response: { 201: session, default: problemDocument },
     },
     handler: async (request, reply) => {
-      const given = request.body as z.output<typeof password> | z.output<typeof secondFactor>;
+      const given = request.body as Given;
       const source = clientAddress(request);
       if (given.cookie) requireSameOrigin(request);
-      const account = "challenge" in given ? await login.answer(given, source) : await login.start(given, source);
+      const account = await logIn(request, given, source);
       const { token, session } = sessions.open(account, { means: given.cookie ? "cookie" : "session", source });
       const until = sessions.expiryOf(session);
       const expires = until.toISOString();
@@ -104,3 +123,11 @@ export const addSessionRoutes: Routes = (app, { login, sessions }) => {
     },
   });
 };
+
+/** Whom a failed login names. A name that nobody knows may be a password in the wrong field, so it goes no further. */
+function attemptedBy(error: unknown, given: Given, configuration: Configuration): string {
+  if (error instanceof LoginRefused) return error.user;
+  if (!("user" in given)) return "";
+  const isKnown = error instanceof SecondFactorRequired || findUser(configuration, given.user) !== undefined;
+  return isKnown ? given.user : "";
+}

@@ -4,6 +4,7 @@ import rateLimit from "@fastify/rate-limit";
 import fastify, { type FastifyInstance } from "fastify";
 import type { z } from "zod";
 import { clientAddress } from "../access/address.ts";
+import { addAuditRoutes } from "../access/audit/routes.ts";
 import { addKeyRoutes } from "../access/key-routes.ts";
 import { addOwnRoutes } from "../access/own-routes.ts";
 import { addSessionRoutes } from "../access/routes.ts";
@@ -19,6 +20,7 @@ import { addImportRoutes } from "../import/routes.ts";
 import { addFarmRoutes } from "../lslb/l4/routes.ts";
 import { addNetworkRoutes } from "../network/routes.ts";
 import { addSystemRoutes } from "../system/routes.ts";
+import { addAuditing } from "./auditing.ts";
 import { addAuthentication } from "./authentication.ts";
 import type { ApiContext, KnownRoute, Routes, Transport } from "./context.ts";
 import { addIdempotency } from "./idempotency.ts";
@@ -32,6 +34,7 @@ const routes: readonly Routes[] = [
   addOpenSessionRoutes,
   addUserRoutes,
   addKeyRoutes,
+  addAuditRoutes,
   addFarmRoutes,
   addNetworkRoutes,
   addSystemRoutes,
@@ -123,6 +126,7 @@ export async function buildApplication(
   app.decorateRequest("commit", undefined);
   addAuthentication(app, context, transport);
   addIdempotency(app, context.idempotency);
+  addAuditing(app, context, transport);
   app.addHook("onResponse", async (request, { statusCode, elapsedTime }) => {
     const { method, url, principal, id } = request;
     // Whoever floods the API must not flood the journal too.

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { requireChange } from "../access/guard.ts";
 import type { Principal } from "../access/permissions.ts";
+import type { Machine } from "../adapters/machine.ts";
 import type { Author, CommitResult } from "../commit/control.ts";
 import type { Configuration } from "../configuration/schema.ts";
 import { SteelyardError } from "../errors.ts";
@@ -130,12 +131,7 @@ export async function commitChange(
 ): Promise<CommitResult | undefined> {
   const dryRun = isDryRun(request);
   const confirmWithin = confirmWithinOf(request);
-  const principal = principalOf(request);
-  const guarded = (current: Configuration) => {
-    const wanted = change(current);
-    requireChange(principal, current, wanted, machine.now());
-    return wanted;
-  };
+  const guarded = guardChange(principalOf(request), machine, change);
   const author = authorOf(request);
   const result = await control.commit({ author, message, change: guarded, dryRun, confirmWithin });
   keepCommit(request, reply, message, result);
@@ -144,6 +140,19 @@ export async function commitChange(
     return undefined;
   }
   return result;
+}
+
+/** The change, refused when it touches an object that the principal may not change so. For whoever calls `commit` itself. */
+export function guardChange(
+  principal: Principal,
+  { now }: Pick<Machine, "now">,
+  change: (current: Configuration) => Configuration,
+): (current: Configuration) => Configuration {
+  return (current) => {
+    const wanted = change(current);
+    requireChange(principal, current, wanted, now());
+    return wanted;
+  };
 }
 
 /** Tells the client of a commit in headers, and the audit log by the request. A dry run is no commit. */

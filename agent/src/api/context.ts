@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifySchema } from "fastify";
+import type { Audit } from "../access/audit/audit.ts";
 import type { KeyUses } from "../access/key-use.ts";
 import type { Login } from "../access/login.ts";
 import type { BindingKind, Permission, Principal } from "../access/permissions.ts";
@@ -11,6 +12,7 @@ import type { FarmStatus } from "../lslb/l4/routes.ts";
 import type { InterfaceStatus, Link } from "../network/routes.ts";
 import type { SystemStatus } from "../system/routes.ts";
 import type { IdempotencyStore } from "./idempotency-store.ts";
+import type { ProblemDocument } from "./problem.ts";
 
 /** How a request reached us. Whoever can open the local socket acts as `admin`. */
 export type Transport = "https" | "local";
@@ -38,6 +40,7 @@ export type ApiContext = {
   events: EventHub;
   login: Login;
   keyUses: KeyUses;
+  audit: Audit;
 };
 
 /** The routes of a subsystem. */
@@ -79,5 +82,9 @@ declare module "fastify" {
     principal: Principal | undefined;
     /** Set once the request has changed the configuration (or has found it to be so already). */
     commit: (CommitResult & { message: string }) | undefined;
+    /** How the request was refused: for the audit log. */
+    problem: ProblemDocument | undefined;
+    /** Whom a login is about, while there is no principal. */
+    attemptedBy: string | undefined;
   }
 }

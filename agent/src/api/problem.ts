@@ -71,6 +71,7 @@ function answer(error: SteelyardError, request: FastifyRequest, reply: FastifyRe
     requestId: request.id,
     ...describeChallenge(error),
   };
+  request.problem = document;
   return reply.code(status).type("application/problem+json").serializer(JSON.stringify).send(document);
 }
 

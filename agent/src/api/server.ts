@@ -1,6 +1,7 @@
 import { chmod, chown, mkdir, readFile, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { FastifyInstance } from "fastify";
+import { auditControl, openAudit, recordMissed } from "../access/audit/audit.ts";
 import { openKeyUses } from "../access/key-use.ts";
 import { makeLocalUsers } from "../access/local-users.ts";
 import { type Authenticator, type LoginEvent, makeLogin, type SecondFactor } from "../access/login.ts";
@@ -70,10 +71,13 @@ const retryInterval = 10_000;
 /** The management API: the same routes over HTTPS and over the local socket, whose callers act as `admin`. */
 export async function createServer(options: ServerOptions): Promise<Server> {
   const { control, machine, status, version, tls, limits = {} } = options;
+  const audit = await openAudit(machine);
+  await recordMissed(audit, control);
+  const stopAuditing = auditControl(audit, control);
   const { sessions, login, keyUses, saved } = await makeAccess(options);
   const idempotency = await openIdempotencyStore(machine);
   const events = makeEventHub(machine, options.eventIntervals);
-  const context: ApiContext = { control, machine, status, sessions, login, keyUses, idempotency, events };
+  const context: ApiContext = { control, machine, status, sessions, login, keyUses, audit, idempotency, events };
   const stop = new AbortController();
   stop.signal.addEventListener("abort", bridgeControl(events.bus, control), { once: true });
   const socket = machine.path(socketPath);
@@ -134,6 +138,8 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       await turn;
       await Promise.all([local.close(), https?.app.close()]);
       await saved();
+      stopAuditing();
+      await audit.close();
       await rm(socket, { force: true });
     },
   };

@@ -1,5 +1,12 @@
 import { SteelyardError } from "../errors.ts";
-import { type ChangeOptions, type CommandContext, changeQuery, printForPrograms, reportChange } from "./context.ts";
+import {
+  type ChangeOptions,
+  type CommandContext,
+  changeQuery,
+  type Pending,
+  printForPrograms,
+  reportChange,
+} from "./context.ts";
 import { printDifferences, printObject, printTable } from "./output.ts";
 
 /** `steelyard config …`: what stands, and what stood. */
@@ -59,6 +66,24 @@ export async function rollBack(context: CommandContext, generation: string, opti
   const answer = await context.client.call("post", `${path}/rollback`, { query, body: { generation: number } });
   const done = `rolled back to the content of generation ${number}`;
   await reportChange(context, answer, options.dryRun ?? false, done);
+}
+
+/** The change that goes back by itself unless it is confirmed. */
+export async function showPending(context: CommandContext): Promise<void> {
+  const { body } = await context.client.send<Pending & Record<string, unknown>>("GET", `${path}/pending`);
+  if (await printForPrograms(context, body)) return;
+  printObject(context.output, body);
+}
+
+export async function confirmPending(context: CommandContext, generation: string | undefined): Promise<void> {
+  const body = generation === undefined ? {} : { generation: readNumber(generation) };
+  const answer = await context.client.send<Pending>("POST", `${path}/confirm`, { body });
+  await reportChange(context, answer, false, `generation ${answer.body.generation} is confirmed and stays`);
+}
+
+export async function revertPending(context: CommandContext): Promise<void> {
+  const answer = await context.client.send("POST", `${path}/pending/revert`);
+  await reportChange(context, answer, false, "the change was taken back");
 }
 
 export function readNumber(text: string): number {

@@ -99,15 +99,15 @@ export type Plan = {
   generation: number;
   warnings: { path: string; message: string }[];
   steps: { subsystem: string; summary: string }[];
-  differences?: Difference[];
+  differences?: Difference[] | undefined;
   /** Minutes; 0 when it stays by itself. */
-  confirmWithin?: number;
-  reasons?: string[];
-  pending?: Pending | null;
+  confirmWithin?: number | undefined;
+  reasons?: string[] | undefined;
+  pending?: Pending | undefined;
 };
 
 /** A commit that stands until its deadline unless it is confirmed. */
-export type Pending = { generation: number; parent: number; deadline: string; reasons?: string[] };
+export type Pending = { generation: number; parent: number; deadline: string; reasons: string[] };
 
 /** Says what a change did, or would do. */
 export async function reportChange(
@@ -148,7 +148,11 @@ function reasonsOf(body: unknown): string[] {
 }
 
 /** What a change may be asked beside its content. */
-export type ChangeOptions = { dryRun?: boolean; confirmWithin?: string; message?: string };
+export type ChangeOptions = {
+  dryRun?: boolean | undefined;
+  confirmWithin?: string | undefined;
+  message?: string | undefined;
+};
 
 /** The query of a change: only what was asked. */
 export function changeQuery({ dryRun, confirmWithin, message }: ChangeOptions): NonNullable<RequestOptions["query"]> {

@@ -1,6 +1,5 @@
 import { readFile, stat } from "node:fs/promises";
 import type { Command } from "commander";
-import { create } from "tar";
 import { SteelyardError } from "../errors.ts";
 import type { ImportResult } from "../import/routes.ts";
 import type { Act } from "./commands.ts";
@@ -48,7 +47,7 @@ async function importZevenet(context: CommandContext, path: string, options: Opt
   printReport(output, result);
   output.print("");
   if (options.diff) printDifferences(output, result.differences);
-  if (!result.committed) reportPlan(output, { ...result.plan, pending: result.plan.pending ?? null, differences: [] });
+  if (!result.committed) reportPlan(output, { ...result.plan, differences: [] });
   const { taken, changed, notSupported } = result.summary;
   const done = result.committed
     ? `taken over as generation ${result.plan.generation}`
@@ -71,6 +70,8 @@ function printReport(output: Output, { report }: ImportResult): void {
 async function readBackup(path: string): Promise<Buffer> {
   try {
     if (!(await stat(path)).isDirectory()) return await readFile(path);
+    // Most commands have no use for it, and all would wait for it.
+    const { create } = await import("tar");
     const parts: Buffer[] = [];
     for await (const part of create({ gzip: true, cwd: path, portable: true }, ["."])) parts.push(part as Buffer);
     return Buffer.concat(parts);

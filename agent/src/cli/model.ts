@@ -36,8 +36,15 @@ export type ApiCommand = {
 };
 
 const base = "/api/v1/";
-/** Logging in and out and the first boot have commands of their own. */
-const conversations = ["deleteSession", "completeFirstBoot"];
+/** Logging in and out, the first boot and the fate of a commit have commands of their own. */
+const conversations = [
+  "deleteSession",
+  "completeFirstBoot",
+  "commitTransaction",
+  "confirmConfiguration",
+  "getPendingCommit",
+  "revertPendingCommit",
+];
 /** Words that people type where the path has longer ones. */
 const shorter: Record<string, string> = { configuration: "config" };
 
@@ -105,11 +112,13 @@ function verbOf(document: ApiDocument, path: string, method: string): Verb {
 /** `/network/virtual-addresses/{address}` is `virtual-address`; parts that are no resource of their own are left out. */
 function nounOf(document: ApiDocument, path: string, complete: boolean): string[] {
   const segments = path.slice(base.length).split("/");
+  // What there is one of needs the words before it: `access settings`.
+  const ofCollection = isCollection(document, path.replace(/\/\{\w+\}$/, "")) || path.includes("{");
   return segments.flatMap((segment, at) => {
     if (segment.startsWith("{")) return [];
     const prefix = base + segments.slice(0, at + 1).join("/");
     const isNamespace = !document.paths[prefix] && !segments[at + 1]?.startsWith("{") && at < segments.length - 1;
-    if (isNamespace && !complete) return [];
+    if (isNamespace && ofCollection && !complete) return [];
     return [shorter[segment] ?? (isCollection(document, prefix) ? toSingular(segment) : segment)];
   });
 }

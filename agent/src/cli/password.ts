@@ -31,12 +31,17 @@ export async function readSecret(input: NodeJS.ReadStream, question: string): Pr
   return text.split(/\r?\n/)[0] ?? "";
 }
 
-/** Yes or no; anything but a yes is a no. */
-export async function confirmOnTerminal(input: NodeJS.ReadStream, question: string): Promise<boolean> {
+/** The line a person types. */
+export async function askOnTerminal(input: NodeJS.ReadStream, question: string): Promise<string> {
   const terminal = openTerminal(input, process.stderr);
   try {
-    return /^y(?:es)?$/i.test(await terminal.ask(`${question} [y/N] `));
+    return await terminal.ask(question);
   } finally {
     terminal.close();
   }
+}
+
+/** Yes or no; anything but a yes is a no. */
+export async function confirmOnTerminal(input: NodeJS.ReadStream, question: string): Promise<boolean> {
+  return /^y(?:es)?$/i.test(await askOnTerminal(input, `${question} [y/N] `));
 }

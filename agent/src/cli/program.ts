@@ -77,7 +77,7 @@ export function makeProgram(
   note(status, { examples: ["steelyard status", "steelyard status --json"] });
   addFarmCommands(program, act);
   addNetworkCommands(program, act);
-  addConfigurationCommands(program, act);
+  addConfigurationCommands(program, act, document);
   addImportCommands(program, act);
   addApiCommands(program, document, act);
   addOwnCommands(program, surroundings, end);
@@ -88,7 +88,9 @@ const collect = (value: string, all: string[]) => [...all, value];
 
 /** Options of a change that has a command of its own. */
 export function addChangeOptions(command: Command): Command {
-  return command.option("--dry-run", "check everything, change nothing, show the plan");
+  return command
+    .option("--dry-run", "check everything, change nothing, show the plan")
+    .option("--confirm-within <minutes>", "goes back by itself unless it is confirmed in time; 0: never");
 }
 
 function addFarmCommands(program: Command, act: Act): void {

@@ -2723,6 +2723,196 @@ export default {
      }
     ]
    },
+   "AuditRecord": {
+    "type": "object",
+    "properties": {
+     "sequence": {
+      "type": "integer",
+      "description": "Counts up by one, over all files"
+     },
+     "time": {
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$",
+      "description": "RFC 3339 with milliseconds, UTC"
+     },
+     "user": {
+      "type": "string",
+      "description": "Who; empty for nobody that is known"
+     },
+     "roles": {
+      "description": "The roles the user acted with",
+      "type": "array",
+      "items": {
+       "type": "string"
+      }
+     },
+     "means": {
+      "type": "string",
+      "description": "How the user was known: session, api-key:<prefix>, local, console, agent, none"
+     },
+     "source": {
+      "type": "string",
+      "description": "Address of the client, or local, console, answer-file, agent"
+     },
+     "requestId": {
+      "description": "Also in the answer and in the journal",
+      "type": "string"
+     },
+     "method": {
+      "description": "Of the request",
+      "type": "string"
+     },
+     "operation": {
+      "type": "string",
+      "description": "The operationId of the API, or what the agent did by itself"
+     },
+     "object": {
+      "type": "string",
+      "description": "Such as farms/web"
+     },
+     "result": {
+      "type": "string",
+      "enum": [
+       "done",
+       "refused",
+       "failed"
+      ],
+      "description": "refused: nothing changed; failed: it was tried and taken back, or went wrong"
+     },
+     "status": {
+      "description": "The HTTP status",
+      "type": "integer"
+     },
+     "code": {
+      "description": "The kind of error",
+      "type": "string"
+     },
+     "message": {
+      "description": "What was done, or why not",
+      "type": "string"
+     },
+     "problems": {
+      "description": "Each offending field of a refused change",
+      "type": "array",
+      "items": {
+       "type": "object",
+       "properties": {
+        "path": {
+         "type": "string",
+         "description": "Of the offending field, such as farms.web.ports"
+        },
+        "message": {
+         "type": "string",
+         "description": "What is expected"
+        }
+       },
+       "required": [
+        "path",
+        "message"
+       ],
+       "additionalProperties": false
+      }
+     },
+     "generation": {
+      "description": "The generation that was current afterwards",
+      "type": "integer"
+     },
+     "changes": {
+      "description": "Unified diffs of what changed, secrets hidden",
+      "type": "array",
+      "items": {
+       "type": "object",
+       "properties": {
+        "object": {
+         "type": "string",
+         "description": "Such as farms/web"
+        },
+        "change": {
+         "type": "string",
+         "description": "added, removed or changed"
+        },
+        "text": {
+         "type": "string",
+         "description": "Unified diff; empty when the diffs of the record are too long"
+        }
+       },
+       "required": [
+        "object",
+        "change",
+        "text"
+       ],
+       "additionalProperties": false
+      }
+     },
+     "repeated": {
+      "description": "So many more like this one came within the minute and were only counted",
+      "type": "integer"
+     },
+     "removed": {
+      "description": "The last record that retention removed",
+      "type": "object",
+      "properties": {
+       "sequence": {
+        "type": "integer",
+        "description": "Its number"
+       },
+       "hash": {
+        "type": "string",
+        "description": "Its hash"
+       }
+      },
+      "required": [
+       "sequence",
+       "hash"
+      ],
+      "additionalProperties": false
+     },
+     "previous": {
+      "type": "string",
+      "description": "hash of the record before; 64 zeros for the first"
+     },
+     "hash": {
+      "type": "string",
+      "description": "SHA-256 of this line without this member"
+     }
+    },
+    "required": [
+     "sequence",
+     "time",
+     "user",
+     "means",
+     "source",
+     "operation",
+     "object",
+     "result",
+     "previous",
+     "hash"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "sequence": 42,
+      "time": "2026-01-02T03:04:05.678Z",
+      "user": "admin",
+      "roles": [
+       "admin"
+      ],
+      "means": "session",
+      "source": "192.0.2.7",
+      "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11",
+      "method": "DELETE",
+      "operation": "deleteFarm",
+      "object": "farms/web",
+      "result": "refused",
+      "status": 404,
+      "code": "not-found",
+      "message": "there is no farm web",
+      "previous": "9b3c5a1f0d7e6c2b8a4f9e3d1c5b7a0f6e2d8c4b9a3f7e1d5c0b6a2f8e4d9c37",
+      "hash": "41d0a7c3f9e2b8d5a1c6f0e3b7d9a2c5f8e1b4d6a0c3f7e9b2d5a8c1f4e6b035"
+     }
+    ]
+   },
    "Problem": {
     "type": "object",
     "properties": {
@@ -2828,6 +3018,124 @@ export default {
        }
       ],
       "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+     }
+    ]
+   },
+   "AuditPage": {
+    "type": "object",
+    "properties": {
+     "items": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/AuditRecord"
+      },
+      "description": "Newest first"
+     },
+     "next": {
+      "description": "There are more: ask for them with before=<next>",
+      "type": "integer"
+     }
+    },
+    "required": [
+     "items"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "items": [
+       {
+        "sequence": 42,
+        "time": "2026-01-02T03:04:05.678Z",
+        "user": "admin",
+        "roles": [
+         "admin"
+        ],
+        "means": "session",
+        "source": "192.0.2.7",
+        "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11",
+        "method": "DELETE",
+        "operation": "deleteFarm",
+        "object": "farms/web",
+        "result": "refused",
+        "status": 404,
+        "code": "not-found",
+        "message": "there is no farm web",
+        "previous": "9b3c5a1f0d7e6c2b8a4f9e3d1c5b7a0f6e2d8c4b9a3f7e1d5c0b6a2f8e4d9c37",
+        "hash": "41d0a7c3f9e2b8d5a1c6f0e3b7d9a2c5f8e1b4d6a0c3f7e9b2d5a8c1f4e6b035"
+       }
+      ],
+      "next": 42
+     }
+    ]
+   },
+   "AuditReport": {
+    "type": "object",
+    "properties": {
+     "whole": {
+      "type": "boolean",
+      "description": "Every record is as it was written, none is missing, none was added"
+     },
+     "records": {
+      "type": "integer",
+      "description": "Number of records that were looked at"
+     },
+     "first": {
+      "type": "integer",
+      "description": "Sequence number of the oldest record; older ones were removed by retention"
+     },
+     "last": {
+      "type": "integer",
+      "description": "Sequence number of the newest record"
+     },
+     "hash": {
+      "type": "string",
+      "description": "Of the newest record: compare it with the one a syslog server got"
+     },
+     "broken": {
+      "description": "The first place where the chain breaks",
+      "type": "object",
+      "properties": {
+       "file": {
+        "type": "integer",
+        "description": "The number in the name of the file"
+       },
+       "line": {
+        "type": "integer",
+        "description": "Counted from 1"
+       },
+       "sequence": {
+        "type": "integer",
+        "description": "Of the record that is not as it should be, or is missing"
+       },
+       "reason": {
+        "type": "string",
+        "description": "What is wrong with it"
+       }
+      },
+      "required": [
+       "file",
+       "line",
+       "sequence",
+       "reason"
+      ],
+      "additionalProperties": false
+     }
+    },
+    "required": [
+     "whole",
+     "records",
+     "first",
+     "last",
+     "hash"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "whole": true,
+      "records": 42,
+      "first": 1,
+      "last": 42,
+      "hash": "41d0a7c3f9e2b8d5a1c6f0e3b7d9a2c5f8e1b4d6a0c3f7e9b2d5a8c1f4e6b035"
      }
     ]
    },
@@ -3921,7 +4229,9 @@ export default {
       "plan": {
        "generation": 7,
        "warnings": [],
-       "steps": []
+       "steps": [],
+       "confirmWithin": 0,
+       "reasons": []
       },
       "differences": []
      }
@@ -10217,6 +10527,242 @@ export default {
     }
    }
   },
+  "/api/v1/access/audit": {
+   "get": {
+    "operationId": "listAuditRecords",
+    "summary": "Read the audit log, newest first, or export it",
+    "tags": [
+     "Audit"
+    ],
+    "description": "Every change, login and refused attempt. With format=jsonl the answer is application/jsonl: the records oldest first, one line each, as they stand in the log.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 64
+      },
+      "in": "query",
+      "name": "user",
+      "required": false,
+      "description": "Only records of this user"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "object",
+      "required": false,
+      "description": "Only this object and those below it, such as farms/web"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 64
+      },
+      "in": "query",
+      "name": "operation",
+      "required": false,
+      "description": "Only this operation"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "enum": [
+        "done",
+        "refused",
+        "failed"
+       ]
+      },
+      "in": "query",
+      "name": "result",
+      "required": false,
+      "description": "Only this result"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "format": "date-time",
+       "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z|([+-](?:[01]\\d|2[0-3]):[0-5]\\d)))$"
+      },
+      "in": "query",
+      "name": "from",
+      "required": false,
+      "description": "Not before this time (RFC 3339)"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "format": "date-time",
+       "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z|([+-](?:[01]\\d|2[0-3]):[0-5]\\d)))$"
+      },
+      "in": "query",
+      "name": "to",
+      "required": false,
+      "description": "Before this time (RFC 3339)"
+     },
+     {
+      "schema": {
+       "type": "integer",
+       "minimum": 1
+      },
+      "in": "query",
+      "name": "before",
+      "required": false,
+      "description": "Only records before this one: the next of the page before"
+     },
+     {
+      "schema": {
+       "default": 100,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of records in the answer; an export has no limit"
+     },
+     {
+      "schema": {
+       "default": "json",
+       "type": "string",
+       "enum": [
+        "json",
+        "jsonl"
+       ]
+      },
+      "in": "query",
+      "name": "format",
+      "required": false,
+      "description": "jsonl: every record, oldest first, as its line stands in the log"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "audit:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/AuditPage"
+        },
+        "example": {
+         "items": [
+          {
+           "sequence": 42,
+           "time": "2026-01-02T03:04:05.678Z",
+           "user": "admin",
+           "roles": [
+            "admin"
+           ],
+           "means": "session",
+           "source": "192.0.2.7",
+           "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11",
+           "method": "DELETE",
+           "operation": "deleteFarm",
+           "object": "farms/web",
+           "result": "refused",
+           "status": 404,
+           "code": "not-found",
+           "message": "there is no farm web",
+           "previous": "9b3c5a1f0d7e6c2b8a4f9e3d1c5b7a0f6e2d8c4b9a3f7e1d5c0b6a2f8e4d9c37",
+           "hash": "41d0a7c3f9e2b8d5a1c6f0e3b7d9a2c5f8e1b4d6a0c3f7e9b2d5a8c1f4e6b035"
+          }
+         ],
+         "next": 42
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/access/audit/verify": {
+   "get": {
+    "operationId": "verifyAuditLog",
+    "summary": "Walk the chain of records and name the first that is not as it was written",
+    "tags": [
+     "Audit"
+    ],
+    "description": "Also says where the chain ends, to compare with a copy elsewhere. Reads the whole log.",
+    "x-permission": "audit:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/AuditReport"
+        },
+        "example": {
+         "whole": true,
+         "records": 42,
+         "first": 1,
+         "last": 42,
+         "hash": "41d0a7c3f9e2b8d5a1c6f0e3b7d9a2c5f8e1b4d6a0c3f7e9b2d5a8c1f4e6b035"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
   "/api/v1/farms": {
    "get": {
     "operationId": "listFarms",
@@ -13033,6 +13579,7 @@ export default {
       "$ref": "#/components/parameters/RequestId"
      }
     ],
+    "x-command": "none",
     "x-permission": "farms:read",
     "responses": {
      "200": {
@@ -17721,7 +18268,9 @@ export default {
          "plan": {
           "generation": 7,
           "warnings": [],
-          "steps": []
+          "steps": [],
+          "confirmWithin": 0,
+          "reasons": []
          },
          "differences": []
         }
@@ -17833,6 +18382,10 @@ export default {
   {
    "name": "API keys",
    "description": "Keys for programs"
+  },
+  {
+   "name": "Audit",
+   "description": "Who did what, and who was refused"
   },
   {
    "name": "Farms",

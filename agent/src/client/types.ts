@@ -49,6 +49,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/access/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the audit log, newest first, or export it
+         * @description Every change, login and refused attempt. With format=jsonl the answer is application/jsonl: the records oldest first, one line each, as they stand in the log.
+         */
+        get: operations["listAuditRecords"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/access/audit/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Walk the chain of records and name the first that is not as it was written
+         * @description Also says where the chain ends, to compare with a copy elsewhere. Reads the whole log.
+         */
+        get: operations["verifyAuditLog"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/access/groups": {
         parameters: {
             query?: never;
@@ -1041,6 +1081,102 @@ export interface components {
                  */
                 idleMinutes?: number;
             };
+        };
+        AuditPage: {
+            /** @description Newest first */
+            items: components["schemas"]["AuditRecord"][];
+            /** @description There are more: ask for them with before=<next> */
+            next?: number;
+        };
+        AuditRecord: {
+            /** @description Unified diffs of what changed, secrets hidden */
+            changes?: {
+                /** @description added, removed or changed */
+                change: string;
+                /** @description Such as farms/web */
+                object: string;
+                /** @description Unified diff; empty when the diffs of the record are too long */
+                text: string;
+            }[];
+            /** @description The kind of error */
+            code?: string;
+            /** @description The generation that was current afterwards */
+            generation?: number;
+            /** @description SHA-256 of this line without this member */
+            hash: string;
+            /** @description How the user was known: session, api-key:<prefix>, local, console, agent, none */
+            means: string;
+            /** @description What was done, or why not */
+            message?: string;
+            /** @description Of the request */
+            method?: string;
+            /** @description Such as farms/web */
+            object: string;
+            /** @description The operationId of the API, or what the agent did by itself */
+            operation: string;
+            /** @description hash of the record before; 64 zeros for the first */
+            previous: string;
+            /** @description Each offending field of a refused change */
+            problems?: {
+                /** @description What is expected */
+                message: string;
+                /** @description Of the offending field, such as farms.web.ports */
+                path: string;
+            }[];
+            /** @description The last record that retention removed */
+            removed?: {
+                /** @description Its hash */
+                hash: string;
+                /** @description Its number */
+                sequence: number;
+            };
+            /** @description So many more like this one came within the minute and were only counted */
+            repeated?: number;
+            /** @description Also in the answer and in the journal */
+            requestId?: string;
+            /**
+             * @description refused: nothing changed; failed: it was tried and taken back, or went wrong
+             * @enum {string}
+             */
+            result: "done" | "refused" | "failed";
+            /** @description The roles the user acted with */
+            roles?: string[];
+            /** @description Counts up by one, over all files */
+            sequence: number;
+            /** @description Address of the client, or local, console, answer-file, agent */
+            source: string;
+            /** @description The HTTP status */
+            status?: number;
+            /**
+             * Format: date-time
+             * @description RFC 3339 with milliseconds, UTC
+             */
+            time: string;
+            /** @description Who; empty for nobody that is known */
+            user: string;
+        };
+        AuditReport: {
+            /** @description The first place where the chain breaks */
+            broken?: {
+                /** @description The number in the name of the file */
+                file: number;
+                /** @description Counted from 1 */
+                line: number;
+                /** @description What is wrong with it */
+                reason: string;
+                /** @description Of the record that is not as it should be, or is missing */
+                sequence: number;
+            };
+            /** @description Sequence number of the oldest record; older ones were removed by retention */
+            first: number;
+            /** @description Of the newest record: compare it with the one a syslog server got */
+            hash: string;
+            /** @description Sequence number of the newest record */
+            last: number;
+            /** @description Number of records that were looked at */
+            records: number;
+            /** @description Every record is as it was written, none is missing, none was added */
+            whole: boolean;
         };
         BackendReplacementInput: {
             /** @description Address of the server; of the same family as the virtual addresses */
@@ -3215,6 +3351,127 @@ export interface operations {
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listAuditRecords: {
+        parameters: {
+            query?: {
+                /** @description Only records before this one: the next of the page before */
+                before?: number;
+                /** @description jsonl: every record, oldest first, as its line stands in the log */
+                format?: "json" | "jsonl";
+                /** @description Not before this time (RFC 3339) */
+                from?: string;
+                /** @description Greatest number of records in the answer; an export has no limit */
+                limit?: number;
+                /** @description Only this object and those below it, such as farms/web */
+                object?: string;
+                /** @description Only this operation */
+                operation?: string;
+                /** @description Only this result */
+                result?: "done" | "refused" | "failed";
+                /** @description Before this time (RFC 3339) */
+                to?: string;
+                /** @description Only records of this user */
+                user?: string;
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "sequence": 42,
+                     *           "time": "2026-01-02T03:04:05.678Z",
+                     *           "user": "admin",
+                     *           "roles": [
+                     *             "admin"
+                     *           ],
+                     *           "means": "session",
+                     *           "source": "192.0.2.7",
+                     *           "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11",
+                     *           "method": "DELETE",
+                     *           "operation": "deleteFarm",
+                     *           "object": "farms/web",
+                     *           "result": "refused",
+                     *           "status": 404,
+                     *           "code": "not-found",
+                     *           "message": "there is no farm web",
+                     *           "previous": "9b3c5a1f0d7e6c2b8a4f9e3d1c5b7a0f6e2d8c4b9a3f7e1d5c0b6a2f8e4d9c37",
+                     *           "hash": "41d0a7c3f9e2b8d5a1c6f0e3b7d9a2c5f8e1b4d6a0c3f7e9b2d5a8c1f4e6b035"
+                     *         }
+                     *       ],
+                     *       "next": 42
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    verifyAuditLog: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "whole": true,
+                     *       "records": 42,
+                     *       "first": 1,
+                     *       "last": 42,
+                     *       "hash": "41d0a7c3f9e2b8d5a1c6f0e3b7d9a2c5f8e1b4d6a0c3f7e9b2d5a8c1f4e6b035"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AuditReport"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
         };
     };
@@ -5930,7 +6187,9 @@ export interface operations {
                      *       "plan": {
                      *         "generation": 7,
                      *         "warnings": [],
-                     *         "steps": []
+                     *         "steps": [],
+                     *         "confirmWithin": 0,
+                     *         "reasons": []
                      *       },
                      *       "differences": []
                      *     }

@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import t from "tap";
 import { user } from "../access/schema.ts";
 import { compareConfigurations } from "./difference.ts";
+import { encodePending } from "./pending.ts";
 import { type Configuration, emptyConfiguration, farm } from "./schema.ts";
 import { openStore } from "./store.ts";
 
@@ -66,6 +67,23 @@ t.test("a power cut leaves the old generation or the new one", async (t) => {
   await again.adopt(next);
   t.equal((await openStore(directory, quiet)).current()?.metadata.generation, 2);
 });
+
+t.test(
+  "a power cut between the record of an unconfirmed generation and its link leaves the one before, confirmed",
+  async (t) => {
+    const directory = t.testdir();
+    const store = await openStore(directory, quiet);
+    await store.adopt(await store.write(withFarms("web"), about));
+    await store.write(withFarms("web", "mail"), about);
+    const { time, ...rest } = about;
+    const record = { generation: 2, parent: 1, ...rest, time, reasons: [], boot: "first", until: 400 };
+    await fs.writeFile(join(directory, "pending.yaml"), encodePending(record)); // and here the lights go out
+    const again = await openStore(directory, quiet);
+    t.equal(again.current()?.metadata.generation, 1);
+    t.equal(again.pending(), undefined);
+    t.notOk((await fs.readdir(directory)).includes("pending.yaml"), "a record of nothing is taken away");
+  },
+);
 
 t.test("a damaged generation is noticed, and the newest whole one before it is used", async (t) => {
   const directory = t.testdir();

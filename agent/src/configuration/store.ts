@@ -71,7 +71,9 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
   const read = async (generation: number): Promise<Generation> => readGeneration(at(generation), generation);
   let highest = 0;
   let current = await openCurrent();
-  let pending = await openPending();
+  // In two lines: what opens the record may already set it.
+  let pending: PendingRecord | undefined;
+  pending = await openPending();
 
   /** The generation `current` names; when that is damaged, the newest one that is whole. */
   async function openCurrent(): Promise<Generation | undefined> {

@@ -30,7 +30,9 @@ export const addFirstBootRoutes: Routes = (app, { control, machine }) => {
     handler: async (request, reply) => {
       const source = request.principal?.source;
       if (source !== "local") throw new SteelyardError("forbidden", "the first answers are given on the console");
-      const { generation, warnings } = await completeFirstBoot(control, machine, request.body);
+      const commit = await completeFirstBoot(control, machine, request.body);
+      request.commit = { ...commit, message: "first boot" };
+      const { generation, warnings } = commit;
       await writeFirstBootState(machine, { state: "done" });
       return reply.code(201).send({ generation, warnings: warnings.map(({ path, message }) => ({ path, message })) });
     },

@@ -1,6 +1,7 @@
 import { z } from "zod";
+import type { Principal } from "../access/permissions.ts";
 import { acceptBinaryBodies, binaryBody } from "../api/binary-body.ts";
-import { authorOf, plan, toPlan } from "../api/change.ts";
+import { guardChange, plan, principalOf, toPlan } from "../api/change.ts";
 import type { ApiContext, Routes } from "../api/context.ts";
 import { problemDocument } from "../api/problem.ts";
 import type { CommitResult } from "../commit/control.ts";
@@ -129,7 +130,7 @@ export const addImportRoutes: Routes = (app, context) => {
         const { files, ignored } = await readArchive(request.body as Buffer);
         const { reading, result, message } = await settle(
           context,
-          authorOf(request),
+          principalOf(request),
           files,
           options,
           commit && !dryRun,
@@ -166,21 +167,23 @@ const greatestRounds = 20;
 
 /** What of a backup is valid here, worked out by trying; and committed when asked for. */
 async function settle(
-  { control }: ApiContext,
-  author: ReturnType<typeof authorOf>,
+  { control, machine }: ApiContext,
+  principal: Principal,
   files: ReadonlyMap<string, Buffer>,
   options: ImportOptions,
   commit: boolean,
 ): Promise<{ reading: Reading; result: CommitResult; message: string }> {
   const { configuration: current, generation: madeFrom } = control.current();
+  const author = { user: principal.user, source: principal.source };
   let reading = readZevenetBackup(files, current, options);
   const message = `import a backup of ${reading.product} ${reading.version ?? ""}`.trim();
   for (let round = 1; ; round++) {
     try {
       const { candidate } = reading;
-      const dryRun = await control.commit({ author, message, madeFrom, change: () => candidate, dryRun: true });
+      const change = guardChange(principal, machine, () => candidate);
+      const dryRun = await control.commit({ author, message, madeFrom, change, dryRun: true });
       if (!commit) return { reading, result: dryRun, message };
-      const done = await control.commit({ author, message, madeFrom, change: () => candidate });
+      const done = await control.commit({ author, message, madeFrom, change });
       // What was planned a moment ago says more than the empty list of a change that changes nothing.
       return { reading, result: { ...done, compare: dryRun.compare }, message };
     } catch (error) {

@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { isPermitted } from "../../access/permissions.ts";
+import { principalOf } from "../../api/change.ts";
 import { addCollection, type CollectionDefinition } from "../../api/collection.ts";
 import type { Routes } from "../../api/context.ts";
 import { defineList } from "../../api/list.ts";
@@ -127,8 +129,10 @@ export const addFarmRoutes: Routes = (app, context) => {
     },
   });
   app.get("/api/v1/status/farms", {
-    config: { permission: "farms:read" },
+    config: { permission: "farms:read", object: "some" },
     schema: {
+      // `steelyard status` shows it.
+      ...{ "x-command": "none" },
       operationId: "listFarmStatuses",
       tags: ["Farms"],
       summary: "What the data plane really has of the farms, read in one go",
@@ -137,7 +141,12 @@ export const addFarmRoutes: Routes = (app, context) => {
       querystring: statuses.query,
       response: { 200: statuses.answer, default: problemDocument },
     },
-    handler: async (request, reply) => statuses.send(request, reply, await context.status.readFarmStatuses()),
+    handler: async (request, reply) => {
+      const visible = Object.keys(context.control.current().configuration.farms).filter((name) =>
+        isPermitted(principalOf(request), "farms:read", { name }),
+      );
+      return statuses.send(request, reply, await context.status.readFarmStatuses(visible));
+    },
   });
 };
 

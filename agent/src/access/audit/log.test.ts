@@ -1,0 +1,205 @@
+import * as fs from "node:fs/promises";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { makeLineLog } from "../../adapters/line-log.ts";
+import { type AuditLimits, auditLimits, openAuditLog } from "./log.ts";
+import type { AuditEvent } from "./record.ts";
+
+const day = 86_400_000;
+
+async function setUp(t: Test, limits: Partial<AuditLimits> = {}) {
+  const directory = join(t.testdir(), "audit");
+  const clock = { time: Date.parse("2026-01-02T03:04:05.678Z") };
+  const said: string[] = [];
+  const say = (message: string) => void said.push(message);
+  const open = async () => {
+    const files = makeLineLog(directory);
+    const machine = { now: () => new Date(clock.time), log: { info: say, warn: say, error: say } };
+    const log = await openAuditLog(files, machine, { ...auditLimits, ...limits });
+    t.teardown(() => log.close());
+    return log;
+  };
+  const names = async () => (await fs.readdir(directory)).sort();
+  const file = async (at = 0) => join(directory, (await names())[at] ?? "");
+  return { directory, clock, said, open, names, file };
+}
+
+function event(operation: string, more: Partial<AuditEvent> = {}): Omit<AuditEvent, "time"> {
+  return {
+    user: "admin",
+    means: "session",
+    source: "192.0.2.1",
+    operation,
+    object: "farms/web",
+    result: "done",
+    ...more,
+  };
+}
+
+async function collect(lines: AsyncGenerator<string>): Promise<string[]> {
+  const all: string[] = [];
+  for await (const line of lines) all.push(line);
+  return all;
+}
+
+t.test("records are numbered, chained and for the agent alone to read", async (t) => {
+  const { open, directory, file } = await setUp(t);
+  const log = await open();
+  for (const operation of ["one", "two", "three"]) await log.append(event(operation), { sync: true });
+  const records = (await collect(log.lines("oldest"))).map((line) => JSON.parse(line));
+  t.match(records, [
+    { sequence: 1, time: "2026-01-02T03:04:05.678Z", operation: "one", previous: "0".repeat(64) },
+    { sequence: 2, operation: "two", previous: records[0].hash },
+    { sequence: 3, operation: "three", previous: records[1].hash },
+  ]);
+  t.same(await log.verify(), { whole: true, records: 3, first: 1, last: 3, hash: records[2].hash });
+  t.equal((await fs.stat(directory)).mode & 0o777, 0o700);
+  t.equal((await fs.stat(await file())).mode & 0o777, 0o600);
+});
+
+t.test("the chain goes on after a restart, and over files", async (t) => {
+  const { open, names } = await setUp(t, { file: 1000 });
+  let log = await open();
+  for (let count = 0; count < 5; count += 1) await log.append(event(`before-${count}`));
+  await log.close();
+  log = await open();
+  for (let count = 0; count < 5; count += 1) await log.append(event(`after-${count}`));
+  t.ok((await names()).length > 2, "there are several files");
+  t.match(await log.verify(), { whole: true, records: 10, last: 10 });
+  const newest = await collect(log.lines("newest"));
+  t.same(
+    newest.map((line) => JSON.parse(line).sequence),
+    [10, 9, 8, 7, 6, 5, 4, 3, 2, 1],
+  );
+});
+
+t.test("whatever is done to a line, the check names it", async (t) => {
+  const tamper = async (name: string, change: (lines: string[]) => string[], broken: object) => {
+    await t.test(name, async (t) => {
+      const { open, file } = await setUp(t);
+      const log = await open();
+      for (let count = 1; count <= 6; count += 1) await log.append(event(`operation-${count}`));
+      const path = await file();
+      const lines = (await fs.readFile(path, "utf8")).trimEnd().split("\n");
+      await fs.writeFile(path, `${change(lines).join("\n")}\n`);
+      t.match(await log.verify(), { whole: false, broken });
+    });
+  };
+  const forge = (line = "") => line.replace('"admin"', '"nobody"');
+  await tamper("one is changed", (lines) => lines.with(3, forge(lines[3])), { sequence: 4, line: 4, reason: /text/ });
+  await tamper("the last is changed", (lines) => lines.with(5, forge(lines[5])), { sequence: 6, line: 6 });
+  await tamper("one is removed", (lines) => lines.toSpliced(2, 1), { sequence: 3, line: 3, reason: /missing/ });
+  await tamper("the first is removed", (lines) => lines.slice(1), { sequence: 1, reason: /missing/ });
+  await tamper("the last is removed", (lines) => lines.slice(0, 5), { sequence: 6, reason: /missing/ });
+  await tamper("two change places", ([a = "", b = "", c = "", ...rest]) => [a, c, b, ...rest], {
+    sequence: 2,
+    line: 2,
+  });
+  await tamper("one is there twice", (lines) => lines.toSpliced(2, 0, lines[1] ?? ""), { line: 3 });
+  await tamper("one is no record", (lines) => lines.with(1, "{}"), { sequence: 2, line: 2, reason: /no record/ });
+  await tamper("one is added", (lines) => [...lines, lines[0] ?? ""], { line: 7 });
+});
+
+t.test("a file that was taken away is missed", async (t) => {
+  const { open, file } = await setUp(t, { file: 1000 });
+  const log = await open();
+  for (let count = 1; count <= 12; count += 1) await log.append(event(`operation-${count}`));
+  const path = await file(1);
+  const [gone = "{}"] = (await fs.readFile(path, "utf8")).split("\n");
+  await fs.rm(path);
+  t.match(await log.verify(), { whole: false, broken: { sequence: JSON.parse(gone).sequence, reason: /missing/ } });
+});
+
+t.test("a last line that a power cut left unfinished is removed, and the chain says so", async (t) => {
+  const { open, file } = await setUp(t);
+  let log = await open();
+  for (const operation of ["one", "two"]) await log.append(event(operation));
+  await log.close();
+  const path = await file();
+  const whole = await fs.readFile(path, "utf8");
+  const [first = ""] = whole.split("\n");
+  for (const keep of [first.length + 1, first.length + 2, first.length + 40, whole.length - 1]) {
+    await fs.writeFile(path, whole.slice(0, keep));
+    log = await open();
+    const cut = keep - first.length - 1;
+    const records = (await collect(log.lines("oldest"))).map((line) => JSON.parse(line));
+    if (cut === 0) t.equal(records.length, 1);
+    else t.match(records, [{ operation: "one" }, { operation: "auditRepaired", message: new RegExp(`^${cut} bytes`) }]);
+    await log.append(event("three"));
+    t.match(await log.verify(), { whole: true });
+    await log.close();
+  }
+  await fs.writeFile(path, `${whole}${"\0".repeat(512)}`);
+  log = await open();
+  t.match(await log.verify(), { whole: true, records: 3 }, "blocks of zeros, as a file system may leave them");
+});
+
+t.test("the oldest files go by size and by age, and the rest is whole", async (t) => {
+  const { directory, open, clock, names } = await setUp(t, { file: 1000, total: 4000, age: 10 * day });
+  let log = await open();
+  for (let count = 1; count <= 60; count += 1) await log.append(event(`operation-${count}`));
+  t.ok((await names()).length <= 6);
+  const report = await log.verify();
+  t.match(report, { whole: true });
+  t.ok(report.first > 1);
+  await log.close();
+  log = await open();
+  t.match(await log.verify(), { whole: true }, "after a restart too");
+
+  clock.time += 11 * day;
+  for (let count = 1; count <= 6; count += 1) await log.append(event(`later-${count}`));
+  t.match(await log.verify(), { whole: true });
+  const kept = (await collect(log.lines("oldest"))).map((line) => JSON.parse(line));
+  t.notOk(
+    kept.some(({ operation }) => operation.startsWith("operation-")),
+    "what is too old is gone",
+  );
+
+  const [oldest = ""] = await names();
+  await fs.rm(join(directory, oldest));
+  t.match(await log.verify(), { whole: false, broken: { reason: /retention did not remove it/ } });
+});
+
+t.test("a log that cannot be written holds nothing up, and says later what is missing", async (t) => {
+  const lines: string[] = [];
+  let full = true;
+  const said: string[] = [];
+  const say = (message: string) => void said.push(message);
+  const files = {
+    list: async () => {
+      if (full) throw new Error("EROFS: read-only file system");
+      return [];
+    },
+    read: async () => "",
+    size: async () => 0,
+    append: async (_first: number, text: string) => {
+      if (full) throw new Error("ENOSPC: no space left on device");
+      lines.push(text);
+    },
+    truncate: async () => {},
+    remove: async () => {},
+    close: async () => {},
+  };
+  const machine = { now: () => new Date(0), log: { info: say, warn: say, error: say } };
+  const log = await openAuditLog(files, machine);
+  t.match(said, [/cannot be opened.*read-only/]);
+  await log.append(event("none"));
+  full = false;
+  await log.append(event("one"));
+  full = true;
+  said.length = 0;
+  await log.append(event("two"));
+  await log.append(event("three"));
+  t.match(said, [/no space left.*"two"/, /no space left.*"three"/]);
+  full = false;
+  await log.append(event("four"));
+  t.match(
+    lines.map((line) => JSON.parse(line)),
+    [
+      { message: "1 records could not be written" },
+      { operation: "one" },
+      { operation: "auditLost", message: "2 records could not be written" },
+      { operation: "four" },
+    ],
+  );
+});

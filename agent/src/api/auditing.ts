@@ -1,0 +1,78 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { clientAddress } from "../access/address.ts";
+import { boundChanges } from "../access/audit/audit.ts";
+import type { AuditEvent } from "../access/audit/record.ts";
+import type { Principal } from "../access/permissions.ts";
+import type { ApiContext, Transport } from "./context.ts";
+
+const reads = new Set(["GET", "HEAD", "OPTIONS"]);
+
+/**
+ * A record in the audit log for every change and every refused attempt, that of a change before the answer leaves: who
+ * has an answer has a record. Bodies are not recorded, for they hold secrets; what changed comes from the commit, with secrets hidden.
+ */
+export function addAuditing(app: FastifyInstance, { audit }: ApiContext, transport: Transport): void {
+  app.decorateRequest("problem", undefined);
+  app.decorateRequest("attemptedBy", undefined);
+
+  app.addHook("onSend", async (request, reply) => {
+    if (!isOfInterest(request, reply)) return;
+    const written = audit.record(describe(request, reply));
+    // What changed nothing does not wait for the disk.
+    if (reply.statusCode < 400) await written;
+  });
+
+  function describe(request: FastifyRequest, reply: FastifyReply): Omit<AuditEvent, "time"> {
+    const { method, principal, problem, commit, id } = request;
+    const { statusCode: status } = reply;
+    const result = status < 400 ? "done" : status < 500 ? "refused" : "failed";
+    const changes = commit ? boundChanges(commit.compare()) : [];
+    return {
+      user: principal?.user ?? request.attemptedBy ?? "",
+      ...(principal?.roles ? { roles: [...principal.roles] } : {}),
+      means: meansOf(principal),
+      source: principal?.source ?? (transport === "local" ? "local" : clientAddress(request)),
+      requestId: id,
+      method,
+      operation: operationOf(request),
+      object: objectOf(request, reply),
+      result,
+      status,
+      ...(problem ? { code: problem.code } : {}),
+      ...(problem && problem.problems.length > 0 ? { problems: problem.problems } : {}),
+      // What cannot be parsed is quoted in the parser's words, and may be a secret.
+      ...(problem && problem.code !== "bad-input" ? { message: problem.detail } : {}),
+      ...(commit ? { message: commit.message, generation: commit.generation } : {}),
+      ...(changes.length > 0 ? { changes } : {}),
+    };
+  }
+}
+
+function isOfInterest(request: FastifyRequest, { statusCode }: FastifyReply): boolean {
+  if (request.is404) return false;
+  if (reads.has(request.method)) return statusCode === 401 || statusCode === 403;
+  const { dryRun } = (request.query ?? {}) as { dryRun?: unknown };
+  const isDryRun = dryRun === true || dryRun === "true";
+  return !isDryRun || statusCode === 401 || statusCode === 403;
+}
+
+function operationOf({ routeOptions }: FastifyRequest): string {
+  const { operationId } = (routeOptions.schema ?? {}) as { operationId?: string };
+  return operationId ?? routeOptions.url ?? "";
+}
+
+/** The path below /api/v1; of something new, with its name. */
+function objectOf(request: FastifyRequest, reply: FastifyReply): string {
+  const location = reply.getHeader("Location");
+  const [path = ""] = (typeof location === "string" ? location : request.url).split("?");
+  const object = path.replace(/^\/api\/v1\//, "").slice(0, 256);
+  const { name } = (request.body ?? {}) as { name?: unknown };
+  const isNew = request.method === "POST" && typeof location !== "string" && typeof name === "string";
+  return isNew && /^[A-Za-z0-9_.-]{1,64}$/.test(name) ? `${object}/${name}` : object;
+}
+
+/** An API key is named by its id, a session is not: it says no more than the user does. */
+function meansOf(principal: Principal | undefined): string {
+  if (!principal) return "none";
+  return principal.means === "api-key" ? `api-key:${principal.id ?? ""}` : principal.means;
+}

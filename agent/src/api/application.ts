@@ -11,7 +11,7 @@ import { addSessionRoutes } from "../access/routes.ts";
 import { addOpenSessionRoutes } from "../access/session-routes.ts";
 import { TooManyRequests } from "../access/throttle.ts";
 import { addUserRoutes } from "../access/user-routes.ts";
-import { addConfirmationRoutes } from "../commit/routes.ts";
+import { addConfirmationRoutes, addTransactionRoutes } from "../commit/routes.ts";
 import { addConfigurationRoutes } from "../configuration/routes.ts";
 import { SteelyardError } from "../errors.ts";
 import { addFirstBootRoutes } from "../first-boot/routes.ts";
@@ -38,6 +38,7 @@ const routes: readonly Routes[] = [
   addSystemRoutes,
   addConfigurationRoutes,
   addConfirmationRoutes,
+  addTransactionRoutes,
   addFirstBootRoutes,
   addImportRoutes,
 ];

@@ -804,6 +804,157 @@ export default {
      }
     ]
    },
+   "ObjectChangeInput": {
+    "oneOf": [
+     {
+      "type": "object",
+      "properties": {
+       "op": {
+        "type": "string",
+        "const": "put",
+        "description": "Makes the object, or replaces it whole"
+       },
+       "object": {
+        "type": "string",
+        "maxLength": 128,
+        "description": "Path of the object in a generation: farms/web, network/interfaces/eth0, system",
+        "examples": [
+         "farms/web"
+        ]
+       },
+       "value": {
+        "type": "object",
+        "properties": {},
+        "additionalProperties": {},
+        "description": "The object, without its name; (hidden) keeps a secret as it is"
+       }
+      },
+      "required": [
+       "op",
+       "object",
+       "value"
+      ],
+      "additionalProperties": false
+     },
+     {
+      "type": "object",
+      "properties": {
+       "op": {
+        "type": "string",
+        "const": "patch",
+        "description": "Changes fields: JSON merge patch, RFC 7396"
+       },
+       "object": {
+        "type": "string",
+        "maxLength": 128,
+        "description": "Path of the object in a generation: farms/web, network/interfaces/eth0, system",
+        "examples": [
+         "farms/web"
+        ]
+       },
+       "value": {
+        "type": "object",
+        "properties": {},
+        "additionalProperties": {},
+        "description": "The fields to change; null takes a field back to its default"
+       }
+      },
+      "required": [
+       "op",
+       "object",
+       "value"
+      ],
+      "additionalProperties": false
+     },
+     {
+      "type": "object",
+      "properties": {
+       "op": {
+        "type": "string",
+        "const": "delete",
+        "description": "Deletes the object"
+       },
+       "object": {
+        "type": "string",
+        "maxLength": 128,
+        "description": "Path of the object in a generation: farms/web, network/interfaces/eth0, system",
+        "examples": [
+         "farms/web"
+        ]
+       }
+      },
+      "required": [
+       "op",
+       "object"
+      ],
+      "additionalProperties": false
+     }
+    ]
+   },
+   "TransactionInput": {
+    "type": "object",
+    "properties": {
+     "message": {
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "What the change is for; stands in the history"
+     },
+     "generation": {
+      "description": "The generation the change was made from; when another is current by now, it is refused",
+      "type": "integer",
+      "minimum": 0
+     },
+     "confirmWithin": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 1440,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     "changes": {
+      "description": "Carried out in their order, all or none",
+      "maxItems": 100000,
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/ObjectChangeInput"
+      }
+     },
+     "replace": {
+      "description": "In place of changes: the whole configuration as GET /api/v1/configuration shows it",
+      "type": "object",
+      "properties": {},
+      "additionalProperties": {}
+     }
+    },
+    "required": [
+     "message"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "message": "move web to the new servers",
+      "generation": 7,
+      "changes": [
+       {
+        "op": "patch",
+        "object": "farms/web",
+        "value": {
+         "backends": {
+          "b1": {
+           "address": "198.51.100.7"
+          }
+         }
+        }
+       },
+       {
+        "op": "delete",
+        "object": "farms/old"
+       }
+      ]
+     }
+    ]
+   },
    "FirstBootAnswersInput": {
     "type": "object",
     "properties": {
@@ -3206,6 +3357,41 @@ export default {
      }
     ]
    },
+   "Difference": {
+    "type": "object",
+    "properties": {
+     "object": {
+      "type": "string",
+      "description": "Such as farms/web"
+     },
+     "change": {
+      "type": "string",
+      "enum": [
+       "added",
+       "removed",
+       "changed"
+      ],
+      "description": "What became of it"
+     },
+     "text": {
+      "type": "string",
+      "description": "Unified diff of its YAML"
+     }
+    },
+    "required": [
+     "object",
+     "change",
+     "text"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "object": "farms/web",
+      "change": "changed",
+      "text": "@@ -4,1 +4,1 @@\n-  - \"80\"\n+  - \"81\"\n"
+     }
+    ]
+   },
    "Plan": {
     "type": "object",
     "properties": {
@@ -3272,6 +3458,13 @@ export default {
        "type": "string"
       },
       "description": "How the change can cut off an operator who works over the network"
+     },
+     "differences": {
+      "description": "Of a dry run: what would change, object by object",
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/Difference"
+      }
      },
      "pending": {
       "description": "The change, when it was made and has to be confirmed",
@@ -3986,41 +4179,6 @@ export default {
       "groups": {},
       "roles": {},
       "apiKeys": {}
-     }
-    ]
-   },
-   "Difference": {
-    "type": "object",
-    "properties": {
-     "object": {
-      "type": "string",
-      "description": "Such as farms/web"
-     },
-     "change": {
-      "type": "string",
-      "enum": [
-       "added",
-       "removed",
-       "changed"
-      ],
-      "description": "What became of it"
-     },
-     "text": {
-      "type": "string",
-      "description": "Unified diff of its YAML"
-     }
-    },
-    "required": [
-     "object",
-     "change",
-     "text"
-    ],
-    "additionalProperties": false,
-    "examples": [
-     {
-      "object": "farms/web",
-      "change": "changed",
-      "text": "@@ -4,1 +4,1 @@\n-  - \"80\"\n+  - \"81\"\n"
      }
     ]
    },
@@ -6777,9 +6935,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -7059,9 +7215,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -7262,9 +7416,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -7403,9 +7555,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -7693,9 +7843,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -7964,9 +8112,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -8157,9 +8303,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -8293,9 +8437,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -8595,9 +8737,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -8884,9 +9024,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -9089,9 +9227,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -9231,9 +9367,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -9463,9 +9597,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -9607,9 +9739,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -10504,9 +10634,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -10837,9 +10965,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -11078,9 +11204,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -11238,9 +11362,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -11542,9 +11664,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -11836,9 +11956,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -12042,9 +12160,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -12190,9 +12306,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -12723,9 +12837,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -13015,9 +13127,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -13226,9 +13336,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -13371,9 +13479,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -13660,9 +13766,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -13931,9 +14035,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -14125,9 +14227,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -14262,9 +14362,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -14746,9 +14844,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -14910,9 +15006,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -15644,9 +15738,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -15994,6 +16086,160 @@ export default {
       "$ref": "#/components/parameters/RequestId"
      }
     ]
+   }
+  },
+  "/api/v1/transactions": {
+   "post": {
+    "operationId": "commitTransaction",
+    "summary": "Change many objects in one commit",
+    "tags": [
+     "Configuration"
+    ],
+    "description": "All or nothing: one generation, one plan. Every problem of every object is told at once. Each change needs the permission of its own route.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/TransactionInput"
+       },
+       "example": {
+        "message": "move web to the new servers",
+        "generation": 7,
+        "changes": [
+         {
+          "op": "patch",
+          "object": "farms/web",
+          "value": {
+           "backends": {
+            "b1": {
+             "address": "198.51.100.7"
+            }
+           }
+          }
+         },
+         {
+          "op": "delete",
+          "object": "farms/old"
+         }
+        ]
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "configuration:commit",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
    }
   },
   "/api/v1/first-boot": {

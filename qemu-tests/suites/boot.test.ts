@@ -111,9 +111,9 @@ async function checkAnswers({ box, check }: SuiteContext): Promise<void> {
     stranger.close();
   });
   await check("the API describes itself in OpenAPI 3.1", async (t) => {
-    const document = await api.get<{ openapi: string; paths: Record<string, unknown> }>("/openapi.json");
+    const document = await api.get("/openapi.json");
     t.match(document.openapi, /^3\.1/);
-    t.ok(Object.keys(document.paths).some((path) => /\/farms\/\{\w+\}$/.test(path)));
+    t.ok(Object.keys(document.paths as object).some((path) => /\/farms\/\{\w+\}$/.test(path)));
   });
 }
 

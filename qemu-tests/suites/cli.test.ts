@@ -30,7 +30,7 @@ export const cli: Suite = {
       t.match(list.stdout, new RegExp(virtualAddresses.ipv4.replaceAll(".", "\\.")));
       t.match(JSON.parse((await steelyard("farm", "show", "web", "--json")).stdout), { name: "web", protocol: "tcp" });
       t.match(await steelyard("farm", "set", "web", "enabled=false"), { code: 0 });
-      t.match(await box.api.get("/farms/web"), { enabled: false });
+      t.match(await box.api.get("/farms/{farm}", { path: { farm: "web" } }), { enabled: false });
       t.match(await steelyard("farm", "delete", "web"), { code: 0 });
       t.equal((await box.api.send("GET", "/farms/web")).status, 404);
     });
@@ -40,7 +40,11 @@ export const cli: Suite = {
       t.match((await steelyard("config", "show")).stdout, /lb1/);
       t.match((await steelyard("config", "diff", String(generation - 1), String(generation))).stdout, /web/);
       t.match(await steelyard("config", "rollback", String(generation - 1)), { code: 0 });
-      t.match(await box.api.get("/farms/web"), { enabled: false }, "the deleted farm is back");
+      t.match(
+        await box.api.get("/farms/{farm}", { path: { farm: "web" } }),
+        { enabled: false },
+        "the deleted farm is back",
+      );
       await box.api.expect(204, "DELETE", "/farms/web");
     });
     await check("a mistake gives a message and an exit status, and no stack trace", async (t) => {

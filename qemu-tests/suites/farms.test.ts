@@ -146,9 +146,7 @@ async function checkMaintenance(context: SuiteContext): Promise<void> {
       const fresh = await open(12);
       t.same(fresh.counts, { b2: 12 }, "new ones go elsewhere");
       t.equal(await old.probe(timeout), 8, "old ones live");
-      const status = await box.api.get<{ backends: { name: string; effective: string; connections: number }[] }>(
-        `${url}/status`,
-      );
+      const status = await box.api.get("/farms/{farm}/status", { path: { farm: "drain" } });
       t.match(
         status.backends.find(({ name }) => name === "b1"),
         { effective: "maintenance", connections: 4 },

@@ -66,7 +66,7 @@ async function commitUntilPowerGoes(box: Box): Promise<Knowledge> {
 
 async function checkGeneration(t: Test, box: Box, { confirmed, underWay }: Knowledge): Promise<void> {
   const generation = await currentGeneration(box);
-  const { description } = await box.api.get<{ description: string }>("/farms/web");
+  const { description } = await box.api.get("/farms/{farm}", { path: { farm: "web" } });
   const isOld = generation === confirmed.generation && description === confirmed.text;
   const isNew = generation === confirmed.generation + 1 && description === underWay;
   t.ok(
@@ -74,7 +74,7 @@ async function checkGeneration(t: Test, box: Box, { confirmed, underWay }: Knowl
     `${isNew ? "new" : "old"}: generation ${generation} with "${description}"; confirmed was ${confirmed.generation} with "${confirmed.text}", under way ${underWay ?? "nothing"}`,
   );
   // Every generation of the history can be read whole: no half-written one is left.
-  const { items } = await box.api.get<{ items: { generation: number }[] }>("/configuration/generations?limit=5");
+  const { items } = await box.api.get("/configuration/generations", { query: { limit: 5 } });
   for (const { generation: number } of items)
     t.equal((await box.api.send("GET", `/configuration/generations/${number}`)).status, 200, `generation ${number}`);
 }

@@ -40,7 +40,11 @@ async function checkAgentDeath({ box, check }: SuiteContext): Promise<void> {
       await box.waitUntilServing();
     });
     t.same(errors, [], "new connections were answered all the while");
-    t.match(await box.api.get("/farms/web"), { ports: ["80"] }, "the configuration is what it was");
+    t.match(
+      await box.api.get("/farms/{farm}", { path: { farm: "web" } }),
+      { ports: ["80"] },
+      "the configuration is what it was",
+    );
   });
 }
 
@@ -175,6 +179,6 @@ async function standsIn(box: Box): Promise<boolean> {
 
 /** True when the status of the farm, read from the kernel, has both backends up. */
 async function isFed(box: Box): Promise<boolean> {
-  const { backends } = await box.api.get<{ backends: { effective: string }[] }>("/farms/web/status");
+  const { backends } = await box.api.get("/farms/{farm}/status", { path: { farm: "web" } });
   return backends.length === 2 && backends.every(({ effective }) => effective === "up");
 }

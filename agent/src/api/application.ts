@@ -11,7 +11,7 @@ import { addSessionRoutes } from "../access/routes.ts";
 import { addOpenSessionRoutes } from "../access/session-routes.ts";
 import { TooManyRequests } from "../access/throttle.ts";
 import { addUserRoutes } from "../access/user-routes.ts";
-import { addConfirmationRoutes } from "../commit/routes.ts";
+import { addConfirmationRoutes, addTransactionRoutes } from "../commit/routes.ts";
 import { addConfigurationRoutes } from "../configuration/routes.ts";
 import { SteelyardError } from "../errors.ts";
 import { addEventRoutes } from "../events/routes.ts";
@@ -40,6 +40,7 @@ const routes: readonly Routes[] = [
   addSystemRoutes,
   addConfigurationRoutes,
   addConfirmationRoutes,
+  addTransactionRoutes,
   addFirstBootRoutes,
   addImportRoutes,
   addEventRoutes,

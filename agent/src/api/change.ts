@@ -3,7 +3,7 @@ import { z } from "zod";
 import { requireChange } from "../access/guard.ts";
 import type { Principal } from "../access/permissions.ts";
 import type { Machine } from "../adapters/machine.ts";
-import type { Author, CommitResult } from "../commit/control.ts";
+import type { Author, CommitRequest, CommitResult } from "../commit/control.ts";
 import type { Configuration } from "../configuration/schema.ts";
 import { SteelyardError } from "../errors.ts";
 import type { ApiContext } from "./context.ts";
@@ -14,21 +14,22 @@ import { problem } from "./problem.ts";
 
 const expectedMinutes = "expected a whole number of minutes from 0 to 1440";
 
+const aboutConfirmation =
+  "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes";
+
+export const confirmWithin = z
+  .int(expectedMinutes)
+  .min(0, expectedMinutes)
+  .max(1440, expectedMinutes)
+  .describe(aboutConfirmation);
+
 export const changeQuery = z.strictObject({
   dryRun: z
     .enum(["true", "false"], "expected true or false")
     .default("false")
     .transform((text) => text === "true")
     .describe("true: check everything, change nothing, answer with the plan"),
-  confirmWithin: z.coerce
-    .number(expectedMinutes)
-    .int(expectedMinutes)
-    .min(0, expectedMinutes)
-    .max(1440, expectedMinutes)
-    .optional()
-    .describe(
-      "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes",
-    ),
+  confirmWithin: z.coerce.number(expectedMinutes).pipe(confirmWithin).optional().describe(aboutConfirmation),
 });
 
 export const warnings = z.array(problem).describe("What is allowed, and perhaps not meant");
@@ -60,7 +61,18 @@ export const pendingCommit = z
     ],
   });
 
-/** What a dry run answers, and a rollback. */
+export const difference = z
+  .object({
+    object: z.string().describe("Such as farms/web"),
+    change: z.enum(["added", "removed", "changed"]).describe("What became of it"),
+    text: z.string().describe("Unified diff of its YAML"),
+  })
+  .meta({
+    id: "Difference",
+    examples: [{ object: "farms/web", change: "changed", text: '@@ -4,1 +4,1 @@\n-  - "80"\n+  - "81"\n' }],
+  });
+
+/** What a dry run answers, a rollback and a transaction. */
 export const plan = z
   .object({
     generation: z.int().describe("The generation that is current now"),
@@ -76,6 +88,7 @@ export const plan = z
       .describe("What is done to the machine, in order"),
     confirmWithin: z.int().describe("Minutes in which the change has to be confirmed, or it goes back; 0: it stays"),
     reasons: z.array(z.string()).describe("How the change can cut off an operator who works over the network"),
+    differences: z.array(difference).optional().describe("Of a dry run: what would change, object by object"),
     pending: pendingCommit.optional().describe("The change, when it was made and has to be confirmed"),
   })
   .meta({
@@ -128,15 +141,16 @@ export async function commitChange(
   reply: FastifyReply,
   message: string,
   change: (current: Configuration) => Configuration,
+  options: Pick<CommitRequest, "confirmWithin" | "madeFrom"> = {},
 ): Promise<CommitResult | undefined> {
   const dryRun = isDryRun(request);
-  const confirmWithin = confirmWithinOf(request);
+  const confirmWithin = options.confirmWithin ?? confirmWithinOf(request);
   const guarded = guardChange(principalOf(request), machine, change);
   const author = authorOf(request);
-  const result = await control.commit({ author, message, change: guarded, dryRun, confirmWithin });
+  const result = await control.commit({ author, message, change: guarded, dryRun, ...options, confirmWithin });
   keepCommit(request, reply, message, result);
   if (dryRun) {
-    await reply.code(200).send(toPlan(result));
+    await reply.code(200).send({ ...toPlan(result), differences: result.compare() });
     return undefined;
   }
   return result;

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { type BindingKind, isPermitted, type Permission, type Scope } from "../access/permissions.ts";
 import type { Machine } from "../adapters/machine.ts";
 import { describeIssues } from "../configuration/issues.ts";
+import { applyMergePatch } from "../configuration/merge-patch.ts";
 import type { Configuration } from "../configuration/schema.ts";
 import { SteelyardError } from "../errors.ts";
 import { requirePermission } from "./authentication.ts";
@@ -10,7 +11,6 @@ import { changeQuery, commitChange, conditionsOf, plan, principalOf, sendObject 
 import type { ApiContext, RouteObject } from "./context.ts";
 import { requireConditions } from "./entity-tag.ts";
 import { defineList, type ListDefinition } from "./list.ts";
-import { applyMergePatch } from "./merge-patch.ts";
 import { splitName, withName } from "./named.ts";
 import { badInput, problemDocument } from "./problem.ts";
 

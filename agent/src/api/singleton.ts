@@ -1,11 +1,11 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { z } from "zod";
+import { applyMergePatch } from "../configuration/merge-patch.ts";
 import { type Configuration, type SingletonName, singletons } from "../configuration/schema.ts";
 import { changeQuery, commitChange, conditionsOf, plan, sendObject } from "./change.ts";
 import { mergePatch, parseObject } from "./collection.ts";
 import type { ApiContext } from "./context.ts";
 import { requireConditions } from "./entity-tag.ts";
-import { applyMergePatch } from "./merge-patch.ts";
 import { problemDocument } from "./problem.ts";
 
 /** An object of which there is exactly one. */

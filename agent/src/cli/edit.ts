@@ -57,6 +57,7 @@ export async function editConfiguration(
       try {
         const wanted = replacePart(configuration, path, parseObject(text, file));
         const decision = await decide(context, wanted, transaction, options, dialogue);
+        problem = "";
         if (decision === "again") continue;
         if (decision === "commit") await commitWhole(context, wanted, transaction);
         // Whoever said no may want the text; a dry run was no more than a question.

@@ -804,6 +804,157 @@ export default {
      }
     ]
    },
+   "ObjectChangeInput": {
+    "oneOf": [
+     {
+      "type": "object",
+      "properties": {
+       "op": {
+        "type": "string",
+        "const": "put",
+        "description": "Makes the object, or replaces it whole"
+       },
+       "object": {
+        "type": "string",
+        "maxLength": 128,
+        "description": "Path of the object in a generation: farms/web, network/interfaces/eth0, system",
+        "examples": [
+         "farms/web"
+        ]
+       },
+       "value": {
+        "type": "object",
+        "properties": {},
+        "additionalProperties": {},
+        "description": "The object, without its name; (hidden) keeps a secret as it is"
+       }
+      },
+      "required": [
+       "op",
+       "object",
+       "value"
+      ],
+      "additionalProperties": false
+     },
+     {
+      "type": "object",
+      "properties": {
+       "op": {
+        "type": "string",
+        "const": "patch",
+        "description": "Changes fields: JSON merge patch, RFC 7396"
+       },
+       "object": {
+        "type": "string",
+        "maxLength": 128,
+        "description": "Path of the object in a generation: farms/web, network/interfaces/eth0, system",
+        "examples": [
+         "farms/web"
+        ]
+       },
+       "value": {
+        "type": "object",
+        "properties": {},
+        "additionalProperties": {},
+        "description": "The fields to change; null takes a field back to its default"
+       }
+      },
+      "required": [
+       "op",
+       "object",
+       "value"
+      ],
+      "additionalProperties": false
+     },
+     {
+      "type": "object",
+      "properties": {
+       "op": {
+        "type": "string",
+        "const": "delete",
+        "description": "Deletes the object"
+       },
+       "object": {
+        "type": "string",
+        "maxLength": 128,
+        "description": "Path of the object in a generation: farms/web, network/interfaces/eth0, system",
+        "examples": [
+         "farms/web"
+        ]
+       }
+      },
+      "required": [
+       "op",
+       "object"
+      ],
+      "additionalProperties": false
+     }
+    ]
+   },
+   "TransactionInput": {
+    "type": "object",
+    "properties": {
+     "message": {
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "What the change is for; stands in the history"
+     },
+     "generation": {
+      "description": "The generation the change was made from; when another is current by now, it is refused",
+      "type": "integer",
+      "minimum": 0
+     },
+     "confirmWithin": {
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 1440,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     "changes": {
+      "description": "Carried out in their order, all or none",
+      "maxItems": 100000,
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/ObjectChangeInput"
+      }
+     },
+     "replace": {
+      "description": "In place of changes: the whole configuration as GET /api/v1/configuration shows it",
+      "type": "object",
+      "properties": {},
+      "additionalProperties": {}
+     }
+    },
+    "required": [
+     "message"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "message": "move web to the new servers",
+      "generation": 7,
+      "changes": [
+       {
+        "op": "patch",
+        "object": "farms/web",
+        "value": {
+         "backends": {
+          "b1": {
+           "address": "198.51.100.7"
+          }
+         }
+        }
+       },
+       {
+        "op": "delete",
+        "object": "farms/old"
+       }
+      ]
+     }
+    ]
+   },
    "FirstBootAnswersInput": {
     "type": "object",
     "properties": {
@@ -3208,6 +3359,41 @@ export default {
      }
     ]
    },
+   "Difference": {
+    "type": "object",
+    "properties": {
+     "object": {
+      "type": "string",
+      "description": "Such as farms/web"
+     },
+     "change": {
+      "type": "string",
+      "enum": [
+       "added",
+       "removed",
+       "changed"
+      ],
+      "description": "What became of it"
+     },
+     "text": {
+      "type": "string",
+      "description": "Unified diff of its YAML"
+     }
+    },
+    "required": [
+     "object",
+     "change",
+     "text"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "object": "farms/web",
+      "change": "changed",
+      "text": "@@ -4,1 +4,1 @@\n-  - \"80\"\n+  - \"81\"\n"
+     }
+    ]
+   },
    "Plan": {
     "type": "object",
     "properties": {
@@ -3274,6 +3460,13 @@ export default {
        "type": "string"
       },
       "description": "How the change can cut off an operator who works over the network"
+     },
+     "differences": {
+      "description": "Of a dry run: what would change, object by object",
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/Difference"
+      }
      },
      "pending": {
       "description": "The change, when it was made and has to be confirmed",
@@ -3988,41 +4181,6 @@ export default {
       "groups": {},
       "roles": {},
       "apiKeys": {}
-     }
-    ]
-   },
-   "Difference": {
-    "type": "object",
-    "properties": {
-     "object": {
-      "type": "string",
-      "description": "Such as farms/web"
-     },
-     "change": {
-      "type": "string",
-      "enum": [
-       "added",
-       "removed",
-       "changed"
-      ],
-      "description": "What became of it"
-     },
-     "text": {
-      "type": "string",
-      "description": "Unified diff of its YAML"
-     }
-    },
-    "required": [
-     "object",
-     "change",
-     "text"
-    ],
-    "additionalProperties": false,
-    "examples": [
-     {
-      "object": "farms/web",
-      "change": "changed",
-      "text": "@@ -4,1 +4,1 @@\n-  - \"80\"\n+  - \"81\"\n"
      }
     ]
    },
@@ -7022,9 +7180,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -7304,9 +7460,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -7507,9 +7661,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -7648,9 +7800,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -8009,9 +8159,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -8280,9 +8428,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -8473,9 +8619,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -8609,9 +8753,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -9048,9 +9190,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -9337,9 +9477,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -9542,9 +9680,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -9684,9 +9820,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -9922,9 +10056,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -10066,9 +10198,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -11298,9 +11428,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -11631,9 +11759,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -11872,9 +11998,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -12032,9 +12156,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -12473,9 +12595,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -12767,9 +12887,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -12973,9 +13091,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -13121,9 +13237,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -14065,9 +14179,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -14357,9 +14469,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -14568,9 +14678,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -14713,9 +14821,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -15117,9 +15223,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -15388,9 +15492,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -15582,9 +15684,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -15719,9 +15819,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -16471,9 +16569,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -16635,9 +16731,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -17543,9 +17637,7 @@ export default {
      },
      {
       "schema": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 1440
+       "type": "number"
       },
       "in": "query",
       "name": "confirmWithin",
@@ -17899,6 +17991,160 @@ export default {
       "$ref": "#/components/parameters/RequestId"
      }
     ]
+   }
+  },
+  "/api/v1/transactions": {
+   "post": {
+    "operationId": "commitTransaction",
+    "summary": "Change many objects in one commit",
+    "tags": [
+     "Configuration"
+    ],
+    "description": "All or nothing: one generation, one plan. Every problem of every object is told at once. Each change needs the permission of its own route.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/TransactionInput"
+       },
+       "example": {
+        "message": "move web to the new servers",
+        "generation": 7,
+        "changes": [
+         {
+          "op": "patch",
+          "object": "farms/web",
+          "value": {
+           "backends": {
+            "b1": {
+             "address": "198.51.100.7"
+            }
+           }
+          }
+         },
+         {
+          "op": "delete",
+          "object": "farms/old"
+         }
+        ]
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "configuration:commit",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
    }
   },
   "/api/v1/first-boot": {

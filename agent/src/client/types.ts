@@ -1045,6 +1045,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/transactions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change many objects in one commit
+         * @description All or nothing: one generation, one plan. Every problem of every object is told at once. Each change needs the permission of its own route.
+         */
+        post: operations["commitTransaction"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -2400,6 +2420,39 @@ export interface components {
              */
             sshKeys?: string[];
         };
+        ObjectChangeInput: {
+            /** @description Path of the object in a generation: farms/web, network/interfaces/eth0, system */
+            object: string;
+            /**
+             * @description Makes the object, or replaces it whole
+             * @constant
+             */
+            op: "put";
+            /** @description The object, without its name; (hidden) keeps a secret as it is */
+            value: {
+                [key: string]: unknown;
+            };
+        } | {
+            /** @description Path of the object in a generation: farms/web, network/interfaces/eth0, system */
+            object: string;
+            /**
+             * @description Changes fields: JSON merge patch, RFC 7396
+             * @constant
+             */
+            op: "patch";
+            /** @description The fields to change; null takes a field back to its default */
+            value: {
+                [key: string]: unknown;
+            };
+        } | {
+            /** @description Path of the object in a generation: farms/web, network/interfaces/eth0, system */
+            object: string;
+            /**
+             * @description Deletes the object
+             * @constant
+             */
+            op: "delete";
+        };
         OpenSession: {
             /** @description The session of this request */
             current: boolean;
@@ -2477,6 +2530,8 @@ export interface components {
         Plan: {
             /** @description Minutes in which the change has to be confirmed, or it goes back; 0: it stays */
             confirmWithin: number;
+            /** @description Of a dry run: what would change, object by object */
+            differences?: components["schemas"]["Difference"][];
             /** @description The generation that is current now */
             generation: number;
             /** @description The change, when it was made and has to be confirmed */
@@ -2842,6 +2897,20 @@ export interface components {
             uptime: number;
             /** @description Of the appliance */
             version: string;
+        };
+        TransactionInput: {
+            /** @description Carried out in their order, all or none */
+            changes?: components["schemas"]["ObjectChangeInput"][];
+            /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+            confirmWithin?: number;
+            /** @description The generation the change was made from; when another is current by now, it is refused */
+            generation?: number;
+            /** @description What the change is for; stands in the history */
+            message: string;
+            /** @description In place of changes: the whole configuration as GET /api/v1/configuration shows it */
+            replace?: {
+                [key: string]: unknown;
+            };
         };
         UserReplacementInput: {
             /**
@@ -9681,6 +9750,102 @@ export interface operations {
             403: components["responses"]["Problem403"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    commitTransaction: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "message": "move web to the new servers",
+                 *       "generation": 7,
+                 *       "changes": [
+                 *         {
+                 *           "op": "patch",
+                 *           "object": "farms/web",
+                 *           "value": {
+                 *             "backends": {
+                 *               "b1": {
+                 *                 "address": "198.51.100.7"
+                 *               }
+                 *             }
+                 *           }
+                 *         },
+                 *         {
+                 *           "op": "delete",
+                 *           "object": "farms/old"
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["TransactionInput"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
         };
     };

@@ -1,11 +1,23 @@
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
 import { requirePermission } from "../api/authentication.ts";
-import { authorOf, keepCommit, pendingCommit, plan, toPlan } from "../api/change.ts";
+import {
+  authorOf,
+  changeQuery,
+  commitChange,
+  confirmWithin,
+  keepCommit,
+  pendingCommit,
+  plan,
+  toPlan,
+} from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
 import { problemDocument } from "../api/problem.ts";
+import { description } from "../configuration/fields.ts";
+import type { Configuration } from "../configuration/schema.ts";
 import { SteelyardError } from "../errors.ts";
 import type { PendingCommit } from "./control.ts";
+import { applyTransaction, replaceConfiguration } from "./transaction.ts";
 
 const url = "/api/v1/configuration";
 const tags = ["Configuration"];
@@ -70,6 +82,102 @@ export const addConfirmationRoutes: Routes = (app, { control }) => {
     },
   });
 };
+
+/** Bytes: a thousand farms of ten backends take 1.5 MB. */
+const greatestTransaction = 16 * 1024 * 1024;
+
+const objectPath = z
+  .string()
+  .max(128, "expected the path of an object, like farms/web")
+  .describe("Path of the object in a generation: farms/web, network/interfaces/eth0, system")
+  .meta({ examples: ["farms/web"] });
+
+const objectChange = z
+  .discriminatedUnion(
+    "op",
+    [
+      z.strictObject({
+        op: z.literal("put").describe("Makes the object, or replaces it whole"),
+        object: objectPath,
+        value: z.looseObject({}).describe("The object, without its name; (hidden) keeps a secret as it is"),
+      }),
+      z.strictObject({
+        op: z.literal("patch").describe("Changes fields: JSON merge patch, RFC 7396"),
+        object: objectPath,
+        value: z.looseObject({}).describe("The fields to change; null takes a field back to its default"),
+      }),
+      z.strictObject({ op: z.literal("delete").describe("Deletes the object"), object: objectPath }),
+    ],
+    "expected op to be put, patch or delete",
+  )
+  .meta({ id: "ObjectChange" });
+
+const transaction = z
+  .strictObject({
+    message: description.min(1, "expected some words").describe("What the change is for; stands in the history"),
+    generation: z
+      .int("expected the number of a generation")
+      .min(0, "expected the number of a generation")
+      .optional()
+      .describe("The generation the change was made from; when another is current by now, it is refused"),
+    confirmWithin: confirmWithin.optional(),
+    changes: z
+      .array(objectChange)
+      .max(100_000, "expected at most 100000 changes")
+      .optional()
+      .describe("Carried out in their order, all or none"),
+    replace: z
+      .looseObject({})
+      .optional()
+      .describe("In place of changes: the whole configuration as GET /api/v1/configuration shows it"),
+  })
+  .refine(
+    ({ changes, replace }) => (changes === undefined) !== (replace === undefined),
+    "expected either changes or replace",
+  )
+  .meta({
+    id: "Transaction",
+    examples: [
+      {
+        message: "move web to the new servers",
+        generation: 7,
+        changes: [
+          { op: "patch", object: "farms/web", value: { backends: { b1: { address: "198.51.100.7" } } } },
+          { op: "delete", object: "farms/old" },
+        ],
+      },
+    ],
+  });
+
+/** Many objects in one commit. */
+export const addTransactionRoutes: Routes = (app, context) => {
+  app.post("/api/v1/transactions", {
+    bodyLimit: greatestTransaction,
+    config: { permission: "configuration:commit" },
+    schema: {
+      operationId: "commitTransaction",
+      tags,
+      summary: "Change many objects in one commit",
+      description:
+        "All or nothing: one generation, one plan. Every problem of every object is told at once. Each change needs the permission of its own route.",
+      querystring: changeQuery,
+      body: transaction,
+      response: { 200: plan, default: problemDocument },
+    },
+    handler: async (request, reply) => {
+      const body = request.body as z.output<typeof transaction>;
+      const options = { confirmWithin: body.confirmWithin, ...optional("madeFrom", body.generation) };
+      const change = (current: Configuration) =>
+        body.replace ? replaceConfiguration(current, body.replace) : applyTransaction(current, body.changes ?? []);
+      const result = await commitChange(context, request, reply, body.message, change, options);
+      return result ? reply.send(toPlan(result)) : reply;
+    },
+  });
+};
+
+function optional<Key extends string, Value>(key: Key, value: Value | undefined): { [name in Key]?: Value } {
+  return value === undefined ? {} : ({ [key]: value } as { [name in Key]?: Value });
+}
 
 /** Whoever may commit decides on an own change; on that of another, who may change any configuration. */
 function requireOwn({ principal }: FastifyRequest, pending: PendingCommit | undefined): void {

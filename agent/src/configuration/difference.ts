@@ -4,11 +4,14 @@ import { stringify } from "yaml";
 import type { Difference } from "../commit/control.ts";
 import { type CollectionName, type Configuration, collections, type SingletonName, singletons } from "./schema.ts";
 
+/** What the API shows in place of a secret; when it is given back, the present value is kept. */
+export const hiddenSecret = "(hidden)";
+
 /** What stands in place of a secret. Changed secrets differ in their marker, so that the change itself is seen. */
 export function redact(
   object: Record<string, unknown>,
   secrets: readonly string[],
-  marker = "(hidden)",
+  marker = hiddenSecret,
 ): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(object).map(([key, value]) => [key, secrets.includes(key) && value !== undefined ? marker : value]),

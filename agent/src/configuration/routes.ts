@@ -2,7 +2,7 @@ import { z } from "zod";
 import { readablePart } from "../access/changes.ts";
 import type { Principal } from "../access/permissions.ts";
 import { accessSettings, user } from "../access/schema.ts";
-import { changeQuery, commitChange, plan, principalOf, toPlan } from "../api/change.ts";
+import { changeQuery, commitChange, difference, plan, principalOf, toPlan } from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
 import { entityTag } from "../api/entity-tag.ts";
 import { defineList } from "../api/list.ts";
@@ -70,17 +70,6 @@ const wholeConfiguration = z
     id: "Configuration",
     description: "Every object, secrets hidden",
     examples: [configurationExample],
-  });
-
-export const difference = z
-  .object({
-    object: z.string().describe("Such as farms/web"),
-    change: z.enum(["added", "removed", "changed"]).describe("What became of it"),
-    text: z.string().describe("Unified diff of its YAML"),
-  })
-  .meta({
-    id: "Difference",
-    examples: [{ object: "farms/web", change: "changed", text: '@@ -4,1 +4,1 @@\n-  - "80"\n+  - "81"\n' }],
   });
 
 /** The whole configuration and its history. */

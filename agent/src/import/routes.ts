@@ -1,12 +1,11 @@
 import { z } from "zod";
 import type { Principal } from "../access/permissions.ts";
 import { acceptBinaryBodies, binaryBody } from "../api/binary-body.ts";
-import { guardChange, plan, principalOf, toPlan } from "../api/change.ts";
+import { difference, guardChange, plan, principalOf, toPlan } from "../api/change.ts";
 import type { ApiContext, Routes } from "../api/context.ts";
 import { problemDocument } from "../api/problem.ts";
 import type { CommitResult } from "../commit/control.ts";
 import { interfaceName } from "../configuration/fields.ts";
-import { difference } from "../configuration/routes.ts";
 import { type Problem, SteelyardError } from "../errors.ts";
 import { readArchive } from "./archive.ts";
 import { type ImportOptions, type Reading, readZevenetBackup, withoutBlamed } from "./zevenet/read.ts";

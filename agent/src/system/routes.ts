@@ -3,8 +3,8 @@ import { changeQuery, commitChange, conditionsOf, plan, sendObject } from "../ap
 import { mergePatch, parseObject } from "../api/collection.ts";
 import type { Routes } from "../api/context.ts";
 import { requireConditions } from "../api/entity-tag.ts";
-import { applyMergePatch } from "../api/merge-patch.ts";
 import { problemDocument } from "../api/problem.ts";
+import { applyMergePatch } from "../configuration/merge-patch.ts";
 import { type System, system } from "./schema.ts";
 
 /** How the box is. */

@@ -1,4 +1,6 @@
 import { type Agent, request } from "node:https";
+import { fillPath, type Query } from "../../../agent/src/client/client.ts";
+import type { AnswerOf, OptionsOf, PathOf } from "../../../agent/src/client/operations.ts";
 import { pinCertificate } from "./pin.ts";
 
 export type ApiResponse = {
@@ -13,6 +15,10 @@ export type ApiRequest = { body?: unknown; ifMatch?: string; contentType?: strin
 
 /** Which box to talk to and how to know it is the one: the fingerprint its console shows. */
 export type ApiTarget = { address: string; port: number; fingerprint: string; timeout: number };
+
+/** The paths that can be read, without what all begin with. */
+type Shown = PathOf<"get"> extends infer P ? (P extends `/api/v1${infer Rest}` ? Rest : never) : never;
+type Whole<P extends Shown> = Extract<`/api/v1${P}`, PathOf<"get">>;
 
 /**
  * A client of the management API as an operator's program would be one: HTTPS with the certificate pinned by its
@@ -48,9 +54,19 @@ export class Api {
     return response;
   }
 
-  /** The body of a GET that must succeed. */
-  async get<Body = Record<string, unknown>>(path: string): Promise<Body> {
-    return (await this.expect(200, "GET", path)).body as Body;
+  /** The body of a GET that must succeed, typed by the API's description: `get("/farms/{farm}", { path: { farm: "web" } })`. */
+  async get<P extends Shown>(
+    path: P,
+    ...[options]: object extends OptionsOf<"get", Whole<P>>
+      ? [OptionsOf<"get", Whole<P>>?]
+      : [OptionsOf<"get", Whole<P>>]
+  ): Promise<AnswerOf<"get", Whole<P>>> {
+    const { path: values, query = {} } = (options ?? {}) as { path?: Record<string, string>; query?: Query };
+    const search = new URLSearchParams(
+      Object.entries(query).map(([name, value]): [string, string] => [name, String(value)]),
+    );
+    const filled = fillPath(path, values) + (search.size > 0 ? `?${search}` : "");
+    return (await this.expect(200, "GET", filled)).body as AnswerOf<"get", Whole<P>>;
   }
 
   /** Sends a request; any status is an answer. */

@@ -7,7 +7,7 @@ export async function fingerprintState(box: Box): Promise<{ generation: number; 
 }
 
 export async function currentGeneration(box: Box): Promise<number> {
-  return (await box.api.get<{ generation: number }>("/system/status")).generation;
+  return (await box.api.get("/system/status")).generation;
 }
 
 export async function hashRules(box: Box): Promise<string> {

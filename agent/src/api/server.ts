@@ -1,4 +1,4 @@
-import { chmod, chown, mkdir, readFile, rm } from "node:fs/promises";
+import { chmod, mkdir, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { FastifyInstance } from "fastify";
 import { auditControl, openAudit, recordMissed } from "../access/audit/audit.ts";
@@ -14,6 +14,7 @@ import type { ConfigurationControl } from "../commit/control.ts";
 import { messageOf } from "../errors.ts";
 import { buildApplication } from "./application.ts";
 import type { ApiContext, StatusReaders } from "./context.ts";
+import { makeUserSockets } from "./user-sockets.ts";
 
 export type { StatusReaders } from "./context.ts";
 
@@ -61,7 +62,7 @@ export type Server = {
 /** Milliseconds until a port that could not be opened is tried again. */
 const retryInterval = 10_000;
 
-/** The management API: the same routes over HTTPS and over the local socket, whose callers act as `admin`. */
+/** The management API: the same routes over HTTPS, over the socket of root, who acts as `admin`, and over one socket per user. */
 export async function createServer(options: ServerOptions): Promise<Server> {
   const { control, machine, status, version, tls } = options;
   const audit = await openAudit(machine);
@@ -71,6 +72,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const context: ApiContext = { control, machine, status, sessions, login, keyUses, audit };
   const socket = machine.path(socketPath);
   const local = await buildApplication(context, { transport: "local", version });
+  const userSockets = makeUserSockets(local, machine);
   let https: { app: FastifyInstance; port: number } | undefined;
   let turn: Promise<void> = Promise.resolve();
   let retry: NodeJS.Timeout | undefined;
@@ -101,13 +103,20 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     previous?.close().catch((error) => machine.log.error(`api: closing the old port: ${error}`));
   }
 
+  async function followUsers(): Promise<void> {
+    if (!closed) await userSockets.follow(control.current().configuration);
+  }
+
   /** One at a time: commits may follow each other faster than ports open. */
   function follow(): Promise<void> {
     clearTimeout(retry);
-    turn = turn.then(openWantedPort).catch((error) => {
-      machine.log.error(`api: HTTPS cannot be opened: ${messageOf(error)}`);
-      retry = setTimeout(() => void follow(), retryInterval).unref();
-    });
+    turn = turn
+      .then(followUsers)
+      .then(openWantedPort)
+      .catch((error) => {
+        machine.log.error(`api: HTTPS cannot be opened: ${messageOf(error)}`);
+        retry = setTimeout(() => void follow(), retryInterval).unref();
+      });
     return turn;
   }
 
@@ -115,7 +124,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     local,
     makeHttps,
     async listen() {
-      await listenLocally(local, socket, machine);
+      await listenLocally(local, socket);
       await follow();
     },
     follow,
@@ -123,6 +132,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       closed = true;
       clearTimeout(retry);
       await turn;
+      await userSockets.close();
       await Promise.all([local.close(), https?.app.close()]);
       await saved();
       stopAuditing();
@@ -197,22 +207,12 @@ async function listenOn(app: FastifyInstance, port: number): Promise<void> {
 }
 
 /**
- * Mode 0660, root:steelyard. Between listen and chmod the umask (0022, systemd's own) keeps all but root out, since
- * connecting takes the permission to write (unix(7)).
+ * Mode 0600, root's: whoever comes in here is the administrator. Between listen and chmod the umask (0022, systemd's own)
+ * keeps all but root out, since connecting takes the permission to write (unix(7)).
  */
-async function listenLocally(app: FastifyInstance, path: string, machine: Machine): Promise<void> {
+async function listenLocally(app: FastifyInstance, path: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   await rm(path, { force: true });
   await app.listen({ path });
-  const group = await readGroup(machine, "steelyard");
-  if (group !== undefined) await chown(path, process.getuid?.() ?? 0, group);
-  await chmod(path, 0o660);
-}
-
-/** The number of a group, from group(5); undefined when there is none, as on a machine for development. */
-async function readGroup(machine: Machine, name: string): Promise<number | undefined> {
-  const text = await readFile(machine.path("/etc/group"), "utf8").catch(() => "");
-  const line = text.split("\n").find((each) => each.startsWith(`${name}:`));
-  const number = Number(line?.split(":")[2]);
-  return line !== undefined && Number.isInteger(number) ? number : undefined;
+  await chmod(path, 0o600);
 }

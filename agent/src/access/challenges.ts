@@ -26,6 +26,8 @@ export type Challenges<Subject> = {
   open(subject: Subject): string;
   /** Counts an attempt and gives back whom the token stands for; undefined when it has ended. */
   attempt(token: string): Subject | undefined;
+  /** Whom the token stands for, without counting. */
+  find(token: string): Subject | undefined;
   close(token: string): void;
 };
 
@@ -54,6 +56,10 @@ export function makeChallenges<Subject>({
       if (found.until > now().getTime() && found.attempts <= greatestAttempts) return found.subject;
       open.delete(key);
       return undefined;
+    },
+    find(token) {
+      const found = open.get(digest(token));
+      return found && found.until > now().getTime() ? found.subject : undefined;
     },
     close(token) {
       open.delete(digest(token));

@@ -5,7 +5,7 @@ import { planAccess } from "./plan.ts";
 import { renderAccess } from "./render.ts";
 import { verifyAccess } from "./verify.ts";
 
-/** The administrator's account on the box: password and SSH keys. */
+/** The logins of the box: accounts, passwords and SSH keys of users with a shell. */
 export const access = defineSubsystem({
   name: "access",
   dependsOn: [],

@@ -69,6 +69,8 @@ export type Login = {
   start(credentials: Credentials, source: string): Promise<Account>;
   /** The second step: the code for a challenge. Throws `unauthenticated`, `too-many-requests`. */
   answer(given: { challenge: string; code: string }, source: string): Promise<Account>;
+  /** Whose password was right for a challenge that is open; undefined when there is none. */
+  accountOf(challenge: string): Account | undefined;
   /** Users that have to wait now. */
   listLockouts(): Throttled[];
   /** Lets a user try again at once. */
@@ -171,6 +173,11 @@ export function makeLogin(options: LoginOptions, machine: Pick<Machine, "now" | 
       }
       onEvent({ outcome: "second-factor-refused", user: account.user, source });
       throw new LoginRefused("wrong code", account.user);
+    },
+
+    accountOf: (challenge) => {
+      const account = challenges.find(challenge);
+      return account && isCurrent(account) ? account : undefined;
     },
 
     listLockouts: () => perUser.list().filter(({ key }) => isKnown(key)),

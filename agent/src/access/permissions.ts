@@ -30,7 +30,7 @@ export type Principal = {
   means: "session" | "cookie" | "api-key" | "local";
   /** Names of the roles held; none for the socket. */
   roles?: readonly string[];
-  /** Id of the session or key, for the audit log; none for the socket. */
+  /** Id of the session or key, `socket` for a user on the socket of its own; none for root. */
   id?: string;
   grants: readonly Grant[];
   /** Where it is given, a permission must be in both: an API key does no more than its owner may do now. */

@@ -1,6 +1,6 @@
 import type { Configuration } from "../configuration/schema.ts";
 import type { Account } from "./login.ts";
-import { everything, type Grant, type Principal } from "./permissions.ts";
+import { everything, type Grant, isGranted, type Principal } from "./permissions.ts";
 import { findUser, grantsOfRoles, isActive, rolesOf, stampOf } from "./rights.ts";
 
 /** Who a caller is by the configuration of now: rights are looked up at every request, never kept. */
@@ -34,3 +34,12 @@ export function principalOf(
 
 /** The local socket of root: whoever is root could change the box anyway. */
 export const localAdministrator: Principal = { user: "admin", source: "local", means: "local", grants: everything };
+
+/** A user on the socket of its own; undefined when it may not use the shell. */
+export function principalOnSocket(configuration: Configuration, name: string, now: Date): Principal | undefined {
+  const user = findUser(configuration, name);
+  if (!user) return undefined;
+  const account: Account = { user: name, source: user.source, stamp: stampOf(user) };
+  const principal = principalOf(configuration, account, now, { source: "local", means: "local", id: "socket" });
+  return principal && isGranted(principal.grants, "shell:use") ? principal : undefined;
+}

@@ -84,6 +84,19 @@ export const group = z
   })
   .meta({ id: "Group" });
 
+/** The second factor of a user (RFC 6238): hidden as a whole. */
+const totp = z.strictObject({
+  secret: z
+    .string()
+    .regex(/^[A-Z2-7]{16,128}$/, "expected a secret in base 32")
+    .describe("Shared with an authenticator app"),
+  recoveryCodes: z
+    .array(z.string().regex(/^[0-9a-f]{64}$/, "expected a SHA-256"))
+    .max(10, "expected at most 10 codes")
+    .default([])
+    .describe("SHA-256 of each code that is left"),
+});
+
 /** An operator's account. */
 export const user = z
   .strictObject({
@@ -94,6 +107,7 @@ export const user = z
       .default("local")
       .describe("Who checks the password: this box, or a directory such as LDAP"),
     passwordHash: passwordHash.optional().describe("Left out: no login by password"),
+    totp: totp.optional().describe("Second factor; set up by the user"),
     groups: z.array(objectName).max(64, "expected at most 64 groups").default([]).describe("Their roles are held too"),
     roles: roleNames.default([]).describe("In addition to those of the groups"),
     sshKeys: z
@@ -146,6 +160,10 @@ export const accessSettings = z
       })
       .prefault({})
       .describe("Limits of every session, those that are open too"),
+    secondFactor: z
+      .strictObject({ roles: roleNames.default([]).describe("Whoever holds one of these needs a second factor") })
+      .prefault({})
+      .describe("Of whom a second factor is required; others may have one"),
   })
   .meta({ id: "AccessSettings" });
 

@@ -25,10 +25,12 @@ export const addUserRoutes: Routes = (app, context) => {
   });
 };
 
-const { passwordHash: _hash, ...openFields } = user.shape;
-const shownUser = user.omit({ passwordHash: true }).meta({ id: "ShownUser", description: "Without the password" });
+const { passwordHash: _hash, totp: _totp, ...openFields } = user.shape;
+const shownUser = user
+  .omit({ passwordHash: true, totp: true })
+  .meta({ id: "ShownUser", description: "Without the password" });
 const givenUser = user
-  .omit({ passwordHash: true })
+  .omit({ passwordHash: true, totp: true })
   .extend({
     password: newPassword
       .nullish()
@@ -42,7 +44,7 @@ const givenUser = user
 const view: CollectionView = {
   given: givenUser,
   shown: shownUser,
-  secrets: ["passwordHash"],
+  secrets: ["passwordHash", "totp"],
   async accept(given, path, machine) {
     // A patch has passed no schema yet.
     const unknown = Object.keys(given).filter((key) => key !== "password" && !Object.hasOwn(openFields, key));

@@ -29,6 +29,7 @@ export function verifyAccess(configuration: Access): Finding[] {
       ...(Object.hasOwn(users, key.owner) ? [] : [error(`apiKeys.${id}.owner`, `there is no user ${key.owner}`)]),
     ]),
     ...verifySessions(configuration),
+    ...verifyRoles(configuration, "access.secondFactor", configuration.access.secondFactor.roles),
     ...verifyAdministrator(configuration),
   ];
 }

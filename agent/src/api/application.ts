@@ -10,6 +10,7 @@ import { addOwnRoutes } from "../access/own-routes.ts";
 import { addSessionRoutes } from "../access/routes.ts";
 import { addOpenSessionRoutes } from "../access/session-routes.ts";
 import { TooManyRequests } from "../access/throttle.ts";
+import { addSecondFactorRoutes } from "../access/totp/routes.ts";
 import { addUserRoutes } from "../access/user-routes.ts";
 import { addConfirmationRoutes, addTransactionRoutes } from "../commit/routes.ts";
 import { addConfigurationRoutes } from "../configuration/routes.ts";
@@ -35,6 +36,7 @@ const routes: readonly Routes[] = [
   addUserRoutes,
   addKeyRoutes,
   addAuditRoutes,
+  addSecondFactorRoutes,
   addFarmRoutes,
   addNetworkRoutes,
   addSystemRoutes,

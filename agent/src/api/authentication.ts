@@ -2,11 +2,12 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import { clientAddress } from "../access/address.ts";
 import { isApiKey, principalOfKey } from "../access/api-keys.ts";
 import { isPermitted, type Permission, type Principal, type Scope } from "../access/permissions.ts";
-import { localAdministrator, principalOf } from "../access/principal.ts";
+import { localAdministrator, principalOf, principalOnSocket } from "../access/principal.ts";
 import { isCsrfToken, type Session } from "../access/sessions.ts";
 import { SteelyardError } from "../errors.ts";
 import type { ApiContext, RouteObject, Transport } from "./context.ts";
 import { cookieToken, requireSameOrigin } from "./cookie.ts";
+import { callerOf } from "./user-sockets.ts";
 
 /**
  * Who may do what: nothing that is not declared. A route without a permission does not register; a request passes when its
@@ -23,7 +24,7 @@ export function addAuthentication(app: FastifyInstance, context: ApiContext, tra
   app.addHook("onRequest", async (request) => {
     const { permission, object } = request.routeOptions.config;
     if (request.is404 || permission === "public") return;
-    const principal = transport === "local" ? localAdministrator : identify(request, context);
+    const principal = transport === "local" ? identifyLocally(request, context) : identify(request, context);
     request.principal = principal;
     if (permission === undefined) throw new SteelyardError("forbidden", "the route does not say what it needs");
     requirePermission(principal, permission, scopeOf(object, request));
@@ -42,6 +43,15 @@ export function requirePermission(principal: Principal, permission: Permission, 
   if (isPermitted(principal, permission, scope)) return;
   const on = typeof scope === "object" ? ` on ${scope.name}` : "";
   throw new SteelyardError("forbidden", `user ${principal.user} does not have the permission ${permission}${on}`);
+}
+
+/** Root acts as the administrator, a user with a shell as itself, by the rights of now. */
+function identifyLocally({ raw }: FastifyRequest, { control, machine }: ApiContext): Principal {
+  const name = callerOf(raw);
+  if (name === undefined) return localAdministrator;
+  const principal = principalOnSocket(control.current().configuration, name, machine.now());
+  if (!principal) throw new SteelyardError("unauthenticated", `user ${name} may not use the shell any more`);
+  return principal;
 }
 
 /** The user behind a token in the header, or else behind a cookie; by the rights of now. */

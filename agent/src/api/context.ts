@@ -4,6 +4,7 @@ import type { KeyUses } from "../access/key-use.ts";
 import type { Login } from "../access/login.ts";
 import type { BindingKind, Permission, Principal } from "../access/permissions.ts";
 import type { Sessions } from "../access/sessions.ts";
+import type { TotpFactor } from "../access/totp/factor.ts";
 import type { Machine } from "../adapters/machine.ts";
 import type { CommitResult, ConfigurationControl } from "../commit/control.ts";
 import type { ErrorCode } from "../errors.ts";
@@ -41,6 +42,7 @@ export type ApiContext = {
   login: Login;
   keyUses: KeyUses;
   audit: Audit;
+  totp: TotpFactor;
 };
 
 /** The routes of a subsystem. */

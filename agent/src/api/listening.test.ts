@@ -3,6 +3,8 @@ import { request as httpRequest } from "node:http";
 import { connect as connectTcp, createServer as createTcpServer } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import t from "tap";
+import { decoyHash } from "../access/password.ts";
+import { type User, user } from "../access/schema.ts";
 import { ensureManagementCertificate, readManagementFingerprint } from "../certificates/management.ts";
 import { findFreePort, setUpServer } from "./testing.ts";
 
@@ -38,7 +40,7 @@ t.test("the local socket and HTTPS serve the same routes; the port follows the c
   await setPort(first);
   await server.listen();
   const socketPath = machine.path("/run/steelyard/api.sock");
-  t.equal((await stat(socketPath)).mode & 0o777, 0o660);
+  t.equal((await stat(socketPath)).mode & 0o777, 0o600);
   const local = await new Promise<number | undefined>((resolve, reject) => {
     httpRequest({ socketPath, path: "/api/v1/farms" }, (response) => {
       response.resume();
@@ -91,6 +93,37 @@ t.test("the local socket and HTTPS serve the same routes; the port follows the c
   );
   await server.close();
   await t.rejects(stat(socketPath), "the socket is gone");
+});
+
+t.test("a user with a shell has a socket of its own, and acts there as itself", async (t) => {
+  const { server, control, machine } = await setUpServer(t);
+  const anna = { ...user.parse({ roles: ["operator"] }), passwordHash: decoyHash };
+  const setUsers = (more: object) =>
+    control.commit({
+      author: { user: "admin", source: "local" },
+      message: "users",
+      change: (now) => ({ ...now, users: { admin: now.users.admin as User, ...more } }),
+    });
+  await setUsers({ anna, eve: { ...anna, roles: ["read-only"] } });
+  await server.listen();
+  const socketOf = (name: string) => machine.path(`/run/steelyard/users/${name}/api.sock`);
+  const ask = (name: string, path: string) =>
+    new Promise<number | undefined>((resolve, reject) => {
+      httpRequest({ socketPath: socketOf(name), path: `/api/v1${path}` }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      })
+        .on("error", reject)
+        .end();
+    });
+  t.equal((await stat(socketOf("anna"))).mode & 0o777, 0o600);
+  t.equal(await ask("anna", "/farms"), 200);
+  t.equal(await ask("anna", "/access/users"), 403, "with the rights of an operator");
+  await t.rejects(ask("eve", "/farms"), { code: "ENOENT" }, "who has no shell has no socket");
+  await setUsers({ anna: { ...anna, roles: ["read-only"] } });
+  t.equal(await ask("anna", "/farms"), 401, "the rights of now, also before the socket is gone");
+  await server.follow();
+  await t.rejects(ask("anna", "/farms"), { code: "ENOENT" });
 });
 
 t.test("before the first boot only the local socket answers", async (t) => {

@@ -1,4 +1,4 @@
-import { chmod, chown, mkdir, readFile, rm } from "node:fs/promises";
+import { chmod, mkdir, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { FastifyInstance } from "fastify";
 import { auditControl, openAudit, recordMissed } from "../access/audit/audit.ts";
@@ -9,6 +9,7 @@ import { currentRoles } from "../access/principal.ts";
 import { findUser } from "../access/rights.ts";
 import { makeSessionWriter, readSessions } from "../access/session-file.ts";
 import { makeSessions } from "../access/sessions.ts";
+import { makeTotpFactor } from "../access/totp/factor.ts";
 import type { Machine } from "../adapters/machine.ts";
 import type { ConfigurationControl } from "../commit/control.ts";
 import { messageOf } from "../errors.ts";
@@ -17,6 +18,7 @@ import { bridgeControl, lookAround } from "../events/sources.ts";
 import { buildApplication, type Limits } from "./application.ts";
 import type { ApiContext, StatusReaders } from "./context.ts";
 import { openIdempotencyStore } from "./idempotency-store.ts";
+import { makeUserSockets } from "./user-sockets.ts";
 
 export type { StatusReaders } from "./context.ts";
 
@@ -68,20 +70,23 @@ export type Server = {
 /** Milliseconds until a port that could not be opened is tried again. */
 const retryInterval = 10_000;
 
-/** The management API: the same routes over HTTPS and over the local socket, whose callers act as `admin`. */
+/** The management API: the same routes over HTTPS, over the socket of root, who acts as `admin`, and over one socket per user. */
 export async function createServer(options: ServerOptions): Promise<Server> {
   const { control, machine, status, version, tls, limits = {} } = options;
   const audit = await openAudit(machine);
   await recordMissed(audit, control);
   const stopAuditing = auditControl(audit, control);
-  const { sessions, login, keyUses, saved } = await makeAccess(options);
+  const totp = makeTotpFactor(control, machine);
+  const secondFactors = [totp, ...(options.secondFactors ?? [])];
+  const { sessions, login, keyUses, saved } = await makeAccess({ ...options, secondFactors });
   const idempotency = await openIdempotencyStore(machine);
   const events = makeEventHub(machine, options.eventIntervals);
-  const context: ApiContext = { control, machine, status, sessions, login, keyUses, audit, idempotency, events };
+  const context: ApiContext = { control, machine, status, sessions, login, keyUses, audit, totp, idempotency, events };
   const stop = new AbortController();
   stop.signal.addEventListener("abort", bridgeControl(events.bus, control), { once: true });
   const socket = machine.path(socketPath);
   const local = await buildApplication(context, { transport: "local", version, limits });
+  const userSockets = makeUserSockets(local, machine);
   let https: { app: FastifyInstance; port: number } | undefined;
   let turn: Promise<void> = Promise.resolve();
   let retry: NodeJS.Timeout | undefined;
@@ -112,13 +117,20 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     previous?.close().catch((error) => machine.log.error(`api: closing the old port: ${error}`));
   }
 
+  async function followUsers(): Promise<void> {
+    if (!closed) await userSockets.follow(control.current().configuration);
+  }
+
   /** One at a time: commits may follow each other faster than ports open. */
   function follow(): Promise<void> {
     clearTimeout(retry);
-    turn = turn.then(openWantedPort).catch((error) => {
-      machine.log.error(`api: HTTPS cannot be opened: ${messageOf(error)}`);
-      retry = setTimeout(() => void follow(), retryInterval).unref();
-    });
+    turn = turn
+      .then(followUsers)
+      .then(openWantedPort)
+      .catch((error) => {
+        machine.log.error(`api: HTTPS cannot be opened: ${messageOf(error)}`);
+        retry = setTimeout(() => void follow(), retryInterval).unref();
+      });
     return turn;
   }
 
@@ -127,7 +139,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     makeHttps,
     async listen() {
       void lookAround(events.bus, status, { signal: stop.signal, log: machine.log, ...options.eventIntervals });
-      await listenLocally(local, socket, machine);
+      await listenLocally(local, socket);
       await follow();
     },
     follow,
@@ -136,7 +148,8 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       stop.abort();
       clearTimeout(retry);
       await turn;
-      await Promise.all([local.close(), https?.app.close()]);
+      // At once: closing the application ends the streams that the users' sockets would wait for.
+      await Promise.all([local.close(), userSockets.close(), https?.app.close()]);
       await saved();
       stopAuditing();
       await audit.close();
@@ -210,22 +223,12 @@ async function listenOn(app: FastifyInstance, port: number): Promise<void> {
 }
 
 /**
- * Mode 0660, root:steelyard. Between listen and chmod the umask (0022, systemd's own) keeps all but root out, since
- * connecting takes the permission to write (unix(7)).
+ * Mode 0600, root's: whoever comes in here is the administrator. Between listen and chmod the umask (0022, systemd's own)
+ * keeps all but root out, since connecting takes the permission to write (unix(7)).
  */
-async function listenLocally(app: FastifyInstance, path: string, machine: Machine): Promise<void> {
+async function listenLocally(app: FastifyInstance, path: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   await rm(path, { force: true });
   await app.listen({ path });
-  const group = await readGroup(machine, "steelyard");
-  if (group !== undefined) await chown(path, process.getuid?.() ?? 0, group);
-  await chmod(path, 0o660);
-}
-
-/** The number of a group, from group(5); undefined when there is none, as on a machine for development. */
-async function readGroup(machine: Machine, name: string): Promise<number | undefined> {
-  const text = await readFile(machine.path("/etc/group"), "utf8").catch(() => "");
-  const line = text.split("\n").find((each) => each.startsWith(`${name}:`));
-  const number = Number(line?.split(":")[2]);
-  return line !== undefined && Number.isInteger(number) ? number : undefined;
+  await chmod(path, 0o600);
 }

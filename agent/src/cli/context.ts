@@ -1,3 +1,4 @@
+import { userInfo } from "node:os";
 import type { Command } from "commander";
 import { type Answer, type Client, makeClient, type RequestOptions } from "../client/client.ts";
 import type { Connection } from "../client/transport.ts";
@@ -62,7 +63,7 @@ export async function makeContext(surroundings: Surroundings, options: GlobalOpt
 /** Which box: what the command line says, then the environment, then the profile of `steelyard login`, then this one. */
 async function findConnection(environment: NodeJS.ProcessEnv, options: GlobalOptions): Promise<Connection> {
   const { STEELYARD_URL, STEELYARD_TOKEN, STEELYARD_FINGERPRINT, STEELYARD_SOCKET } = environment;
-  const socket = options.socket ?? STEELYARD_SOCKET ?? "/run/steelyard/api.sock";
+  const socket = options.socket ?? STEELYARD_SOCKET ?? ownSocket();
   const token = options.token ?? STEELYARD_TOKEN;
   const url = options.url ?? (options.socket === undefined ? STEELYARD_URL : undefined);
   const isLocal = url === undefined && (options.socket !== undefined || STEELYARD_SOCKET !== undefined);
@@ -164,3 +165,9 @@ export function changeQuery({ dryRun, confirmWithin, message }: ChangeOptions): 
 }
 
 export const dryRunOption = ["--dry-run", "check everything, change nothing, show the plan"] as const;
+
+/** Root's socket, or that of the user who types: the agent knows by it who calls. */
+function ownSocket(): string {
+  if (process.getuid?.() === 0) return "/run/steelyard/api.sock";
+  return `/run/steelyard/users/${userInfo().username}/api.sock`;
+}

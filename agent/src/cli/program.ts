@@ -56,7 +56,7 @@ export function makeProgram(
       "API key or token of a session; better in STEELYARD_TOKEN, where no process list shows it",
     )
     .option("--fingerprint <sha256>", "fingerprint of its certificate, as its console shows it")
-    .option("--socket <path>", "local socket of the agent (/run/steelyard/api.sock)")
+    .option("--socket <path>", "local socket of the agent; unless told, that of the user who types")
     .addOption(new Option("--json", "print the answers of the API as JSON").conflicts("yaml"))
     .option("--yaml", "print the answers of the API as YAML")
     .option("-q, --quiet", "say nothing of success; of lists, only the names")

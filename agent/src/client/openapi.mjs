@@ -85,6 +85,27 @@ export default {
        }
       },
       "additionalProperties": false
+     },
+     "secondFactor": {
+      "description": "Of whom a second factor is required; others may have one",
+      "default": {},
+      "type": "object",
+      "properties": {
+       "roles": {
+        "default": [],
+        "description": "Whoever holds one of these needs a second factor",
+        "maxItems": 64,
+        "type": "array",
+        "items": {
+         "type": "string",
+         "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+         "examples": [
+          "web"
+         ]
+        }
+       }
+      },
+      "additionalProperties": false
      }
     },
     "additionalProperties": false
@@ -801,6 +822,45 @@ export default {
      {
       "challenge": "b3Jhbmdlcy1hcmUtbm90LXRoZS1vbmx5LWZydWl0cy4",
       "code": "123456"
+     }
+    ]
+   },
+   "SecondFactorCodeInput": {
+    "type": "object",
+    "properties": {
+     "code": {
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 64,
+      "description": "Six digits of the app, or a recovery code"
+     }
+    },
+    "required": [
+     "code"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "code": "123456"
+     }
+    ]
+   },
+   "SecondFactorChallengeInput": {
+    "type": "object",
+    "properties": {
+     "challenge": {
+      "type": "string",
+      "maxLength": 128,
+      "description": "Of the answer second-factor-required"
+     }
+    },
+    "required": [
+     "challenge"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "challenge": "b3Jhbmdlcy1hcmUtbm90LXRoZS1vbmx5LWZydWl0cy4"
      }
     ]
    },
@@ -2285,10 +2345,34 @@ export default {
        "absoluteMinutes"
       ],
       "additionalProperties": false
+     },
+     "secondFactor": {
+      "description": "Of whom a second factor is required; others may have one",
+      "type": "object",
+      "properties": {
+       "roles": {
+        "default": [],
+        "description": "Whoever holds one of these needs a second factor",
+        "maxItems": 64,
+        "type": "array",
+        "items": {
+         "type": "string",
+         "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+         "examples": [
+          "web"
+         ]
+        }
+       }
+      },
+      "required": [
+       "roles"
+      ],
+      "additionalProperties": false
      }
     },
     "required": [
-     "sessions"
+     "sessions",
+     "secondFactor"
     ],
     "additionalProperties": false
    },
@@ -3978,6 +4062,89 @@ export default {
      }
     ]
    },
+   "SecondFactorEnrolment": {
+    "type": "object",
+    "properties": {
+     "secret": {
+      "type": "string",
+      "description": "Base 32, to type into an app; shown once"
+     },
+     "uri": {
+      "type": "string",
+      "description": "otpauth:// with the secret, as apps read it from a QR code"
+     },
+     "svg": {
+      "type": "string",
+      "description": "The QR code as a picture"
+     },
+     "text": {
+      "type": "string",
+      "description": "The QR code for a terminal"
+     }
+    },
+    "required": [
+     "secret",
+     "uri",
+     "svg",
+     "text"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "secret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+      "uri": "otpauth://totp/lb1:anna?issuer=lb1&secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&algorithm=SHA1&digits=6&period=30",
+      "svg": "<svg/>",
+      "text": "█▀▀▀▀▀█"
+     }
+    ]
+   },
+   "RecoveryCodes": {
+    "type": "object",
+    "properties": {
+     "recoveryCodes": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "Each is good once, in place of a code; shown once"
+     }
+    },
+    "required": [
+     "recoveryCodes"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "recoveryCodes": [
+       "abcd-efgh-ijkl-mnop"
+      ]
+     }
+    ]
+   },
+   "SecondFactorState": {
+    "type": "object",
+    "properties": {
+     "enabled": {
+      "type": "boolean",
+      "description": "A code is asked for at login"
+     },
+     "recoveryCodes": {
+      "type": "integer",
+      "description": "How many are left"
+     }
+    },
+    "required": [
+     "enabled",
+     "recoveryCodes"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "enabled": true,
+      "recoveryCodes": 10
+     }
+    ]
+   },
    "Generation": {
     "type": "object",
     "properties": {
@@ -4163,6 +4330,9 @@ export default {
        "sessions": {
         "idleMinutes": 30,
         "absoluteMinutes": 720
+       },
+       "secondFactor": {
+        "roles": []
        }
       },
       "users": {
@@ -9967,6 +10137,9 @@ export default {
          "sessions": {
           "idleMinutes": 30,
           "absoluteMinutes": 720
+         },
+         "secondFactor": {
+          "roles": []
          }
         }
        }
@@ -10034,7 +10207,8 @@ export default {
         "$ref": "#/components/schemas/AccessSettingsInput"
        },
        "example": {
-        "sessions": {}
+        "sessions": {},
+        "secondFactor": {}
        }
       }
      }
@@ -10094,6 +10268,9 @@ export default {
          "sessions": {
           "idleMinutes": 30,
           "absoluteMinutes": 720
+         },
+         "secondFactor": {
+          "roles": []
          }
         }
        }
@@ -10233,6 +10410,9 @@ export default {
          "sessions": {
           "idleMinutes": 30,
           "absoluteMinutes": 720
+         },
+         "secondFactor": {
+          "roles": []
          }
         }
        }
@@ -10875,6 +11055,554 @@ export default {
      },
      "403": {
       "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
+  "/api/v1/access/me/second-factor": {
+   "get": {
+    "operationId": "getOwnSecondFactor",
+    "summary": "Read whether the caller has a second factor",
+    "tags": [
+     "Sessions"
+    ],
+    "description": "The secret is never shown again.",
+    "x-permission": "self:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/SecondFactorState"
+        },
+        "example": {
+         "enabled": true,
+         "recoveryCodes": 10
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   },
+   "post": {
+    "operationId": "beginSecondFactor",
+    "summary": "Begin a second factor (TOTP) for the caller",
+    "tags": [
+     "Sessions"
+    ],
+    "description": "Put the secret into an authenticator app and confirm with its first code within ten minutes.",
+    "x-permission": "self:update",
+    "responses": {
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/SecondFactorEnrolment"
+        },
+        "example": {
+         "secret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+         "uri": "otpauth://totp/lb1:anna?issuer=lb1&secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&algorithm=SHA1&digits=6&period=30",
+         "svg": "<svg/>",
+         "text": "█▀▀▀▀▀█"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
+  "/api/v1/access/me/second-factor/confirm": {
+   "post": {
+    "operationId": "confirmSecondFactor",
+    "summary": "Confirm the second factor by its first code",
+    "tags": [
+     "Sessions"
+    ],
+    "description": "From now on a code is asked for at login. Keep the recovery codes where the phone is not.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/SecondFactorCodeInput"
+       },
+       "example": {
+        "code": "123456"
+       }
+      }
+     }
+    },
+    "x-permission": "self:update",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/RecoveryCodes"
+        },
+        "example": {
+         "recoveryCodes": [
+          "abcd-efgh-ijkl-mnop"
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
+  "/api/v1/access/me/second-factor/recovery-codes": {
+   "post": {
+    "operationId": "renewRecoveryCodes",
+    "summary": "Make new recovery codes",
+    "tags": [
+     "Sessions"
+    ],
+    "description": "The old ones end. Takes a code.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/SecondFactorCodeInput"
+       },
+       "example": {
+        "code": "123456"
+       }
+      }
+     }
+    },
+    "x-permission": "self:update",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/RecoveryCodes"
+        },
+        "example": {
+         "recoveryCodes": [
+          "abcd-efgh-ijkl-mnop"
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
+  "/api/v1/access/me/second-factor/end": {
+   "post": {
+    "operationId": "endSecondFactor",
+    "summary": "End the caller's second factor",
+    "tags": [
+     "Sessions"
+    ],
+    "description": "Takes a code, so that a stolen session alone cannot end it.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/SecondFactorCodeInput"
+       },
+       "example": {
+        "code": "123456"
+       }
+      }
+     }
+    },
+    "x-permission": "self:update",
+    "responses": {
+     "204": {
+      "description": "Ended",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
+  "/api/v1/access/users/{user}/second-factor": {
+   "delete": {
+    "operationId": "resetSecondFactor",
+    "summary": "End a user's second factor",
+    "tags": [
+     "Users"
+    ],
+    "description": "For the day phone and recovery codes are lost. Takes all the rights of that user.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z][a-z0-9_-]{0,31}$"
+      },
+      "example": "anna",
+      "in": "path",
+      "name": "user",
+      "required": true,
+      "description": "Name of the user"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:update",
+    "responses": {
+     "204": {
+      "description": "Ended",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/sessions/second-factor": {
+   "post": {
+    "operationId": "beginRequiredSecondFactor",
+    "summary": "Begin a second factor during login",
+    "tags": [
+     "Sessions"
+    ],
+    "description": "For a user of whom one is required and who has none: then send the challenge with the first code.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/SecondFactorChallengeInput"
+       },
+       "example": {
+        "challenge": "b3Jhbmdlcy1hcmUtbm90LXRoZS1vbmx5LWZydWl0cy4"
+       }
+      }
+     }
+    },
+    "security": [],
+    "x-permission": "public",
+    "responses": {
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/SecondFactorEnrolment"
+        },
+        "example": {
+         "secret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+         "uri": "otpauth://totp/lb1:anna?issuer=lb1&secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&algorithm=SHA1&digits=6&period=30",
+         "svg": "<svg/>",
+         "text": "█▀▀▀▀▀█"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
      },
      "429": {
       "$ref": "#/components/responses/Problem429"
@@ -16979,6 +17707,9 @@ export default {
           "sessions": {
            "idleMinutes": 30,
            "absoluteMinutes": 720
+          },
+          "secondFactor": {
+           "roles": []
           }
          },
          "users": {
@@ -17429,6 +18160,9 @@ export default {
            "sessions": {
             "idleMinutes": 30,
             "absoluteMinutes": 720
+           },
+           "secondFactor": {
+            "roles": []
            }
           },
           "users": {

@@ -60,7 +60,7 @@ export const collections = {
     boundBy: "interface",
   },
   farms: { directory: "farms", name: objectName, object: farm, secrets: [], resource: "farms", boundBy: "name" },
-  users: { directory: "access/users", name: userName, object: user, secrets: ["passwordHash"], resource: "access" },
+  users: { directory: "access/users", name: userName, object: user, secrets: ["passwordHash", "totp"], resource: "access" },
   groups: { directory: "access/groups", name: objectName, object: group, secrets: [], resource: "access" },
   roles: { directory: "access/roles", name: objectName, object: role, secrets: [], resource: "access" },
   apiKeys: { directory: "access/api-keys", name: objectName, object: apiKey, secrets: ["hash"], resource: "access" },

@@ -50,7 +50,8 @@ function verifySsh({ system, users }: Configuration): Finding[] {
   if (port === system.management.port)
     findings.push(error("system.ssh.port", `expected another port than that of the API, ${port}`));
   const canLogIn = Object.values(users).some(
-    (user) => user.sshKeys.length > 0 || (passwordAuthentication && user.passwordHash !== undefined),
+    (user) =>
+      !user.disabled && (user.sshKeys.length > 0 || (passwordAuthentication && user.passwordHash !== undefined)),
   );
   if (!canLogIn)
     findings.push(
@@ -61,7 +62,7 @@ function verifySsh({ system, users }: Configuration): Finding[] {
 
 /** Keys are good for SSH alone: without a password the API and the console let nobody in. */
 function verifyReachable({ system, users }: Configuration): Finding[] {
-  const accounts = Object.values(users);
+  const accounts = Object.values(users).filter(({ disabled }) => !disabled);
   if (accounts.length === 0 || accounts.some(({ passwordHash }) => passwordHash !== undefined)) return [];
   const words = "for no user has a password, and without SSH nobody could manage the box";
   if (!system.ssh.enabled) return [error("system.ssh.enabled", `expected true, ${words}`)];

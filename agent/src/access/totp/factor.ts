@@ -1,0 +1,166 @@
+import type { Machine } from "../../adapters/machine.ts";
+import type { Author, ConfigurationControl } from "../../commit/control.ts";
+import type { Configuration } from "../../configuration/schema.ts";
+import { SteelyardError } from "../../errors.ts";
+import type { Account, SecondFactor } from "../login.ts";
+import { currentRoles } from "../principal.ts";
+import { findUser } from "../rights.ts";
+import type { User } from "../schema.ts";
+import { findStep, hashRecoveryCode, makeRecoveryCodes, makeSecret, makeUri } from "./codes.ts";
+
+export type Enrolment = { secret: string; uri: string };
+
+export type TotpFactor = SecondFactor & {
+  /** A secret for a user to put into an app; it counts once a code of it was given. Throws `exists`, `not-found`. */
+  begin(user: string): Enrolment;
+  /** Keeps the secret that was begun, and hands out the recovery codes. Throws `forbidden` for a wrong code. */
+  confirm(user: string, code: string, author: Author): Promise<string[]>;
+  /** Fresh recovery codes instead of the old ones. Throws `forbidden` for a wrong code. */
+  renew(user: string, code: string, author: Author): Promise<string[]>;
+  /** Ends the second factor of the caller. Throws `forbidden` for a wrong code. */
+  remove(user: string, code: string, author: Author): Promise<void>;
+  /** Ends it without a code: for an administrator, when phone and recovery codes are lost. */
+  reset(user: string, author: Author): Promise<void>;
+};
+
+const enrolmentMilliseconds = 10 * 60_000;
+const greatestEnrolments = 1000;
+
+/** TOTP with recovery codes, kept with the user. A code is good once; so is a recovery code. */
+export function makeTotpFactor(
+  control: ConfigurationControl,
+  machine: Pick<Machine, "now" | "randomBytes">,
+): TotpFactor {
+  /** Of each user the last step a code was taken for (RFC 6238, 5.2). */
+  const lastSteps = new Map<string, number>();
+  const begun = new Map<string, { secret: string; until: number }>();
+  /** A code of the step of the start, or before, may have been used before it. */
+  const firstStep = Math.floor(machine.now().getTime() / 30_000);
+  const configuration = () => control.current().configuration;
+
+  /** True once for a right code. */
+  function takeCode(user: string, secret: string, code: string): boolean {
+    const step = findStep(secret, code.replace(/\s/g, ""), machine.now());
+    if (step === undefined || step <= (lastSteps.get(user) ?? firstStep)) return false;
+    lastSteps.set(user, step);
+    return true;
+  }
+
+  async function change(name: string, author: Author, message: string, make: (user: User) => User): Promise<void> {
+    await control.commit({
+      author,
+      message,
+      change: (current) => ({ ...current, users: { ...current.users, [name]: make(requireUser(current, name)) } }),
+    });
+  }
+
+  async function takeRecoveryCode(name: string, code: string): Promise<boolean> {
+    const hash = hashRecoveryCode(code);
+    if (!findUser(configuration(), name)?.totp?.recoveryCodes.includes(hash)) return false;
+    try {
+      await change(name, { user: name, source: "login" }, `use a recovery code of ${name}`, (user) => {
+        // Looked at again when the commit's turn has come: two at a time must not both be let in.
+        if (!user.totp?.recoveryCodes.includes(hash)) throw new SteelyardError("stale", "the code has been used");
+        return {
+          ...user,
+          totp: { ...user.totp, recoveryCodes: user.totp.recoveryCodes.filter((each) => each !== hash) },
+        };
+      });
+      return true;
+    } catch (error) {
+      if (error instanceof SteelyardError && error.code === "stale") return false;
+      throw error;
+    }
+  }
+
+  async function requireCode(name: string, code: string): Promise<void> {
+    const { totp } = requireUser(configuration(), name);
+    if (!totp) throw new SteelyardError("not-found", `${name} has no second factor`);
+    if (!takeCode(name, totp.secret, code) && !(await takeRecoveryCode(name, code)))
+      throw new SteelyardError("forbidden", "code: wrong code");
+  }
+
+  async function confirm(name: string, code: string, author: Author): Promise<string[]> {
+    const enrolment = begun.get(name);
+    if (!enrolment || enrolment.until <= machine.now().getTime())
+      throw new SteelyardError("not-found", "no second factor is being set up, or it took too long: begin again");
+    if (!takeCode(name, enrolment.secret, code)) throw new SteelyardError("forbidden", "code: wrong code");
+    const codes = makeRecoveryCodes(machine.randomBytes);
+    await change(name, author, `set up the second factor of ${name}`, (user) => {
+      if (user.totp) throw new SteelyardError("exists", `${name} has a second factor already`);
+      return { ...user, totp: { secret: enrolment.secret, recoveryCodes: codes.map(hashRecoveryCode) } };
+    });
+    begun.delete(name);
+    return codes;
+  }
+
+  return {
+    name: "totp",
+    isWanted: (account) =>
+      isRequired(configuration(), account, machine.now()) || hasFactor(configuration(), account.user),
+
+    async check({ user: name }, code) {
+      const totp = findUser(configuration(), name)?.totp;
+      if (totp) return takeCode(name, totp.secret, code) || (await takeRecoveryCode(name, code));
+      // Required of somebody who has none yet: the first code of the one that was begun with the challenge sets it up.
+      if (!begun.has(name)) return false;
+      return await confirm(name, code, { user: name, source: "login" }).then(
+        () => true,
+        (error) => {
+          if (error instanceof SteelyardError && error.code !== "apply-failed") return false;
+          throw error;
+        },
+      );
+    },
+
+    begin(name) {
+      const user = requireUser(configuration(), name);
+      if (user.totp) throw new SteelyardError("exists", `${name} has a second factor already`);
+      const time = machine.now().getTime();
+      for (const [key, { until }] of begun) if (until <= time) begun.delete(key);
+      const [oldest] = begun.keys();
+      if (begun.size >= greatestEnrolments && oldest !== undefined) begun.delete(oldest);
+      const secret = makeSecret(machine.randomBytes);
+      begun.set(name, { secret, until: time + enrolmentMilliseconds });
+      return { secret, uri: makeUri(secret, name, configuration().system.hostname) };
+    },
+    confirm,
+    async renew(name, code, author) {
+      await requireCode(name, code);
+      const codes = makeRecoveryCodes(machine.randomBytes);
+      await change(name, author, `renew the recovery codes of ${name}`, (user) =>
+        user.totp ? { ...user, totp: { ...user.totp, recoveryCodes: codes.map(hashRecoveryCode) } } : user,
+      );
+      return codes;
+    },
+    async remove(name, code, author) {
+      await requireCode(name, code);
+      await change(name, author, `end the second factor of ${name}`, withoutTotp);
+    },
+    async reset(name, author) {
+      if (!requireUser(configuration(), name).totp)
+        throw new SteelyardError("not-found", `${name} has no second factor`);
+      await change(name, author, `reset the second factor of ${name}`, withoutTotp);
+    },
+  };
+}
+
+function hasFactor(configuration: Configuration, name: string): boolean {
+  return findUser(configuration, name)?.totp !== undefined;
+}
+
+/** True when one of the account's roles is among those the settings name. */
+function isRequired(configuration: Configuration, account: Account, now: Date): boolean {
+  const { roles } = configuration.access.secondFactor;
+  return (currentRoles(configuration, account, now) ?? []).some((role) => roles.includes(role));
+}
+
+function withoutTotp({ totp: _, ...user }: User): User {
+  return user;
+}
+
+function requireUser(configuration: Configuration, name: string): User {
+  const user = findUser(configuration, name);
+  if (!user) throw new SteelyardError("not-found", `there is no user ${name} in the configuration of this box`);
+  return user;
+}

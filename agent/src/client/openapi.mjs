@@ -11181,6 +11181,12 @@ export default {
      "409": {
       "$ref": "#/components/responses/Problem409"
      },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
      "422": {
       "$ref": "#/components/responses/Problem422"
      },
@@ -11519,6 +11525,12 @@ export default {
      },
      "409": {
       "$ref": "#/components/responses/Problem409"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
      },
      "422": {
       "$ref": "#/components/responses/Problem422"

@@ -136,7 +136,7 @@ t.test("commits, states and statistics come over the socket; a stream goes on wh
   t.notMatch(text, /statistics/, "only who asks for them gets statistics");
   t.notMatch(await statistics.until(/event: statistics\ndata: .*"load"/), /committed/);
 
-  const first = /^id: (\S+)$/m.exec(text)?.[1] ?? "";
+  const first = /^id: (\S+)\nevent: committed$/m.exec(text)?.[1] ?? "";
   const again = await follow(t, socket, "?topic=commits", { "last-event-id": first });
   t.notMatch(await again.until(/"generation":3/), /"generation":2,|event: gap/);
   const late = await follow(t, socket, "?topic=commits", { "last-event-id": "longago-7" });

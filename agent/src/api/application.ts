@@ -12,7 +12,7 @@ import { addOpenSessionRoutes } from "../access/session-routes.ts";
 import { TooManyRequests } from "../access/throttle.ts";
 import { addSecondFactorRoutes } from "../access/totp/routes.ts";
 import { addUserRoutes } from "../access/user-routes.ts";
-import { addConfirmationRoutes, addTransactionRoutes } from "../commit/routes.ts";
+import { addConfirmationRoutes, addTransactionRoutes, addVerificationRoute } from "../commit/routes.ts";
 import { addConfigurationRoutes } from "../configuration/routes.ts";
 import { SteelyardError } from "../errors.ts";
 import { addFirstBootRoutes } from "../first-boot/routes.ts";
@@ -41,6 +41,7 @@ const routes: readonly Routes[] = [
   addConfigurationRoutes,
   addConfirmationRoutes,
   addTransactionRoutes,
+  addVerificationRoute,
   addFirstBootRoutes,
   addImportRoutes,
 ];

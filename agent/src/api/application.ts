@@ -12,7 +12,7 @@ import { addOpenSessionRoutes } from "../access/session-routes.ts";
 import { TooManyRequests } from "../access/throttle.ts";
 import { addSecondFactorRoutes } from "../access/totp/routes.ts";
 import { addUserRoutes } from "../access/user-routes.ts";
-import { addConfirmationRoutes, addTransactionRoutes } from "../commit/routes.ts";
+import { addConfirmationRoutes, addTransactionRoutes, addVerificationRoute } from "../commit/routes.ts";
 import { addConfigurationRoutes } from "../configuration/routes.ts";
 import { SteelyardError } from "../errors.ts";
 import { addEventRoutes } from "../events/routes.ts";
@@ -43,6 +43,7 @@ const routes: readonly Routes[] = [
   addConfigurationRoutes,
   addConfirmationRoutes,
   addTransactionRoutes,
+  addVerificationRoute,
   addFirstBootRoutes,
   addImportRoutes,
   addEventRoutes,

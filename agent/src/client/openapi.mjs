@@ -5654,6 +5654,51 @@ export default {
       "enabled": true
      }
     ]
+   },
+   "Verification": {
+    "type": "object",
+    "properties": {
+     "whole": {
+      "type": "boolean",
+      "description": "true: nothing is wrong with any generation"
+     },
+     "generations": {
+      "type": "array",
+      "items": {
+       "type": "object",
+       "properties": {
+        "generation": {
+         "type": "integer",
+         "description": "Number of the generation"
+        },
+        "problem": {
+         "description": "What is wrong with it",
+         "type": "string"
+        }
+       },
+       "required": [
+        "generation"
+       ],
+       "additionalProperties": false
+      },
+      "description": "Newest first"
+     }
+    },
+    "required": [
+     "whole",
+     "generations"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "whole": true,
+      "generations": [
+       {
+        "generation": 7
+       }
+      ]
+     }
+    ]
    }
   },
   "headers": {
@@ -18891,6 +18936,65 @@ export default {
       "$ref": "#/components/responses/Problem503"
      }
     }
+   }
+  },
+  "/api/v1/configuration/verify": {
+   "get": {
+    "operationId": "verifyConfiguration",
+    "summary": "Check every generation against its hash and the chain of hashes",
+    "tags": [
+     "Configuration"
+    ],
+    "description": "Reads all of them again. A problem tells that files were damaged or altered, or that the metadata were.",
+    "x-permission": "configuration:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Verification"
+        },
+        "example": {
+         "whole": true,
+         "generations": [
+          {
+           "generation": 7
+          }
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
    }
   },
   "/api/v1/first-boot": {

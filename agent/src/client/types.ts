@@ -713,6 +713,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/configuration/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Check every generation against its hash and the chain of hashes
+         * @description Reads all of them again. A problem tells that files were damaged or altered, or that the metadata were.
+         */
+        get: operations["verifyConfiguration"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -3129,6 +3149,17 @@ export interface components {
              * @default []
              */
             sshKeys?: string[];
+        };
+        Verification: {
+            /** @description Newest first */
+            generations: {
+                /** @description Number of the generation */
+                generation: number;
+                /** @description What is wrong with it */
+                problem?: string;
+            }[];
+            /** @description true: nothing is wrong with any generation */
+            whole: boolean;
         };
         VirtualAddress: {
             /** @description The address with its prefix length */
@@ -6963,6 +6994,49 @@ export interface operations {
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    verifyConfiguration: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "whole": true,
+                     *       "generations": [
+                     *         {
+                     *           "generation": 7
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Verification"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
         };
     };

@@ -30,6 +30,8 @@ export function makeControl(store: Store, registry: readonly Subsystem[], machin
     const record = store.pending();
     return record && showPending(record, machine.now(), machine.bootClock.seconds());
   };
+  const damage = store.damage();
+  if (damage) announce({ kind: "configuration-damaged", time: time(), ...damage });
   const reversal = makeReversal({ store, subsystems, machine, exclusively, announce });
 
   async function commitOrTell(request: CommitRequest): Promise<CommitResult> {
@@ -124,6 +126,7 @@ export function makeControl(store: Store, registry: readonly Subsystem[], machin
     resume: () => reversal.resume(),
     subscribe,
     history: () => store.history(),
+    verify: () => store.verify(),
     read: async (generation) => (await store.read(generation)).configuration,
     diff: async (from, to) => {
       const [one, other] = await Promise.all([from, to].map(readOrEmpty));

@@ -128,6 +128,8 @@ export type ConfigurationControl = {
    * its time is up; otherwise goes on counting.
    */
   resume(): Promise<void>;
+  /** Reads every generation again and follows the chain of hashes: newest first, `problem` where one is damaged or altered. */
+  verify(): Promise<{ generation: number; problem?: string }[]>;
   /** Newest first. */
   history(): Promise<GenerationMetadata[]>;
   /** Throws `not-found` for a generation that is gone. */

@@ -83,6 +83,40 @@ export const addConfirmationRoutes: Routes = (app, { control }) => {
   });
 };
 
+/** Whether what is stored is what was committed. */
+export const addVerificationRoute: Routes = (app, { control }) => {
+  app.get(`${url}/verify`, {
+    config: { permission: "configuration:read" },
+    schema: {
+      operationId: "verifyConfiguration",
+      tags,
+      summary: "Check every generation against its hash and the chain of hashes",
+      description:
+        "Reads all of them again. A problem tells that files were damaged or altered, or that the metadata were.",
+      response: {
+        200: z
+          .object({
+            whole: z.boolean().describe("true: nothing is wrong with any generation"),
+            generations: z
+              .array(
+                z.object({
+                  generation: z.int().describe("Number of the generation"),
+                  problem: z.string().optional().describe("What is wrong with it"),
+                }),
+              )
+              .describe("Newest first"),
+          })
+          .meta({ id: "Verification", examples: [{ whole: true, generations: [{ generation: 7 }] }] }),
+        default: problemDocument,
+      },
+    },
+    handler: async () => {
+      const generations = await control.verify();
+      return { whole: generations.every(({ problem }) => problem === undefined), generations };
+    },
+  });
+};
+
 /** Bytes: a thousand farms of ten backends take 1.5 MB. */
 const greatestTransaction = 16 * 1024 * 1024;
 

@@ -139,3 +139,21 @@ t.test("differences name the object and hide secrets", async (t) => {
   t.match(differences[2]?.text, /\+passwordHash: \(hidden, changed\)/);
   t.same(compareConfigurations(after, after), []);
 });
+
+t.test("a chain of hashes reveals whose words or files were altered", async (t) => {
+  const directory = t.testdir();
+  const store = await openStore(directory, quiet);
+  for (const name of ["a", "b", "c"]) await store.adopt(await store.write(withFarms(name), about));
+  t.same(await store.verify(), [{ generation: 3 }, { generation: 2 }, { generation: 1 }]);
+  const metadata = join(directory, "generations/2/generation.yaml");
+  await fs.writeFile(metadata, (await fs.readFile(metadata, "utf8")).replace("author: admin", "author: nobody"));
+  t.match(await store.verify(), [
+    { generation: 3 },
+    { generation: 2, problem: /does not follow from generation 1/ },
+    { generation: 1 },
+  ]);
+  t.equal(store.damage(), undefined);
+  await fs.appendFile(join(directory, "generations/3/farms/c.yaml"), "#");
+  const again = await openStore(directory, quiet);
+  t.match(again.damage(), { generation: 3, serving: 2, message: /do not match the digest/ });
+});

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import * as fs from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { parse, stringify } from "yaml";
@@ -42,7 +43,15 @@ export type Store = {
   /** Throws `not-found`, or `corrupt` when its content does not match its digest. */
   read(generation: number): Promise<Generation>;
   history(): Promise<GenerationMetadata[]>;
+  /** Reads every generation again and follows the chain: newest first, each with what is wrong with it. */
+  verify(): Promise<Verdict[]>;
+  /** Set when the generation that was current could not be used when the store was opened. */
+  damage(): Damage | undefined;
 };
+
+/** `problem` is left out when the generation is whole and follows from its parent. */
+export type Verdict = { generation: number; problem?: string };
+export type Damage = { generation: number; serving: number; message: string };
 
 export type Generation = { metadata: GenerationMetadata; configuration: Configuration };
 export type About = Omit<GenerationMetadata, "generation" | "parent" | "schemaVersion">;
@@ -56,6 +65,8 @@ const stored = z.strictObject({
   message: z.string(),
   schemaVersion: z.int().min(1),
   digest: z.string(),
+  /** See {@link chainOf}; generations written before there was a chain have none. */
+  chain: z.string().optional(),
 });
 
 const metadataFile = "generation.yaml";
@@ -70,6 +81,7 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
 
   const read = async (generation: number): Promise<Generation> => readGeneration(at(generation), generation);
   let highest = 0;
+  let damage: Damage | undefined;
   let current = await openCurrent();
   // In two lines: what opens the record may already set it.
   let pending: PendingRecord | undefined;
@@ -98,9 +110,13 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
     highest = numbers.find((each) => each <= newest) ?? newest;
     for (const number of [newest, ...numbers.filter((each) => each < newest)]) {
       try {
-        return await read(number);
+        const found = await read(number);
+        if (damage) damage.serving = number;
+        return found;
       } catch (error) {
-        log.error(`generation ${number} cannot be used: ${messageOf(error)}`);
+        const message = `generation ${number} cannot be used: ${messageOf(error)}`;
+        log.error(message);
+        damage ??= { generation: number, serving: 0, message };
       }
     }
     throw new SteelyardError(
@@ -129,9 +145,23 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
     pending = undefined;
   }
 
+  /** The oldest generation's parent is gone, and its own chain is where the check begins. */
+  async function checkLink(generation: number): Promise<void> {
+    const { digest, chain, ...metadata } = await readMetadata(at(generation), generation);
+    if (chain === undefined) return;
+    const parent = await readMetadata(at(metadata.parent), metadata.parent).catch(() => undefined);
+    if (metadata.parent !== 0 && !parent) return;
+    if (chainOf(parent?.chain ?? "", metadata, digest) !== chain)
+      throw new SteelyardError(
+        "corrupt",
+        `generation ${generation}: it does not follow from generation ${metadata.parent}`,
+      );
+  }
+
   return {
     current: () => current,
     pending: () => pending,
+    damage: () => damage,
     settle,
     read,
 
@@ -147,7 +177,10 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
       try {
         const parent = current && { directory: at(current.metadata.generation), files: texts(current.configuration) };
         await writeTree(unfinished, files, parent);
-        await writeDurably(join(unfinished, metadataFile), stringify({ ...metadata, digest: digestFiles(files) }));
+        const digest = digestFiles(files);
+        const before = current ? (await readMetadata(at(metadata.parent), metadata.parent)).chain : "";
+        const chain = chainOf(before ?? "", metadata, digest);
+        await writeDurably(join(unfinished, metadataFile), stringify({ ...metadata, digest, chain }));
         await syncDirectory(unfinished);
         await fs.rename(unfinished, at(metadata.generation));
         await syncDirectory(generations);
@@ -183,10 +216,34 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
     async history() {
       const numbers = await listNumbers(generations);
       return await Promise.all(
-        numbers.map((number) => readMetadata(at(number), number).then(({ digest, ...rest }) => rest)),
+        numbers.map((number) => readMetadata(at(number), number).then(({ digest, chain, ...rest }) => rest)),
       );
     },
+
+    async verify() {
+      const verdicts: Verdict[] = [];
+      for (const generation of await listNumbers(generations)) {
+        try {
+          await read(generation);
+          await checkLink(generation);
+          verdicts.push({ generation });
+        } catch (error) {
+          verdicts.push({ generation, problem: messageOf(error) });
+        }
+      }
+      return verdicts;
+    },
   };
+}
+
+/**
+ * SHA-256 over the parent's chain, the metadata and the digest of the files: who changes an old generation, its author or
+ * its message has to change every one after it.
+ */
+function chainOf(parent: string, metadata: GenerationMetadata, digest: string): string {
+  const { generation, parent: from, author, source, time, message, schemaVersion } = metadata;
+  const fields = [parent, generation, from, author, source, time, message, schemaVersion, digest];
+  return createHash("sha256").update(JSON.stringify(fields)).digest("hex");
 }
 
 function texts(configuration: Configuration): Map<string, string> {
@@ -242,7 +299,7 @@ async function readMetadata(directory: string, generation: number): Promise<z.ou
 }
 
 async function readGeneration(directory: string, generation: number): Promise<Generation> {
-  const { digest, ...metadata } = await readMetadata(directory, generation);
+  const { digest, chain: _chain, ...metadata } = await readMetadata(directory, generation);
   if (metadata.schemaVersion > schemaVersion) {
     const message = `generation ${generation} has schema version ${metadata.schemaVersion}, this system knows ${schemaVersion}`;
     throw new SteelyardError("corrupt", message);

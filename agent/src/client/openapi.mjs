@@ -4555,7 +4555,9 @@ export default {
       "plan": {
        "generation": 7,
        "warnings": [],
-       "steps": []
+       "steps": [],
+       "confirmWithin": 0,
+       "reasons": []
       },
       "differences": []
      }
@@ -17372,7 +17374,9 @@ export default {
          "plan": {
           "generation": 7,
           "warnings": [],
-          "steps": []
+          "steps": [],
+          "confirmWithin": 0,
+          "reasons": []
          },
          "differences": []
         }

@@ -6692,7 +6692,9 @@ export interface operations {
                      *       "plan": {
                      *         "generation": 7,
                      *         "warnings": [],
-                     *         "steps": []
+                     *         "steps": [],
+                     *         "confirmWithin": 0,
+                     *         "reasons": []
                      *       },
                      *       "differences": []
                      *     }

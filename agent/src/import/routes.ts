@@ -85,7 +85,7 @@ const answer = z
         committed: false,
         summary: { taken: 0, changed: 1, notSupported: 0 },
         report: [itemExample],
-        plan: { generation: 7, warnings: [], steps: [] },
+        plan: { generation: 7, warnings: [], steps: [], confirmWithin: 0, reasons: [] },
         differences: [],
       },
     ],

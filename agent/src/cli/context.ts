@@ -63,7 +63,7 @@ export async function makeContext(surroundings: Surroundings, options: GlobalOpt
 /** Which box: what the command line says, then the environment, then the profile of `steelyard login`, then this one. */
 async function findConnection(environment: NodeJS.ProcessEnv, options: GlobalOptions): Promise<Connection> {
   const { STEELYARD_URL, STEELYARD_TOKEN, STEELYARD_FINGERPRINT, STEELYARD_SOCKET } = environment;
-  const socket = options.socket ?? STEELYARD_SOCKET ?? ownSocket();
+  const socket = options.socket ?? (STEELYARD_SOCKET || undefined) ?? ownSocket();
   const token = options.token ?? STEELYARD_TOKEN;
   const url = options.url ?? (options.socket === undefined ? STEELYARD_URL : undefined);
   const isLocal = url === undefined && (options.socket !== undefined || STEELYARD_SOCKET !== undefined);

@@ -79,6 +79,7 @@ export function makeProgram(
   addNetworkCommands(program, act);
   addConfigurationCommands(program, act, document);
   addImportCommands(program, act);
+  addEventCommand(program, act, document);
   addApiCommands(program, document, act);
   addOwnCommands(program, surroundings, end);
   return program;
@@ -195,6 +196,20 @@ function addNetworkCommands(program: Command, act: Act): void {
       ),
     ),
     { examples: ["steelyard address add web 192.0.2.10/24 --interface eth0"] },
+  );
+}
+
+/** Where the API has a stream of events. */
+function addEventCommand(program: Command, act: Act, document: ApiDocument): void {
+  if (!document.paths["/api/v1/events"]) return;
+  note(
+    program
+      .command("events")
+      .description("follow what happens, as it happens: commits, states, jobs; with --json one line of JSON each")
+      .option("--topic <topics>", "some of them, with commas between")
+      .option("--count <number>", "end after so many")
+      .action(act(async (context, options: object) => (await import("./events.ts")).showEvents(context, options))),
+    { examples: ["steelyard events", "steelyard events --topic commits --count 1 --json"] },
   );
 }
 

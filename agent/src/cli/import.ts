@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { SteelyardError } from "../errors.ts";
 import type { ImportResult } from "../import/routes.ts";
 import type { Act } from "./commands.ts";
-import { type CommandContext, printForPrograms, reportPlan } from "./context.ts";
+import { type CommandContext, printForPrograms, reportPlan, warnOfDeadline } from "./context.ts";
 import { note } from "./notes.ts";
 import { type Output, printDifferences, printTable } from "./output.ts";
 
@@ -47,7 +47,9 @@ async function importZevenet(context: CommandContext, path: string, options: Opt
   printReport(output, result);
   output.print("");
   if (options.diff) printDifferences(output, result.differences);
-  if (!result.committed) reportPlan(output, { ...result.plan, differences: [] });
+  const { pending, ...plan } = result.plan;
+  if (!result.committed) reportPlan(output, plan);
+  else if (pending) warnOfDeadline(output, pending.deadline, pending.reasons);
   const { taken, changed, notSupported } = result.summary;
   const done = result.committed
     ? `taken over as generation ${result.plan.generation}`

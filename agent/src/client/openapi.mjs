@@ -19268,9 +19268,18 @@ export default {
        ]
       },
       "in": "query",
-      "name": "commit",
+      "name": "dryRun",
       "required": false,
-      "description": "true: take it; otherwise nothing changes and the answer says what would"
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
      },
      {
       "schema": {
@@ -19282,9 +19291,9 @@ export default {
        ]
       },
       "in": "query",
-      "name": "dryRun",
+      "name": "commit",
       "required": false,
-      "description": "true: change nothing, whatever commit says"
+      "description": "true: take it; otherwise nothing changes and the answer says what would"
      },
      {
       "schema": {

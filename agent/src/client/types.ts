@@ -6713,7 +6713,9 @@ export interface operations {
             query?: {
                 /** @description true: take it; otherwise nothing changes and the answer says what would */
                 commit?: "true" | "false";
-                /** @description true: change nothing, whatever commit says */
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
                 /** @description keep: the addresses of this box's own interfaces stay, as while the old box is still there */
                 interfaces?: "take" | "keep";

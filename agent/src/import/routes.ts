@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Principal } from "../access/permissions.ts";
 import { acceptBinaryBodies, binaryBody } from "../api/binary-body.ts";
-import { difference, guardChange, plan, principalOf, toPlan } from "../api/change.ts";
+import { changeQuery, difference, guardChange, keepCommit, plan, principalOf, toPlan } from "../api/change.ts";
 import type { ApiContext, Routes } from "../api/context.ts";
 import { problemDocument } from "../api/problem.ts";
 import type { CommitResult } from "../commit/control.ts";
@@ -13,15 +13,12 @@ import { type ImportOptions, type Reading, readZevenetBackup, withoutBlamed } fr
 /** Bytes of a backup as it is sent. */
 const greatestBackup = 64 * 1024 * 1024;
 
-const yesOrNo = (otherwise: "true" | "false") =>
-  z
+const query = changeQuery.extend({
+  commit: z
     .enum(["true", "false"], "expected true or false")
-    .default(otherwise)
-    .transform((text) => text === "true");
-
-const query = z.strictObject({
-  commit: yesOrNo("false").describe("true: take it; otherwise nothing changes and the answer says what would"),
-  dryRun: yesOrNo("false").describe("true: change nothing, whatever commit says"),
+    .default("false")
+    .transform((text) => text === "true")
+    .describe("true: take it; otherwise nothing changes and the answer says what would"),
   map: z
     .union([z.string(), z.array(z.string())])
     .default([])
@@ -119,7 +116,7 @@ export const addImportRoutes: Routes = (app, context) => {
         response: { 200: answer, default: problemDocument },
       },
       handler: async (request, reply) => {
-        const { commit, dryRun, map, interfaces } = request.query as z.output<typeof query>;
+        const { commit, dryRun, confirmWithin, map, interfaces } = request.query as z.output<typeof query>;
         const links = await context.status.readLinks();
         const options: ImportOptions = {
           map: readMap(map),
@@ -127,19 +124,13 @@ export const addImportRoutes: Routes = (app, context) => {
           ...(links.length > 0 ? { links: links.map(({ name }) => name) } : {}),
         };
         const { files, ignored } = await readArchive(request.body as Buffer);
-        const { reading, result, message } = await settle(
-          context,
-          principalOf(request),
-          files,
-          options,
-          commit && !dryRun,
-        );
-        if (commit && !dryRun) request.commit = { ...result, message };
+        const committed = commit && !dryRun;
+        const wish = { principal: principalOf(request), committed, confirmWithin };
+        const { reading, result, message } = await settle(context, files, options, wish);
+        if (committed) keepCommit(request, reply, message, result);
         for (const { path, reason } of ignored)
           reading.report.push({ kind: "file", name: path, source: path, result: "not-supported", notes: [reason] });
-        return reply
-          .header("Steelyard-Generation", result.generation)
-          .send(describe(reading, result, commit && !dryRun));
+        return reply.send(describe(reading, result, committed));
       },
     });
   });
@@ -164,13 +155,14 @@ function readMap(pairs: readonly string[]): Map<string, string> {
 /** Rounds of leaving out what the configuration's own rules refuse: one object's absence can be the next one's mistake. */
 const greatestRounds = 20;
 
+type Wish = { principal: Principal; committed: boolean; confirmWithin: number | undefined };
+
 /** What of a backup is valid here, worked out by trying; and committed when asked for. */
 async function settle(
   { control, machine }: ApiContext,
-  principal: Principal,
   files: ReadonlyMap<string, Buffer>,
   options: ImportOptions,
-  commit: boolean,
+  { principal, committed, confirmWithin }: Wish,
 ): Promise<{ reading: Reading; result: CommitResult; message: string }> {
   const { configuration: current, generation: madeFrom } = control.current();
   const author = { user: principal.user, source: principal.source };
@@ -180,9 +172,10 @@ async function settle(
     try {
       const { candidate } = reading;
       const change = guardChange(principal, machine, () => candidate);
-      const dryRun = await control.commit({ author, message, madeFrom, change, dryRun: true });
-      if (!commit) return { reading, result: dryRun, message };
-      const done = await control.commit({ author, message, madeFrom, change });
+      const wanted = { author, message, madeFrom, change, confirmWithin };
+      const dryRun = await control.commit({ ...wanted, dryRun: true });
+      if (!committed) return { reading, result: dryRun, message };
+      const done = await control.commit(wanted);
       // What was planned a moment ago says more than the empty list of a change that changes nothing.
       return { reading, result: { ...done, compare: dryRun.compare }, message };
     } catch (error) {

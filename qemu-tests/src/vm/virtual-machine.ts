@@ -11,6 +11,7 @@ import { chooseProcessors, scaleTimeout } from "./accelerator.ts";
 import { type Accelerator, type MachineDescription, qemuArguments } from "./arguments.ts";
 import { GuestChannel, type GuestResult } from "./channel.ts";
 import { createAnswerDisk, createOverlay, prepareUefi } from "./disk.ts";
+import { findEmulator } from "./emulator.ts";
 import { Qmp } from "./qmp.ts";
 import { type SerialFinding, scanSerial, stripControl } from "./serial-scan.ts";
 
@@ -99,7 +100,7 @@ export class VirtualMachine {
       ({ size }) => size,
       () => 0,
     );
-    const argv = ["qemu-system-x86_64", ...qemuArguments(this.#description)];
+    const argv = [...(await findEmulator()).command, ...qemuArguments(this.#description)];
     const [file, ...rest] = inNamespace(this.#lab.id, "switch", argv);
     const qemu = spawn(file, rest, { stdio: ["ignore", "pipe", "pipe"] });
     this.#process = qemu;

@@ -9,9 +9,9 @@ import { type CheckResult, failedSuite, type Results, type SuiteResult, summariz
 import { type MachineKind, type Suite, selectSuites } from "./suite.ts";
 import { startBackends } from "./traffic/backends.ts";
 import { chooseAccelerator } from "./vm/accelerator.ts";
-import type { Accelerator } from "./vm/arguments.ts";
+import type { Accelerator, Hardware } from "./vm/arguments.ts";
 
-export type RunOptions = { image: string; test?: string; all: boolean };
+export type RunOptions = { image: string; hardware: Hardware; test?: string; all: boolean };
 
 type Run = RunOptions & { lab: Lab; accelerator: Accelerator; boots: Record<string, number[]> };
 
@@ -61,10 +61,10 @@ async function runOnMachine(run: Run, kind: MachineKind, group: readonly Suite[]
 }
 
 async function createBox(run: Run, kind: MachineKind, answerFile: string | undefined): Promise<Box> {
-  const { lab, image, accelerator, boots } = run;
+  const { lab, image, hardware, accelerator, boots } = run;
   const firmware = kind === "uefi" ? "uefi" : "bios";
   const given = answerFile === undefined ? {} : { answerFile };
-  const box = await Box.create(lab, { name: kind, image, accelerator, firmware, ...given });
+  const box = await Box.create(lab, { name: kind, image, hardware, accelerator, firmware, ...given });
   box.onBoot = (seconds) => {
     boots[kind] = [...(boots[kind] ?? []), Math.round(seconds)];
   };

@@ -8,7 +8,7 @@ import { inNamespace } from "../lab/namespaces.ts";
 import { report } from "../progress.ts";
 import { InVainError, waitFor } from "../wait.ts";
 import { chooseProcessors, scaleTimeout } from "./accelerator.ts";
-import { type Accelerator, type MachineDescription, qemuArguments } from "./arguments.ts";
+import { type Accelerator, type Hardware, type MachineDescription, qemuArguments } from "./arguments.ts";
 import { GuestChannel, type GuestResult } from "./channel.ts";
 import { createAnswerDisk, createOverlay, prepareUefi } from "./disk.ts";
 import { findEmulator } from "./emulator.ts";
@@ -20,6 +20,7 @@ export type VirtualMachineOptions = {
   image: string;
   accelerator: Accelerator;
   firmware: "bios" | "uefi";
+  hardware?: Hardware;
   answerFile?: string;
   memoryMegabytes?: number;
   processors?: number;
@@ -65,6 +66,7 @@ export class VirtualMachine {
       memoryMegabytes: options.memoryMegabytes ?? 1024,
       processors: options.processors ?? (await chooseProcessors(options.accelerator)),
       disk,
+      hardware: options.hardware ?? "virtual",
       ...(options.firmware === "uefi" ? { uefi: await prepareUefi(directory) } : {}),
       ...(options.answerFile === undefined ? {} : { answerDisk }),
       sockets: {

@@ -18,6 +18,8 @@ export type MachineDescription = {
   uefi?: { code: string; variables: string };
   /** Disk with the answer file. */
   answerDisk?: string;
+  /** What lies in the CD-ROM drive; left out, there is no drive. */
+  disc?: string;
   sockets: { qmp: string; channel: string; serial: string };
   serialLog: string;
   /** Added to the kernel's command line; only with UEFI, where the image's stub reads it from SMBIOS (systemd-stub(7)). */
@@ -49,6 +51,7 @@ export function qemuArguments(machine: MachineDescription): string[] {
     ...["-drive", `if=none,id=disk,file=${machine.disk},format=qcow2,cache=writeback,discard=unmap`],
     ...["-device", `${diskModel[hardware]},drive=disk,bootindex=1`],
     ...answerDisk(machine.answerDisk, hardware),
+    ...discDrive(machine.disc),
     ...networkCards.flatMap(({ bridge, mac, model }, index) => [
       ...["-netdev", `tap,id=${bridge},ifname=${tapName(bridge)},script=no,downscript=no`],
       ...networkCard(`${model[hardware]},netdev=${bridge},mac=${mac},romfile=`, index, hardware),
@@ -106,6 +109,17 @@ function answerDisk(path: string | undefined, hardware: Hardware): string[] {
     server: ["-device", "qemu-xhci", "-device", "usb-storage,drive=answer,removable=on"],
   };
   return ["-drive", `if=none,id=answer,file=${path},format=raw,readonly=on`, ...models[hardware]];
+}
+
+/** The id of the drive, for QMP. */
+export const discDriveId = "drive";
+
+function discDrive(path: string | undefined): string[] {
+  if (path === undefined) return [];
+  return [
+    ...["-drive", `if=none,id=disc,file=${path},format=raw,media=cdrom,readonly=on`],
+    ...["-device", `ide-cd,bus=ide.0,drive=disc,id=${discDriveId}`],
+  ];
 }
 
 function directKernel(direct: MachineDescription["directKernel"]): string[] {

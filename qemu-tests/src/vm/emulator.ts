@@ -67,10 +67,10 @@ function programOfTree(tree: string, name: string): Command {
   return [loader, "--inhibit-cache", "--library-path", libraries, join(tree, "usr/bin", name)];
 }
 
-/** `qemu-img`, from where the images were made with it. */
-export async function imageTool(): Promise<Command> {
+/** A tool for disk images, from where the images were made with it. */
+export async function imageTool(name: "qemu-img" | "qemu-io" = "qemu-img"): Promise<Command> {
   const tree = await toolsTree();
-  return existsSync(join(tree, "usr/bin/qemu-img")) ? programOfTree(tree, "qemu-img") : ["qemu-img"];
+  return existsSync(join(tree, "usr/bin", name)) ? programOfTree(tree, name) : [name];
 }
 
 /** Where distributions keep OVMF: Debian, Fedora, Arch. Code and variables belong together. */

@@ -46,7 +46,7 @@ test: deps ## Everything once: check, namespaces, image, virtual machines
 	@$(NODE) scripts/test.ts check netns image vm
 
 test-all: deps ## The long sweeps and full matrices; writes docs/test-report.md
-	@$(NODE) scripts/test.ts check netns image metal vm-all report
+	@$(NODE) scripts/test.ts check netns image metal vm-metal vm-all report
 
 qemu-test: media ## Suites in virtual machines: make qemu-test [TEST=name]
 	@$(NODE) qemu-tests/src/run-suites.ts --profile $(PROFILE) $(if $(TEST),--test $(TEST))

@@ -4,10 +4,10 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-# Tools of the build and of the lab, the daemons that the namespace tests run for real, and the peers that bench/ measures.
+# Tools of the build and of the lab (QEMU comes with the tools tree), the daemons that the namespace tests run for real, and the peers that bench/ measures.
 packages="ca-certificates git make mmdebstrap debian-archive-keyring e2fsprogs dosfstools mtools xz-utils
-qemu-system-x86 qemu-utils ovmf iproute2 iputils-arping nftables nftlb conntrack procps util-linux openssl openssh-client
-curl wrk bind9-dnsutils iperf3 socat perl"
+iproute2 iputils-arping nftables nftlb conntrack procps util-linux openssl openssh-client
+curl wrk bind9-dnsutils iperf3 socat perl dnsmasq-base xorriso"
 
 say() { printf '%s\n' "$*" >&2; }
 

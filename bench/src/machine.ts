@@ -3,6 +3,7 @@ import { release } from "node:os";
 import { runCommand } from "../../qemu-tests/src/run-command.ts";
 import { chooseProcessors } from "../../qemu-tests/src/vm/accelerator.ts";
 import type { Accelerator } from "../../qemu-tests/src/vm/arguments.ts";
+import { findEmulator } from "../../qemu-tests/src/vm/emulator.ts";
 
 /** What the figures were measured on. */
 export type MachineDescription = {
@@ -19,17 +20,17 @@ export type MachineDescription = {
 };
 
 export async function describeMachine(accelerator: Accelerator): Promise<MachineDescription> {
-  const [processors, memory, qemu] = await Promise.all([
+  const [processors, memory, { version }] = await Promise.all([
     readFile("/proc/cpuinfo", "utf8"),
     readFile("/proc/meminfo", "utf8"),
-    runCommand(["qemu-system-x86_64", "--version"]),
+    findEmulator(),
   ]);
   return {
     ...parseProcessors(processors),
     memoryMegabytes: Math.round(parseMemory(memory, "MemTotal") / 1024),
     kernel: release(),
     accelerator,
-    qemu: /version (\S+)/.exec(qemu.stdout)?.[1] ?? "unknown",
+    qemu: version,
     guest: { processors: await chooseProcessors(accelerator), memoryMegabytes: 1024 },
     date: timestamp(),
     commit: await describeCommit(),

@@ -36,7 +36,7 @@ async function showDemo(lab: Lab): Promise<number> {
   const steps = new Steps(7);
   printIntroduction();
   const accelerator = await steps.run("Choose how to run the virtual machine", () => chooseAccelerator(image));
-  if (accelerator === "tcg") say(dim("KVM cannot run it here, so QEMU emulates: booting takes a minute and a half."));
+  if (accelerator === "tcg") say(dim("KVM cannot run it here, so QEMU emulates: booting takes a minute or more."));
   const box = await steps.run("Start two web servers, b1 and b2, and the appliance's disk", async () => {
     await startBackends(lab);
     return await Box.create(lab, { name: "demo", image, accelerator, firmware: "bios" });

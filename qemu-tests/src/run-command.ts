@@ -1,5 +1,8 @@
 import { execa } from "execa";
 
+/** A program and its arguments. */
+export type Command = readonly [string, ...string[]];
+
 export type CommandResult = { code: number; stdout: string; stderr: string };
 
 export type CommandOptions = {
@@ -11,10 +14,7 @@ export type CommandOptions = {
 };
 
 /** Runs a command of the host: an argv array, never a shell. Fails with the command's own words in the message. */
-export async function runCommand(
-  argv: readonly [string, ...string[]],
-  options: CommandOptions = {},
-): Promise<CommandResult> {
+export async function runCommand(argv: Command, options: CommandOptions = {}): Promise<CommandResult> {
   const [file, ...args] = argv;
   const timeout = options.timeout ?? 60_000;
   const result = await execa(file, args, {

@@ -6,7 +6,8 @@ import { imagePath, resultFile } from "./paths.ts";
 /**
  * Boots images and checks what they do.
  *
- *     node --import ./register.mjs qemu-tests/src/run-suites.ts [--profile virt] [--image FILE] [--test NAME] [--all]
+ *     node --import ./register.mjs qemu-tests/src/run-suites.ts [--profile virt] [--image FILE]
+ *         [--hardware virtual|server] [--test NAME] [--all]
  *
  * TAP on standard output, progress on standard error, a summary in build/test-results/qemu.json. Exit status 0 when every
  * check passed; a suite that could not run is a failure.
@@ -15,10 +16,17 @@ const { values } = parseArgs({
   options: {
     profile: { type: "string", default: "virt" },
     image: { type: "string" },
+    hardware: { type: "string", default: "virtual" },
     test: { type: "string" },
     all: { type: "boolean", default: false },
   },
 });
+
+const { hardware } = values;
+if (hardware !== "virtual" && hardware !== "server") {
+  process.stderr.write(`--hardware is virtual or server, not ${hardware}\n`);
+  process.exit(2);
+}
 
 // An old summary must not be taken for this run's, whatever happens now.
 await rm(resultFile, { force: true });
@@ -31,6 +39,7 @@ await enterLab(async (lab) => {
   const { runSuites } = await import("./suite-runner.ts");
   return await runSuites(lab, {
     image: values.image ?? imagePath(values.profile),
+    hardware,
     all: values.all,
     ...(values.test === undefined ? {} : { test: values.test }),
   });

@@ -9,9 +9,9 @@ import { type CheckResult, failedSuite, type Results, type SuiteResult, summariz
 import { type MachineKind, type Suite, selectSuites } from "./suite.ts";
 import { startBackends } from "./traffic/backends.ts";
 import { chooseAccelerator } from "./vm/accelerator.ts";
-import type { Accelerator } from "./vm/arguments.ts";
+import type { Accelerator, Hardware } from "./vm/arguments.ts";
 
-export type RunOptions = { image: string; test?: string; all: boolean };
+export type RunOptions = { image: string; hardware: Hardware; test?: string; all: boolean };
 
 type Run = RunOptions & { lab: Lab; accelerator: Accelerator; boots: Record<string, number[]> };
 
@@ -42,10 +42,9 @@ export async function runSuites(lab: Lab, options: RunOptions): Promise<number> 
 async function runOnMachine(run: Run, kind: MachineKind, group: readonly Suite[]): Promise<SuiteResult[]> {
   let box: Box | undefined;
   try {
-    const answerFile = group[0]?.answerFile;
-    box = await createBox(run, kind, answerFile);
-    // With an answer file of the suite's own the machine is left off: it is not expected to serve.
-    if (answerFile === undefined) await box.boot();
+    const setup = group[0]?.setup;
+    box = await createBox(run, kind, setup);
+    if (setup === undefined) await box.boot();
     const finished: SuiteResult[] = [];
     for (const suite of group) finished.push(await runSuite(run, box, suite));
     return finished;
@@ -60,11 +59,10 @@ async function runOnMachine(run: Run, kind: MachineKind, group: readonly Suite[]
   }
 }
 
-async function createBox(run: Run, kind: MachineKind, answerFile: string | undefined): Promise<Box> {
-  const { lab, image, accelerator, boots } = run;
+async function createBox(run: Run, kind: MachineKind, setup: Suite["setup"]): Promise<Box> {
+  const { lab, image, hardware, accelerator, boots } = run;
   const firmware = kind === "uefi" ? "uefi" : "bios";
-  const given = answerFile === undefined ? {} : { answerFile };
-  const box = await Box.create(lab, { name: kind, image, accelerator, firmware, ...given });
+  const box = await Box.create(lab, { name: kind, image, hardware, accelerator, firmware, ...setup });
   box.onBoot = (seconds) => {
     boots[kind] = [...(boots[kind] ?? []), Math.round(seconds)];
   };

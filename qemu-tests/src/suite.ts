@@ -1,5 +1,5 @@
 import type { Test } from "tap";
-import type { Box } from "./box/box.ts";
+import type { Box, BoxOptions } from "./box/box.ts";
 import type { Lab } from "./lab/enter.ts";
 
 /** What a suite is given: the box, serving unless the suite says otherwise, and the lab around it. */
@@ -13,14 +13,14 @@ export type SuiteContext = {
 };
 
 /** Which virtual machine a suite wants. Suites of the same machine share one boot, in the order of the registry. */
-export type MachineKind = "bios" | "uefi" | "refused";
+export type MachineKind = "bios" | "uefi" | "refused" | "blank";
 
 export type Suite = {
   /** `--test NAME` runs it. */
   name: string;
   machine: MachineKind;
-  /** Instead of the lab's own. The machine is then left off: it is not expected to serve. */
-  answerFile?: string;
+  /** Instead of the lab's own answer file. The machine is then left off: it is not expected to serve at once. */
+  setup?: Pick<BoxOptions, "answerFile" | "blank" | "disc">;
   run(context: SuiteContext): Promise<void>;
 };
 

@@ -2,10 +2,25 @@ import type { Suite } from "../src/suite.ts";
 import { bootBios, bootUefi } from "./boot.test.ts";
 import { bootRefused } from "./boot-refused.test.ts";
 import { cli } from "./cli.test.ts";
+import { consoleSuite } from "./console.test.ts";
+import { daemons } from "./daemons.test.ts";
 import { farms } from "./farms.test.ts";
 import { powerCut } from "./power-cut.test.ts";
 import { refusals } from "./refusals.test.ts";
 import { resilience } from "./resilience.test.ts";
+import { rootRefused } from "./root-refused.test.ts";
 
 /** Every suite, in the order they run: those that share a machine go from harmless to violent. */
-export const suites: readonly Suite[] = [bootBios, farms, refusals, cli, resilience, powerCut, bootUefi, bootRefused];
+export const suites: readonly Suite[] = [
+  bootBios,
+  farms,
+  refusals,
+  cli,
+  daemons,
+  resilience,
+  powerCut,
+  bootUefi,
+  bootRefused,
+  rootRefused,
+  consoleSuite,
+];

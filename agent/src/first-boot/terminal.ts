@@ -67,9 +67,10 @@ export function openTerminal(input: Input, output: Output): Terminal {
       return (await readLine(signal)).trim();
     },
     askSecret: async (question, signal) => {
-      output.write(question);
+      // The echo ends before the question shows, for people and programs may type ahead of it.
       input.setRawMode?.(true);
       try {
+        output.write(question);
         return editLine(await readLine(signal));
       } finally {
         input.setRawMode?.(false);

@@ -6,6 +6,7 @@ import { findMirror, renderSources } from "../../../image/builder/src/mirror.ts"
 import { proxyOptions } from "../../../image/builder/src/proxy.ts";
 import { report } from "../../../qemu-tests/src/progress.ts";
 import { runCommand } from "../../../qemu-tests/src/run-command.ts";
+import { imageTool } from "../../../qemu-tests/src/vm/emulator.ts";
 import type { HandFarm } from "../peers/nft-rules.ts";
 import { debianFiles, debianPackages, enabledUnits } from "./files.ts";
 
@@ -94,7 +95,8 @@ async function makeDisk(root: string, directory: string): Promise<DebianDisk> {
   const raw = join(directory, "debian.raw");
   await rm(raw, { force: true });
   await runCommand(["mke2fs", "-q", "-t", "ext4", "-d", root, raw, "2G"], { timeout: buildTimeout });
-  await runCommand(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, debian.disk], { timeout: buildTimeout });
+  const conversion = ["convert", "-f", "raw", "-O", "qcow2", raw, debian.disk];
+  await runCommand([...(await imageTool()), ...conversion], { timeout: buildTimeout });
   await rm(raw, { force: true });
   const { size } = await stat(debian.initrd);
   return { ...debian, initrdMegabytes: size / megabyte };

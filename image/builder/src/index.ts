@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { imageDirectory } from "./paths.ts";
 
 export { listProfiles, type Profile, readProfile } from "./profile.ts";
+export { treeDirectory as toolsTree } from "./tools-tree.ts";
 
 /** Files that a build leaves; `raw` is sparse, `qcow2` compressed. */
 export const artefacts = {

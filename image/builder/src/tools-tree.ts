@@ -10,7 +10,8 @@ import { runTool } from "./run-tool.ts";
 
 /**
  * The tools that build the image, from the same Debian release as the image. The host's own (Debian 12: mkosi 14, debos without
- * the actions we need) do not matter then, and two hosts build alike.
+ * the actions we need) do not matter then, and two hosts build alike. QEMU and its UEFI firmware are among them for the virtual
+ * machines of the tests, which run them from here where the host has none or an old one (qemu-tests/src/vm/emulator.ts).
  */
 const packages = [
   "mkosi",
@@ -32,6 +33,8 @@ const packages = [
   "fdisk",
   "gdisk",
   "qemu-utils",
+  "qemu-system-x86",
+  "ovmf",
   "zstd",
   "xz-utils",
   "bzip2",
@@ -47,7 +50,8 @@ const packages = [
 
 const release = "trixie";
 
-async function treeDirectory(): Promise<string> {
+/** Where the tree of this package list stands, made or not. */
+export async function treeDirectory(): Promise<string> {
   const hash = await hashInputs([], [release, ...packages]);
   return join(build, "tools", hash.slice(0, 16));
 }

@@ -10,8 +10,11 @@ export function makePassword(): string {
   return randomBytes(15).toString("base64url");
 }
 
-/** The configuration of the lab's box as an answer file: addresses on both sides, virtual addresses, no farm. */
-export function makeAnswerFile(password: string, hostname: string): string {
+/**
+ * The configuration of the lab's box as an answer file: addresses on both sides, virtual addresses, no farm. Without a host name,
+ * that of NoCloud's meta-data counts.
+ */
+export function makeAnswerFile(password: string, hostname?: string): string {
   const both = (net: typeof front | typeof back) => ({
     ipv4: { method: "static", addresses: [`${net.box.ipv4}/${net.prefix.ipv4}`] },
     ipv6: { method: "static", addresses: [`${net.box.ipv6}/${net.prefix.ipv6}`] },
@@ -23,7 +26,7 @@ export function makeAnswerFile(password: string, hostname: string): string {
   const answers = {
     version: 1,
     admin: { password },
-    system: { hostname, management: { interfaces: [interfaces.front] } },
+    system: { ...(hostname === undefined ? {} : { hostname }), management: { interfaces: [interfaces.front] } },
     interfaces: { [interfaces.front]: both(front), [interfaces.back]: both(back) },
     virtualAddresses: {
       web: onFront(virtualAddresses.ipv4, front.prefix.ipv4),

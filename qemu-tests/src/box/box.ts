@@ -29,10 +29,10 @@ export class Box {
     this.password = password;
   }
 
-  /** A box with the lab's answer file, unless another is given; off. */
+  /** A box with the lab's answer file, unless another or a disc is given; off. */
   static async create(lab: Lab, { blank = false, ...options }: BoxOptions): Promise<Box> {
     const password = makePassword();
-    const answers = blank ? {} : { answerFile: makeAnswerFile(password, "lb1") };
+    const answers = blank || options.disc ? {} : { answerFile: makeAnswerFile(password, "lb1") };
     return new Box(await VirtualMachine.create(lab, { ...answers, ...options }), password);
   }
 

@@ -2,9 +2,9 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { execa } from "execa";
 import { buildDirectory } from "../paths.ts";
 import type { Accelerator } from "./arguments.ts";
+import { emulatesSeveral, findEmulator } from "./emulator.ts";
 
 /** How much longer everything takes in emulation. One number for all timeouts. */
 const emulationFactor = 6;
@@ -14,16 +14,10 @@ export function scaleTimeout(accelerator: Accelerator, milliseconds: number): nu
   return accelerator === "kvm" ? milliseconds : milliseconds * emulationFactor;
 }
 
-/**
- * How many processors a guest gets. QEMU before 8.1 emulates several of them with a race: one may still run the breakpoint by
- * which Linux patches its own code after another has removed it, and the kernel reports `Oops: int3` (QEMU commits cb62bd15
- * and deba7870 mended it). With one processor there is no race.
- */
+/** How many processors a guest gets: two, where QEMU runs two faithfully. */
 export async function chooseProcessors(accelerator: Accelerator): Promise<number> {
   if (accelerator === "kvm") return 2;
-  const { stdout } = await execa("qemu-system-x86_64", ["--version"]);
-  const [, major = 0, minor = 0] = (/version (\d+)\.(\d+)/.exec(stdout) ?? []).map(Number);
-  return major > 8 || (major === 8 && minor >= 1) ? 2 : 1;
+  return emulatesSeveral((await findEmulator()).version) ? 2 : 1;
 }
 
 /**
@@ -66,7 +60,8 @@ async function bootsUnderKvm(image: string): Promise<boolean> {
     // An emulation failure then ends QEMU instead of leaving a stopped machine.
     ...["-action", "panic=shutdown", "-no-reboot"],
   ];
-  const qemu = spawn("qemu-system-x86_64", arguments_, { stdio: ["ignore", "pipe", "pipe"] });
+  const [file, ...words] = (await findEmulator()).command;
+  const qemu = spawn(file, [...words, ...arguments_], { stdio: ["ignore", "pipe", "pipe"] });
   let serial = "";
   let complaint = "";
   qemu.stdout.on("data", (chunk: Buffer) => {

@@ -36,6 +36,16 @@ t.test("the cards come in the order front, back at fixed slots", async (t) => {
   t.match(cards, [/netdev=front,.*addr=0x10/, /netdev=back,.*addr=0x11/]);
 });
 
+t.test("a server has an NVMe disk, cards of Intel's and a USB stick, and nothing virtual among them", async (t) => {
+  const devices = options(qemuArguments({ ...machine, hardware: "server", answerDisk: "/lab/answer.img" }), "-device");
+  for (const model of ["nvme", "e1000e", "igb", "qemu-xhci", "usb-storage"])
+    t.ok(
+      devices.some((device) => device.split(",")[0] === model),
+      model,
+    );
+  t.notMatch(devices.join(" "), /virtio-(blk|net)/);
+});
+
 t.test("the answer disk is read-only and only there when given", async (t) => {
   const drives = (description: MachineDescription) => options(qemuArguments(description), "-drive");
   t.equal(drives(machine).length, 1);

@@ -2,6 +2,9 @@ import { back, front, tapName } from "../lab/plan.ts";
 
 export type Accelerator = "kvm" | "tcg";
 
+/** What stands around the processor: the devices of a hypervisor, or those of a server (NVMe, Intel's cards, answers on a USB stick). */
+export type Hardware = "virtual" | "server";
+
 /** Everything QEMU is told. Paths are the host's. */
 export type MachineDescription = {
   name: string;
@@ -9,10 +12,14 @@ export type MachineDescription = {
   memoryMegabytes: number;
   processors: number;
   disk: string;
+  /** `virtual` unless told. */
+  hardware?: Hardware;
   /** OVMF's code and this machine's own copy of its variables; left out, SeaBIOS. */
   uefi?: { code: string; variables: string };
   /** Disk with the answer file. */
   answerDisk?: string;
+  /** What lies in the CD-ROM drive; left out, there is no drive. */
+  disc?: string;
   sockets: { qmp: string; channel: string; serial: string };
   serialLog: string;
   /** Added to the kernel's command line; only with UEFI, where the image's stub reads it from SMBIOS (systemd-stub(7)). */
@@ -23,16 +30,18 @@ export type MachineDescription = {
 
 /** MAC addresses are fixed, so that the box finds its NICs again after a power cut. Locally administered. */
 const networkCards = [
-  { bridge: front.bridge, mac: "52:54:00:5e:00:01" },
-  { bridge: back.bridge, mac: "52:54:00:5e:00:02" },
+  { bridge: front.bridge, mac: "52:54:00:5e:00:01", model: { virtual: "virtio-net-pci", server: "e1000e" } },
+  { bridge: back.bridge, mac: "52:54:00:5e:00:02", model: { virtual: "virtio-net-pci", server: "igb" } },
 ] as const;
+
+const diskModel = { virtual: "virtio-blk-pci", server: "nvme,serial=steelyard" } as const;
 
 /**
  * The command line of QEMU. A guest's unflushed writes stay in QEMU's memory where they allocate clusters, so killing QEMU
  * is a power cut: what the guest flushed is there, what it did not may be gone.
  */
 export function qemuArguments(machine: MachineDescription): string[] {
-  const { sockets } = machine;
+  const { sockets, hardware = "virtual" } = machine;
   return [
     ...["-name", machine.name, "-no-user-config", "-nodefaults", "-display", "none", "-vga", "std"],
     ...["-machine", `q35,usb=off${machine.uefi ? ",smm=off" : ""}`],
@@ -40,12 +49,12 @@ export function qemuArguments(machine: MachineDescription): string[] {
     ...["-m", String(machine.memoryMegabytes), "-smp", String(machine.processors), "-rtc", "base=utc"],
     ...firmware(machine.uefi),
     ...["-drive", `if=none,id=disk,file=${machine.disk},format=qcow2,cache=writeback,discard=unmap`],
-    ...["-device", "virtio-blk-pci,drive=disk,bootindex=1"],
-    ...answerDisk(machine.answerDisk),
-    ...networkCards.flatMap(({ bridge, mac }, index) => [
+    ...["-device", `${diskModel[hardware]},drive=disk,bootindex=1`],
+    ...answerDisk(machine.answerDisk, hardware),
+    ...discDrive(machine.disc),
+    ...networkCards.flatMap(({ bridge, mac, model }, index) => [
       ...["-netdev", `tap,id=${bridge},ifname=${tapName(bridge)},script=no,downscript=no`],
-      // Fixed slots, so that the kernel numbers the cards in this order.
-      ...["-device", `virtio-net-pci,netdev=${bridge},mac=${mac},addr=0x${(0x10 + index).toString(16)},romfile=`],
+      ...networkCard(`${model[hardware]},netdev=${bridge},mac=${mac},romfile=`, index, hardware),
     ]),
     ...["-object", "rng-random,id=random,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=random"],
     ...[
@@ -83,9 +92,34 @@ function firmware(uefi: MachineDescription["uefi"]): string[] {
   ];
 }
 
-function answerDisk(path: string | undefined): string[] {
+/**
+ * Fixed slots, so that the kernel numbers the cards in this order. A server's are behind a port of their own: igb wants the further
+ * addresses of a bus for its virtual functions.
+ */
+function networkCard(card: string, index: number, hardware: Hardware): string[] {
+  const slot = `addr=0x${(0x10 + index).toString(16)}`;
+  if (hardware === "virtual") return ["-device", `${card},${slot}`];
+  return ["-device", `pcie-root-port,id=port${index},chassis=${index},${slot}`, "-device", `${card},bus=port${index}`];
+}
+
+function answerDisk(path: string | undefined, hardware: Hardware): string[] {
   if (path === undefined) return [];
-  return ["-drive", `if=none,id=answer,file=${path},format=raw,readonly=on`, "-device", "virtio-blk-pci,drive=answer"];
+  const models = {
+    virtual: ["-device", "virtio-blk-pci,drive=answer"],
+    server: ["-device", "qemu-xhci", "-device", "usb-storage,drive=answer,removable=on"],
+  };
+  return ["-drive", `if=none,id=answer,file=${path},format=raw,readonly=on`, ...models[hardware]];
+}
+
+/** The id of the drive, for QMP. */
+export const discDriveId = "drive";
+
+function discDrive(path: string | undefined): string[] {
+  if (path === undefined) return [];
+  return [
+    ...["-drive", `if=none,id=disc,file=${path},format=raw,media=cdrom,readonly=on`],
+    ...["-device", `ide-cd,bus=ide.0,drive=disc,id=${discDriveId}`],
+  ];
 }
 
 function directKernel(direct: MachineDescription["directKernel"]): string[] {

@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
 import { copyFile, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { runCommand } from "../run-command.ts";
+import { findFirmware, imageTool } from "./emulator.ts";
 
 /** What the overlay has beyond the image, so that a test can see /data grow: bytes. */
 export const addedSpace = 1024 ** 3;
@@ -9,16 +10,18 @@ export const addedSpace = 1024 ** 3;
 /** Makes a disk that holds only what differs from the image. The image itself is never written. */
 export async function createOverlay(image: string, overlay: string): Promise<void> {
   if (!existsSync(image)) throw new Error(`there is no image at ${image}: run "make image PROFILE=virt" first`);
-  const { stdout } = await runCommand(["qemu-img", "info", "--output=json", image]);
+  const tool = await imageTool();
+  const { stdout } = await runCommand([...tool, "info", "--output=json", image]);
   const { "virtual-size": size } = JSON.parse(stdout) as { "virtual-size": number };
   await runCommand([
-    "qemu-img",
+    ...tool,
     "create",
     "-q",
     "-f",
     "qcow2",
     "-b",
-    image,
+    // A relative path would be taken from where the overlay stands.
+    resolve(image),
     "-F",
     "qcow2",
     overlay,
@@ -33,18 +36,10 @@ export async function createAnswerDisk(path: string, answerFile: string): Promis
   await runCommand(["mcopy", "-i", path, "-", "::steelyard.yaml"], { input: answerFile });
 }
 
-/** Where distributions keep OVMF: Debian, Fedora, Arch. Code and variables belong together. */
-const firmwares = [
-  ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"],
-  ["/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"],
-  ["/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"],
-] as const;
-
 /** Gives a machine UEFI variables of its own, for the firmware writes to them. */
 export async function prepareUefi(directory: string): Promise<{ code: string; variables: string }> {
-  const found = firmwares.find(([code, variables]) => existsSync(code) && existsSync(variables));
-  if (!found) throw new Error("there is no UEFI firmware on this machine: install the package ovmf");
+  const found = await findFirmware();
   const variables = join(directory, "uefi-variables.fd");
-  await copyFile(found[1], variables);
-  return { code: found[0], variables };
+  await copyFile(found.variables, variables);
+  return { code: found.code, variables };
 }

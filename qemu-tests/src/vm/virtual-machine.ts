@@ -2,15 +2,17 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createWriteStream } from "node:fs";
 import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Lab } from "../lab/enter.ts";
 import { inNamespace } from "../lab/namespaces.ts";
 import { report } from "../progress.ts";
 import { InVainError, waitFor } from "../wait.ts";
 import { chooseProcessors, scaleTimeout } from "./accelerator.ts";
-import { type Accelerator, type MachineDescription, qemuArguments } from "./arguments.ts";
+import { type Accelerator, discDriveId, type Hardware, type MachineDescription, qemuArguments } from "./arguments.ts";
 import { GuestChannel, type GuestResult } from "./channel.ts";
+import { burnDisc, type Disc } from "./disc.ts";
 import { createAnswerDisk, createOverlay, prepareUefi } from "./disk.ts";
+import { findEmulator } from "./emulator.ts";
 import { Qmp } from "./qmp.ts";
 import { type SerialFinding, scanSerial, stripControl } from "./serial-scan.ts";
 
@@ -19,7 +21,10 @@ export type VirtualMachineOptions = {
   image: string;
   accelerator: Accelerator;
   firmware: "bios" | "uefi";
+  hardware?: Hardware;
   answerFile?: string;
+  /** Gives the machine a CD-ROM drive with this disc in it. */
+  disc?: Disc;
   memoryMegabytes?: number;
   processors?: number;
   directKernel?: MachineDescription["directKernel"];
@@ -34,6 +39,7 @@ export class VirtualMachine {
   readonly #lab: Lab;
   readonly #description: MachineDescription;
   #serialStart = 0;
+  #discs = 1;
   #process: ChildProcess | undefined;
   #channel: GuestChannel | undefined;
   #qmp: Qmp | undefined;
@@ -58,14 +64,18 @@ export class VirtualMachine {
     await createOverlay(options.image, disk);
     const answerDisk = join(directory, "answer.img");
     if (options.answerFile !== undefined) await createAnswerDisk(answerDisk, options.answerFile);
+    const disc = join(directory, "disc-1.iso");
+    if (options.disc !== undefined) await burnDisc(disc, options.disc);
     return new VirtualMachine(lab, {
       name: options.name,
       accelerator: options.accelerator,
       memoryMegabytes: options.memoryMegabytes ?? 1024,
       processors: options.processors ?? (await chooseProcessors(options.accelerator)),
       disk,
+      hardware: options.hardware ?? "virtual",
       ...(options.firmware === "uefi" ? { uefi: await prepareUefi(directory) } : {}),
       ...(options.answerFile === undefined ? {} : { answerDisk }),
+      ...(options.disc === undefined ? {} : { disc }),
       sockets: {
         qmp: join(lab.sockets, `${options.name}-qmp`),
         channel: join(lab.sockets, `${options.name}-channel`),
@@ -80,6 +90,11 @@ export class VirtualMachine {
   /** Path of the socket that is the serial console, for a person or a test that types. */
   get serialSocket(): string {
     return this.#description.sockets.serial;
+  }
+
+  /** Path of the disk. Only while the machine is off may it be looked into. */
+  get disk(): string {
+    return this.#description.disk;
   }
 
   get running(): boolean {
@@ -99,7 +114,7 @@ export class VirtualMachine {
       ({ size }) => size,
       () => 0,
     );
-    const argv = ["qemu-system-x86_64", ...qemuArguments(this.#description)];
+    const argv = [...(await findEmulator()).command, ...qemuArguments(this.#description)];
     const [file, ...rest] = inNamespace(this.#lab.id, "switch", argv);
     const qemu = spawn(file, rest, { stdio: ["ignore", "pipe", "pipe"] });
     this.#process = qemu;
@@ -162,6 +177,13 @@ export class VirtualMachine {
     await ended;
     clearTimeout(timer);
     this.#forget();
+  }
+
+  /** Changes the disc in the drive of the running machine, as an operator does in a hypervisor's window. */
+  async changeDisc(disc: Disc): Promise<void> {
+    const image = join(dirname(this.disk), `disc-${++this.#discs}.iso`);
+    await burnDisc(image, disc);
+    await this.qmp.execute("blockdev-change-medium", { id: discDriveId, filename: image, format: "raw", force: true });
   }
 
   async serialText(): Promise<string> {

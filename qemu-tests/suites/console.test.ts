@@ -1,0 +1,146 @@
+import { Api } from "../src/box/api.ts";
+import { findFingerprint, managementPort } from "../src/box/box.ts";
+import { leased, startAddressServer } from "../src/lab/address-server.ts";
+import { front } from "../src/lab/plan.ts";
+import type { Suite, SuiteContext } from "../src/suite.ts";
+import { tryConnection } from "../src/traffic/backends.ts";
+import { SerialDialogue } from "../src/vm/serial-dialogue.ts";
+import { waitFor } from "../src/wait.ts";
+
+const hostname = "counter";
+
+/** A box without any answer: somebody sits at its serial console, and a router gives it its addresses. */
+export const consoleSuite: Suite = {
+  name: "console",
+  machine: "blank",
+  setup: { blank: true },
+  run: async (context) => {
+    const server = await startAddressServer(context.lab);
+    try {
+      await context.box.machine.start();
+      const fingerprint = await answerQuestions(context);
+      await checkAccess(context, fingerprint);
+      await checkLease(context);
+    } finally {
+      await server.stop();
+    }
+    await checkEmergency(context);
+  },
+};
+
+/** Returns the fingerprint that the console shows at the end. */
+async function answerQuestions({ box: { machine, password }, check }: SuiteContext): Promise<string> {
+  const dialogue = await SerialDialogue.open(machine.serialSocket);
+  const soon = machine.scale(10_000);
+  let fingerprint = "";
+  await check("a box without an answer file asks its first questions on the serial console", async (t) => {
+    const shown = await dialogue.expect(/Host name \[steelyard\]: /, machine.scale(40_000));
+    t.match(shown, /This appliance has no configuration yet/);
+    t.equal(await tryConnection(front.box.ipv4, managementPort, 1_500), "silent", "and nothing is served meanwhile");
+    dialogue.type("no spaces allowed");
+    t.match(await dialogue.expect(/Host name \[steelyard\]: /, soon), /Expected /, "what is expected is said");
+    dialogue.type(hostname);
+    const links = await dialogue.expect(/Management interface, .*: /, soon);
+    t.match(links, /1\s+eth0\s+52:54:00:5e:00:01\s+virtio_net/, "the cards are listed with what is known of them");
+    dialogue.type("eth0");
+    await dialogue.expect(/IPv4 address by .*\[dhcp\]: /, soon);
+    dialogue.type("");
+    await dialogue.expect(/IPv6 address by .*\[none\]: /, soon);
+    dialogue.type("automatic");
+    await dialogue.expect(/DNS servers .*: /, soon);
+    dialogue.type("");
+    await dialogue.expect(/SSH on eth0, .*\[no\]: /, soon);
+    dialogue.type("");
+  });
+  await check("a weak password is refused, and so are two that differ", async (t) => {
+    await dialogue.expect(/Password for admin: /, soon);
+    dialogue.type("admin");
+    t.match(await dialogue.expect(/Password for admin: /, soon), /Please another one: expected at least 10 characters/);
+    dialogue.type("password123");
+    t.match(await dialogue.expect(/Password for admin: /, soon), /expected a password that is not among the first/);
+    dialogue.type(password);
+    await dialogue.expect(/The same again: /, soon);
+    dialogue.type(`${password}x`);
+    t.match(await dialogue.expect(/Password for admin: /, soon), /These were not the same/);
+  });
+  await check("the questions answered, the console shows the management address and the fingerprint", async (t) => {
+    dialogue.type(password);
+    await dialogue.expect(/The same again: /, soon);
+    dialogue.type(password);
+    t.match(await dialogue.expect(/Use these settings .*: /, soon), new RegExp(`Host name +${hostname}`));
+    dialogue.type("yes");
+    const banner = await dialogue.expect(/login: /, machine.scale(30_000));
+    t.ok(banner.includes(`https://${leased.ipv4}:${managementPort}/`), banner);
+    fingerprint = findFingerprint(banner) ?? "";
+    t.not(fingerprint, "", banner);
+    t.notOk((await machine.serialText()).includes(password), "no password was ever shown");
+  });
+  dialogue.close();
+  return fingerprint;
+}
+
+async function checkAccess({ box: { machine, password }, check }: SuiteContext, fingerprint: string): Promise<void> {
+  const timeout = machine.scale(5_000);
+  await check(
+    "the API has the certificate that the console showed, and takes the password that was typed",
+    async (t) => {
+      const api = new Api({ address: leased.ipv4, port: managementPort, fingerprint, timeout });
+      await api.login("admin", password);
+      t.match(await api.get("/system"), { hostname, management: { interfaces: ["eth0"] } });
+      t.equal((await api.send("POST", "/sessions", { body: { user: "admin", password: "admin" } })).status, 401);
+      t.equal(await tryConnection(leased.ipv4, 22, 1_500), "silent", "SSH was not asked for");
+      api.close();
+    },
+  );
+}
+
+async function checkLease({ box: { machine }, check }: SuiteContext): Promise<void> {
+  await check("DHCP gives the box its address, gateway and DNS", async (t) => {
+    const addresses = await machine.shell("ip -4 -oneline address show dev eth0");
+    t.match(addresses, new RegExp(`inet ${leased.ipv4}/24 .*dynamic`));
+    t.match(
+      await machine.shell("ip -4 route show default"),
+      new RegExp(`^default via ${leased.gateway} dev eth0 proto dhcp`),
+    );
+    t.match(await machine.shell("resolvectl dns eth0"), new RegExp(leased.dns.replaceAll(".", "\\.")));
+    const { host, address } = leased.name;
+    t.match(await machine.shell(`getent ahostsv4 ${host}`), new RegExp(`^${address} `), "a name only this DNS knows");
+  });
+  await check("router advertisements give it an IPv6 address and gateway", async (t) => {
+    const address = await waitFor(
+      "an address of the advertised prefix",
+      async () => /inet6 (fd10::\S+)\/64 scope global/.exec(await machine.shell("ip -6 address show dev eth0"))?.[1],
+      { timeout: machine.scale(15_000) },
+    );
+    t.match(await machine.shell("ip -6 route show default"), /^default .*via fe80::.* dev eth0 proto ra/m);
+    t.equal(await tryConnection(address, managementPort, machine.scale(2_000)), "open", "the API answers there");
+  });
+  await check("such a boot is a healthy one", async (t) => {
+    t.equal(await machine.shell("systemctl --failed --no-legend --plain"), "");
+    t.same(await machine.serialFindings(), []);
+  });
+}
+
+/** Last of all, for the machine goes down by it, the test channel first. */
+async function checkEmergency({ box: { machine }, all, check }: SuiteContext): Promise<void> {
+  await check(
+    "an emergency says so on the console and starts the box again, with no shell for a passer-by",
+    async (t) => {
+      const dialogue = await SerialDialogue.open(machine.serialSocket);
+      await machine.saveJournal();
+      // The test channel is among what an emergency ends, so its answer may not come.
+      machine.guest(["systemctl", "--no-block", "isolate", "emergency.target"], 1_000).catch(() => undefined);
+      const shown = await dialogue.expect(/Starting again in 60 seconds/, machine.scale(15_000));
+      t.match(shown, /You are in emergency mode/);
+      dialogue.type("");
+      // A minute of the guest's time for one line of a unit: in the long run only.
+      if (all) {
+        const restarted = async () => machine.qmp.events.includes("RESET");
+        await waitFor("the box to start again", restarted, { timeout: 60_000 + machine.scale(15_000) });
+      }
+      dialogue.close();
+      t.notMatch((await machine.serialText()).split("You are in emergency mode")[1], /[#$] $|root password|login:/m);
+    },
+  );
+  await machine.cutPower();
+}

@@ -6,7 +6,7 @@ NODE := node --import ./register.mjs
 BUILD := $(NODE) image/builder/src/main.ts
 
 .DEFAULT_GOAL := help
-.PHONY: help deps tools image media cli run demo check format test test-all qemu-test netns-test bench clean
+.PHONY: help deps tools image media cli run demo check format test test-all qemu-test netns-test crash-test bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,11 +42,14 @@ format: deps ## Put every file into the project's format
 netns-test: deps ## Tests with real daemons in network namespaces
 	@$(NODE) scripts/test.ts netns
 
-test: deps ## Everything once: check, namespaces, image, virtual machines
-	@$(NODE) scripts/test.ts check netns image vm
+crash-test: deps ## Power cuts at any block write of the configuration
+	@$(NODE) scripts/test.ts crash
+
+test: deps ## Everything once: check, namespaces, power cuts, image, virtual machines
+	@$(NODE) scripts/test.ts check netns crash image vm
 
 test-all: deps ## The long sweeps and full matrices; writes docs/test-report.md
-	@$(NODE) scripts/test.ts check netns image metal vm-metal vm-all report
+	@STEELYARD_CRASH_POINTS=3000 $(NODE) scripts/test.ts check netns crash image metal vm-metal vm-all report
 
 qemu-test: media ## Suites in virtual machines: make qemu-test [TEST=name]
 	@$(NODE) qemu-tests/src/run-suites.ts --profile $(PROFILE) $(if $(TEST),--test $(TEST))

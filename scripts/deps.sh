@@ -9,6 +9,9 @@ packages="ca-certificates git make mmdebstrap debian-archive-keyring e2fsprogs d
 iproute2 iputils-arping nftables nftlb conntrack procps util-linux openssl openssh-client
 curl wrk bind9-dnsutils iperf3 socat perl dnsmasq-base xorriso"
 
+# qemu-storage-daemon, which records the writes for the sweep of power cuts: in the one on Debian 12, in the other on Debian 13.
+packages="$packages qemu-system-common qemu-utils"
+
 say() { printf '%s\n' "$*" >&2; }
 
 missing() {

@@ -85,6 +85,10 @@ const stages: Record<string, Stage> = {
     title: "real daemons in network namespaces",
     run: () => runTap("netns", ["--timeout=600", "--jobs=1", ...listTests("agent/netns-tests")]),
   },
+  crash: {
+    title: "power cuts at every kind of block write of /config",
+    run: () => runTap("crash", ["--timeout=3600", "--jobs=1", ...listTests("agent/crash-tests")]),
+  },
   image: {
     title: "image, profile virt",
     run: () => runCommand("image-virt", [...node, "image/builder/src/main.ts", "media", "--profile", "virt"]),

@@ -61,6 +61,7 @@ t.test(
     const checkAnswer = makeAnswerCheck(document);
     const statuses: Record<number, number> = {};
     let changes = 0;
+    let sent = 0;
     let greatestHeap = 0;
 
     const send = async ({ operationId, method, url, headers, payload }: FuzzRequest, app: typeof https) => {
@@ -72,6 +73,7 @@ t.test(
         ...(payload === undefined ? {} : { payload }),
       });
       const { statusCode: status } = answer;
+      sent += 1;
       statuses[status] = (statuses[status] ?? 0) + 1;
       if (status >= 500) throw new Error(`${status}: ${answer.body.slice(0, 500)}`);
       checkAnswer(find(operationId), url, answer);
@@ -90,11 +92,18 @@ t.test(
     const property = fc.asyncProperty(request, fc.integer({ min: 0, max: 9 }), async (request, dice) => {
       await send(request, dice === 0 ? https : server.local);
     });
-    await fc.assert(property, { seed, numRuns: runs, endOnFailure: true });
+    await fc.assert(property, {
+      seed,
+      numRuns: runs,
+      endOnFailure: true,
+      // A machine that is busy with other things sends fewer, and says so.
+      interruptAfterTimeLimit: 60_000 + Math.max(0, runs - 2000) * 60,
+      markInterruptAsFailure: false,
+    });
 
-    t.comment(`seed ${seed}: ${changes} changes; answers by status: ${JSON.stringify(statuses)}`);
-    t.ok(changes > runs / 200, "some requests were right");
-    t.ok((statuses[400] ?? 0) > runs / 20, "many were wrong");
+    t.comment(`seed ${seed}, ${sent} requests: ${changes} changes; answers by status: ${JSON.stringify(statuses)}`);
+    t.ok(changes > sent / 200, "some requests were right");
+    t.ok((statuses[400] ?? 0) > sent / 20, "many were wrong");
     t.ok(greatestHeap < 500 * 1024 * 1024, `${Math.round(greatestHeap / 1024 / 1024)} MiB at most`);
     t.equal((await server.local.inject("/api/v1/farms")).statusCode, 200, "the agent is alive");
   },
@@ -111,6 +120,8 @@ function makeAnswerCheck(document: Document) {
     const status = String(answer.statusCode);
     // Some of a list's fields are another schema, on purpose; and a bad address is refused before it is an operation's.
     if (/[?&]fields=/.test(url) && status === "200") return;
+    // `/farms/./backends` is another address.
+    if (new URL(url, "http://box").pathname !== url.split("?")[0]) return;
     const misled = status === "404" || status === "405";
     const declared =
       operation.responses[status] ?? (misled ? document.components.responses[`Problem${status}`] : undefined);

@@ -163,6 +163,7 @@ t.test("every route declares the permission it needs, and one that does not is r
     "GET /api/v1/openapi.json",
     "HEAD /api/v1/openapi.json",
     "POST /api/v1/sessions",
+    "POST /api/v1/sessions/second-factor",
   ]);
   for (const { method, url, permission } of https.knownRoutes) {
     if (permission === "public") continue;

@@ -9,6 +9,7 @@ import { powerCut } from "./power-cut.test.ts";
 import { refusals } from "./refusals.test.ts";
 import { resilience } from "./resilience.test.ts";
 import { rootRefused } from "./root-refused.test.ts";
+import { safety } from "./safety.test.ts";
 
 /** Every suite, in the order they run: those that share a machine go from harmless to violent. */
 export const suites: readonly Suite[] = [
@@ -17,6 +18,7 @@ export const suites: readonly Suite[] = [
   refusals,
   cli,
   daemons,
+  safety,
   resilience,
   powerCut,
   bootUefi,

@@ -88,32 +88,40 @@ async function checkDrift({ box, check }: SuiteContext): Promise<void> {
 
 async function checkReboot({ box, check }: SuiteContext): Promise<void> {
   const { machine } = box;
-  await check("a reboot brings all back: addresses, farms, login, identity", async (t) => {
-    const identity = async () => ({
-      machineId: await machine.shell("cat /etc/machine-id"),
-      generation: await currentGeneration(box),
-      farms: await box.api.get("/farms"),
-    });
-    const before = await identity();
-    const oldBoot = await machine.shell("cat /proc/sys/kernel/random/boot_id");
-    const begin = Date.now();
-    await machine.guest(["systemctl", "--no-block", "reboot"], machine.scale(10_000));
-    await waitFor(
-      "the guest to boot again",
-      async () => {
-        const { stdout } = await machine.guest(["cat", "/proc/sys/kernel/random/boot_id"], 10_000);
-        return stdout.trim() !== oldBoot && stdout.trim() !== "";
-      },
-      { timeout: machine.scale(60_000), interval: 1_000 },
-    );
-    await box.waitUntilServing();
-    t.comment(`${((Date.now() - begin) / 1000).toFixed(0)} s from the command to an API that serves`);
-    t.same(await identity(), before);
-    for (const shape of [web, web6, names])
-      t.match(await ask(shape, 10, machine.scale(2_000)), { counts: { b1: 5, b2: 5 }, errors: [] });
-    t.equal(await machine.shell("systemctl --failed --no-legend --plain"), "");
-    t.same(await machine.serialFindings(), []);
-  });
+  await check(
+    "a reboot brings all back: addresses, farms, login, identity; and no change that nobody confirmed",
+    async (t) => {
+      const identity = async () => ({
+        machineId: await machine.shell("cat /etc/machine-id"),
+        generation: await currentGeneration(box),
+        farms: await box.api.get("/farms"),
+      });
+      const { generation, ...before } = await identity();
+      const body = { description: "cut off" };
+      await box.api.expect(200, "PATCH", "/farms/echo?confirmWithin=60", { body });
+      const oldBoot = await machine.shell("cat /proc/sys/kernel/random/boot_id");
+      const begin = Date.now();
+      await machine.guest(["systemctl", "--no-block", "reboot"], machine.scale(10_000));
+      await waitFor(
+        "the guest to boot again",
+        async () => {
+          const { stdout } = await machine.guest(["cat", "/proc/sys/kernel/random/boot_id"], 10_000);
+          return stdout.trim() !== oldBoot && stdout.trim() !== "";
+        },
+        { timeout: machine.scale(60_000), interval: 1_000 },
+      );
+      await box.waitUntilServing();
+      t.comment(`${((Date.now() - begin) / 1000).toFixed(0)} s from the command to an API that serves`);
+      const { generation: after, ...rest } = await identity();
+      t.same(rest, before, "the unconfirmed change went back with the restart");
+      t.equal(after, generation + 2, "as a generation of its own");
+      t.match(await machine.shell("steelyard config history | head -3"), /not confirmed before the restart/);
+      for (const shape of [web, web6, names])
+        t.match(await ask(shape, 10, machine.scale(2_000)), { counts: { b1: 5, b2: 5 }, errors: [] });
+      t.equal(await machine.shell("systemctl --failed --no-legend --plain"), "");
+      t.same(await machine.serialFindings(), []);
+    },
+  );
 }
 
 /**

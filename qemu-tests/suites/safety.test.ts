@@ -1,0 +1,102 @@
+import type { Box } from "../src/box/box.ts";
+import { ask, makeFarm } from "../src/box/farms.ts";
+import { currentGeneration } from "../src/box/state.ts";
+import type { Suite, SuiteContext } from "../src/suite.ts";
+import { waitFor } from "../src/wait.ts";
+
+/** What keeps the configuration safe from the operator's mistakes, from the clock and from the disk. No boot of its own. */
+export const safety: Suite = {
+  name: "safety",
+  machine: "bios",
+  run: async (context) => {
+    const { box } = context;
+    await box.api.expect(201, "POST", "/farms", { body: { name: "web", ...makeFarm() } });
+    await checkClockJump(context);
+    await checkFullDisk(context);
+    await checkDamage(context);
+    await box.api.expect(204, "DELETE", "/farms/web");
+  },
+};
+
+async function describeFarm(box: Box): Promise<string> {
+  return (await box.api.get("/farms/{farm}", { path: { farm: "web" } })).description;
+}
+
+async function checkClockJump({ box, check }: SuiteContext): Promise<void> {
+  const { machine, api } = box;
+  await check("an unconfirmed change goes back on time, though the clock jumps a day back and forth", async (t) => {
+    const body = { description: "unconfirmed" };
+    const begin = await readUptime(box);
+    await api.expect(200, "PATCH", "/farms/web?confirmWithin=1", { body });
+    t.equal((await api.send("PATCH", "/farms/web", { body })).status, 409, "another change has to wait");
+    for (const jump of ["+1 day", "-2 days"]) {
+      await machine.run(["date", "--set", jump]);
+      await machine.shell("sleep 3");
+      // The session may have ended by the new clock: a new one is a matter of a second.
+      await api.login("admin", box.password);
+      t.equal(await describeFarm(box), "unconfirmed", `after ${jump} it waits on`);
+    }
+    const gone = async () => (await describeFarm(box)) === "";
+    await waitFor("the change to go back", gone, { timeout: 60_000 + machine.scale(10_000), interval: 1_000 });
+    const seconds = (await readUptime(box)) - begin;
+    t.ok(seconds >= 60, `${seconds.toFixed(0)} s of the boot after it was made`);
+    t.match(await machine.shell("steelyard config history | head -3"), /not confirmed in time/);
+    t.match(await ask({}, 4, machine.scale(2_000)), { counts: { b1: 2, b2: 2 }, errors: [] });
+    await machine.run(["date", "--set", "+1 day"]);
+    await api.login("admin", box.password);
+  });
+}
+
+async function readUptime(box: Box): Promise<number> {
+  return Number((await box.machine.shell("cat /proc/uptime")).split(" ")[0]);
+}
+
+async function checkFullDisk({ box, check }: SuiteContext): Promise<void> {
+  const { machine, api } = box;
+  await check("a full disk refuses the change, says so, and the box serves on", async (t) => {
+    const generation = await currentGeneration(box);
+    // The blocks first, then what is left of the last one: ext4 has none for root beyond that.
+    await machine.shell("dd if=/dev/zero of=/config/local/filler bs=1M 2>/dev/null; sync; true", machine.scale(60_000));
+    try {
+      // Longer than a block, so that it cannot hide in one that is there.
+      const answer = await api.send("PATCH", "/farms/web", { body: makeWide() });
+      t.ok(answer.status >= 500, `status ${answer.status}`);
+      t.match(JSON.stringify(answer.body), /space|full/i, "the reason is named");
+      t.equal(await currentGeneration(box), generation, "nothing changed");
+      t.match(await ask({}, 4, machine.scale(2_000)), { counts: { b1: 2, b2: 2 }, errors: [] }, "traffic flows");
+    } finally {
+      await machine.shell("rm -f /config/local/filler; sync");
+    }
+    await api.expect(200, "PATCH", "/farms/web", { body: { description: "room again" } });
+    t.equal(await currentGeneration(box), generation + 1, "no half-written generation is in the way");
+  });
+}
+
+/** Forty more backends: some kilobytes of YAML. */
+function makeWide(): object {
+  const names = Array.from({ length: 40 }, (_, at) => at + 1);
+  const wide = names.map((at) => [`idle${at}`, { address: `10.20.0.${100 + at}`, port: 80, state: "down" }]);
+  return { backends: Object.fromEntries(wide) };
+}
+
+async function checkDamage({ box, check }: SuiteContext): Promise<void> {
+  const { machine, api } = box;
+  await check("a damaged file in the current generation is noticed, and the one before serves, loudly", async (t) => {
+    await api.expect(200, "PATCH", "/farms/web", { body: { description: "before the damage" } });
+    await api.expect(200, "PATCH", "/farms/web", { body: { description: "damaged" } });
+    const damaged = await currentGeneration(box);
+    await machine.run(["systemctl", "stop", "steelyard-agent.service"]);
+    // In place, so that the file keeps its inode; the generation before has another one, for the farm changed.
+    await machine.shell(
+      "sed -i.bak s/damaged/DAMAGED/ /config/current/farms/web.yaml && rm /config/current/farms/web.yaml.bak",
+    );
+    await machine.run(["systemctl", "start", "steelyard-agent.service"], { timeout: machine.scale(30_000) });
+    await box.waitUntilServing();
+    t.equal(await describeFarm(box), "before the damage");
+    const log = await machine.shell("journalctl --unit=steelyard-agent --priority=err --boot --no-pager --output=cat");
+    t.match(log, new RegExp(`generation ${damaged} cannot be used`), "an error names the generation");
+    t.match(await ask({}, 4, machine.scale(2_000)), { counts: { b1: 2, b2: 2 }, errors: [] }, "traffic flows");
+    await api.expect(200, "PATCH", "/farms/web", { body: { description: "whole again" } });
+    t.equal(await describeFarm(box), "whole again", "and changes land");
+  });
+}

@@ -21,6 +21,7 @@ export const catalogue = {
   "apply-failed": { http: 502, exit: 6, title: "The change could not be applied and was taken back" },
   "not-ready": { http: 503, exit: 7, title: "The appliance is not ready" },
   "command-failed": { http: 500, exit: 1, title: "A command failed" },
+  incompatible: { http: 409, exit: 1, title: "A newer system wrote it" },
   corrupt: { http: 500, exit: 1, title: "Stored data is damaged" },
   internal: { http: 500, exit: 1, title: "Internal error" },
 } as const;

@@ -56,7 +56,8 @@ export function makeControl(store: Store, registry: readonly Subsystem[], machin
     const warnings = verify(subsystems, wanted);
     const compare = () => compareConfigurations(before, wanted);
     const fresh = store.current() === undefined;
-    if (!fresh && sameConfiguration(before, wanted))
+    // After damage even the same configuration makes a generation: by that an operator keeps the one that stands in.
+    if (!fresh && !store.damage() && sameConfiguration(before, wanted))
       return { generation: currentNumber(), warnings, steps: [], compare, reasons: [], confirmWithin: 0 };
     for (const subsystem of subsystems) await subsystem.check(wanted, machine);
     const confirmation = fresh ? { minutes: 0, reasons: [] } : decideConfirmation(subsystems, before, wanted, request);

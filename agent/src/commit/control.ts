@@ -21,6 +21,15 @@ export type GenerationMetadata = {
   schemaVersion: number;
 };
 
+/** A generation of the history. Not compatible: a newer system wrote it, and this one cannot read it. */
+export type GenerationRecord = GenerationMetadata & { compatible: boolean };
+
+/**
+ * The generation that was current cannot be used, `serving` stands in for it (0: none does). damaged: its files are not what
+ * was written; incompatible: a newer system wrote it.
+ */
+export type Damage = { generation: number; serving: number; reason: "damaged" | "incompatible"; message: string };
+
 export type CommitRequest = {
   author: Author;
   message: string;
@@ -98,8 +107,7 @@ export type ControlEvent = { /** RFC 3339, UTC. */ time: string } & (
       author: string;
       source: string;
     }
-  /** The generation that was current cannot be used, `serving` stands in for it (0: none does). */
-  | { kind: "configuration-damaged"; generation: number; serving: number; message: string }
+  | ({ kind: "configuration-damaged" } & Damage)
   | {
       kind: "refused";
       author: string;
@@ -131,8 +139,8 @@ export type ConfigurationControl = {
   /** Reads every generation again and follows the chain of hashes: newest first, `problem` where one is damaged or altered. */
   verify(): Promise<{ generation: number; problem?: string }[]>;
   /** Newest first. */
-  history(): Promise<GenerationMetadata[]>;
-  /** Throws `not-found` for a generation that is gone. */
+  history(): Promise<GenerationRecord[]>;
+  /** Throws `not-found` for a generation that is gone, `incompatible` for one of a newer system. */
   read(generation: number): Promise<Configuration>;
   diff(from: number, to: number): Promise<Difference[]>;
   /** Makes a new generation with the content of an old one. */

@@ -10,7 +10,7 @@ export type Announcer = {
 /** Tells every listener of every event. A listener cannot fail a commit: what it throws is logged. */
 export function makeAnnouncer(log: Logger): Announcer {
   const listeners = new Set<ControlListener>();
-  /** Told to whoever comes later too: found before anybody could listen, and true until somebody mends it. */
+  /** Told to whoever comes later too: found before anybody could listen, and true until a commit mends it. */
   const standing: ControlEvent[] = [];
 
   function tell(listener: ControlListener, event: ControlEvent): void {
@@ -24,6 +24,7 @@ export function makeAnnouncer(log: Logger): Announcer {
   return {
     announce(event) {
       if (event.kind === "configuration-damaged") standing.push(event);
+      if (event.kind === "committed" || event.kind === "reverted") standing.length = 0;
       for (const listener of [...listeners]) tell(listener, event);
     },
     subscribe(listener) {

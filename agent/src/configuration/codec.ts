@@ -43,14 +43,11 @@ export function encodeConfiguration(configuration: Configuration): ObjectFile[] 
 }
 
 /** SHA-256 over paths and contents: the same for the same configuration, whatever its history. */
-export function digestFiles(files: readonly ObjectFile[]): string {
+export function digestFiles(files: readonly Omit<ObjectFile, "secret">[]): string {
   const hash = createHash("sha256");
   for (const { path, text } of files) hash.update(`${path}\0${Buffer.byteLength(text)}\0`).update(text);
   return hash.digest("hex");
 }
-
-/** The directories of a generation that hold objects. */
-export const objectDirectories = Object.values(collections).map(({ directory }) => directory);
 
 /**
  * The configuration that files of a generation hold.

@@ -29,7 +29,8 @@ const generationExample = {
   source: "192.0.2.20",
   time: "2026-01-01T12:00:00.000Z",
   message: "create farm web",
-  schemaVersion: 1,
+  schemaVersion: 2,
+  compatible: true,
 };
 
 const generation = z
@@ -41,6 +42,7 @@ const generation = z
     time: z.iso.datetime().describe("When it was made, UTC"),
     message: z.string().describe("What was done"),
     schemaVersion: z.int().describe("Of the format its objects are kept in"),
+    compatible: z.boolean().describe("false: a newer system wrote it, and this one can neither read nor restore it"),
   })
   .meta({ id: "Generation", examples: [generationExample] });
 

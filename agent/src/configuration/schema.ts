@@ -5,8 +5,7 @@ import { networkInterface, virtualAddress } from "../network/schema.ts";
 import { system } from "../system/schema.ts";
 import { interfaceName, objectName } from "./fields.ts";
 
-/** Raised by one with each migration; a generation of a higher number is refused. */
-export const schemaVersion = 1;
+export { schemaVersion } from "./migrations/index.ts";
 
 /** Any farm; more profiles join the union as their subsystems come. */
 export const farm = z.discriminatedUnion("profile", [l4Farm], "expected a profile: l4xnat");

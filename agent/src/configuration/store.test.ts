@@ -3,10 +3,12 @@ import * as fs from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import t from "tap";
+import { parse, stringify } from "yaml";
 import { user } from "../access/schema.ts";
+import { digestFiles } from "./codec.ts";
 import { compareConfigurations } from "./difference.ts";
 import { encodePending } from "./pending.ts";
-import { type Configuration, emptyConfiguration, farm } from "./schema.ts";
+import { type Configuration, emptyConfiguration, farm, schemaVersion } from "./schema.ts";
 import { openStore } from "./store.ts";
 
 const about = { author: "admin", source: "local", time: "2026-01-02T03:04:05.000Z", message: "test" };
@@ -29,7 +31,7 @@ t.test("a generation is a directory of YAML files and survives being reopened", 
   t.match(text, /^profile: l4xnat\n/);
   const again = await openStore(directory, quiet);
   t.same(again.current(), first);
-  t.match(await again.history(), [{ generation: 1, parent: 0, author: "admin", schemaVersion: 1 }]);
+  t.match(await again.history(), [{ generation: 1, parent: 0, author: "admin", schemaVersion, compatible: true }]);
 });
 
 t.test("unchanged files are hard links to the generation before, secret ones are 0600", async (t) => {
@@ -156,4 +158,79 @@ t.test("a chain of hashes reveals whose words or files were altered", async (t) 
   await fs.appendFile(join(directory, "generations/3/farms/c.yaml"), "#");
   const again = await openStore(directory, quiet);
   t.match(again.damage(), { generation: 3, serving: 2, message: /do not match the digest/ });
+});
+
+/** Makes a generation one that a system of another version wrote: other metadata, and other files with their digest. */
+async function rewrite(directory: string, generation: number, change: object, files: Record<string, string> = {}) {
+  const tree = join(directory, "generations", String(generation));
+  for (const [path, text] of Object.entries(files)) {
+    await fs.rm(join(tree, path), { force: true }); // it may be a link to that of another generation
+    await fs.writeFile(join(tree, path), text);
+  }
+  const paths = (await fs.readdir(tree, { recursive: true })).filter((path) => path.endsWith(".yaml")).sort();
+  const objects = paths.filter((path) => path !== "generation.yaml");
+  const texts = objects.map(async (path) => ({ path, text: await fs.readFile(join(tree, path), "utf8") }));
+  const metadata = parse(await fs.readFile(join(tree, "generation.yaml"), "utf8"));
+  const { chain, ...rest } = { ...metadata, digest: digestFiles(await Promise.all(texts)), ...change };
+  await fs.writeFile(join(tree, "generation.yaml"), stringify(rest));
+}
+
+t.test(
+  "a generation of an older version is migrated when it is read, and written anew by the next commit",
+  async (t) => {
+    const directory = t.testdir();
+    const before = await openStore(directory, quiet);
+    await before.adopt(await before.write({ ...withFarms("web"), users: { admin: user.parse({}) } }, about));
+    const path = "access/users/admin.yaml";
+    await rewrite(directory, 1, { schemaVersion: 1 }, { [path]: "sshKeys: []\n" });
+    const store = await openStore(directory, quiet);
+    t.equal(store.damage(), undefined);
+    const old = store.current();
+    t.match(old, { metadata: { schemaVersion: 1 }, configuration: { users: { admin: { roles: ["admin"] } } } });
+    t.equal(await fs.readFile(join(directory, "generations/1", path), "utf8"), "sshKeys: []\n", "as it was written");
+    const configuration = { ...(old?.configuration as Configuration), farms: withFarms("web", "mail").farms };
+    await store.adopt(await store.write(configuration, about));
+    t.match(await fs.readFile(join(directory, "generations/2", path), "utf8"), /roles:\n {2}- admin/);
+    const again = await openStore(directory, quiet);
+    t.match(again.current(), { metadata: { generation: 2, schemaVersion }, configuration });
+    t.same(await again.verify(), [{ generation: 2 }, { generation: 1 }]);
+    t.match((await again.read(1)).configuration.users, { admin: { roles: ["admin"] } }, "to go back to and to compare");
+    t.same(compareConfigurations((await again.read(1)).configuration, (await again.read(2)).configuration).length, 1);
+  },
+);
+
+t.test("a generation of a newer system is refused, and the newest one this system knows is used", async (t) => {
+  const directory = t.testdir();
+  const errors: string[] = [];
+  const log = { ...quiet, error: (message: string) => void errors.push(message) };
+  const before = await openStore(directory, quiet);
+  for (const names of [["a"], ["b"], ["c"]]) await before.adopt(await before.write(withFarms(...names), about));
+  await rewrite(directory, 3, { schemaVersion: 99, region: "eu" }, { "farms/c.yaml": "shape: unheard-of\n" });
+  const { time, ...rest } = about;
+  const record = { generation: 3, parent: 2, ...rest, time, reasons: [], boot: "first", until: 400 };
+  await fs.writeFile(join(directory, "pending.yaml"), encodePending(record));
+  const store = await openStore(directory, log);
+  t.equal(store.current()?.metadata.generation, 2);
+  const words = `generation 3 has schema version 99, and this system knows versions up to ${schemaVersion}`;
+  t.match(store.damage(), { generation: 3, serving: 2, reason: "incompatible", message: new RegExp(words) });
+  t.match(errors, [new RegExp(words)]);
+  t.match(await store.history(), [
+    { generation: 3, schemaVersion: 99, compatible: false },
+    { generation: 2, schemaVersion, compatible: true },
+    { generation: 1, compatible: true },
+  ]);
+  await t.rejects(store.read(3), { code: "incompatible" });
+  t.match(await store.verify(), [{ generation: 3, problem: /newer system/ }, {}, {}]);
+  t.equal(await fs.readlink(join(directory, "current")), "generations/3", "for the newer system, started again");
+  t.equal(store.pending(), undefined);
+  t.ok((await fs.readdir(directory)).includes("pending.yaml"), "which still finds it unconfirmed");
+  await store.adopt(await store.write(withFarms("d"), about));
+  t.equal(store.current()?.metadata.generation, 4);
+  t.equal(store.damage(), undefined, "mended by a commit");
+  const after = await openStore(directory, log);
+  t.match(
+    [after.current()?.metadata, after.pending(), after.damage()],
+    [{ generation: 4, parent: 2 }, undefined, undefined],
+  );
+  t.notOk((await fs.readdir(directory)).includes("pending.yaml"));
 });

@@ -12,11 +12,12 @@ import {
   writeDurably,
 } from "../adapters/files.ts";
 import type { Logger } from "../adapters/machine.ts";
-import type { GenerationMetadata } from "../commit/control.ts";
+import type { Damage, GenerationMetadata, GenerationRecord } from "../commit/control.ts";
 import { messageOf, SteelyardError } from "../errors.ts";
-import { decodeConfiguration, digestFiles, encodeConfiguration, type ObjectFile, objectDirectories } from "./codec.ts";
+import { decodeConfiguration, digestFiles, encodeConfiguration, type ObjectFile } from "./codec.ts";
+import { migrateFiles, requireKnown, type StoredFile, schemaVersion } from "./migrations/index.ts";
 import { decodePending, encodePending, type PendingRecord } from "./pending.ts";
-import { type Configuration, schemaVersion } from "./schema.ts";
+import type { Configuration } from "./schema.ts";
 
 /**
  * The configuration file system on `/config`.
@@ -40,23 +41,26 @@ export type Store = {
   settle(): Promise<void>;
   /** Takes back a written generation that did not become current. */
   discard(generation: Generation): Promise<void>;
-  /** Throws `not-found`, or `corrupt` when its content does not match its digest. */
+  /**
+   * An older schema version is read through the migrations, in memory: the files stay as they are. Throws `not-found`,
+   * `corrupt` when its content does not match its digest, `incompatible` when a newer system wrote it.
+   */
   read(generation: number): Promise<Generation>;
-  history(): Promise<GenerationMetadata[]>;
+  history(): Promise<GenerationRecord[]>;
   /** Reads every generation again and follows the chain: newest first, each with what is wrong with it. */
   verify(): Promise<Verdict[]>;
-  /** Set when the generation that was current could not be used when the store was opened. */
+  /** Set when the generation that was current could not be used when the store was opened, until another is adopted. */
   damage(): Damage | undefined;
 };
 
 /** `problem` is left out when the generation is whole and follows from its parent. */
 export type Verdict = { generation: number; problem?: string };
-export type Damage = { generation: number; serving: number; message: string };
 
 export type Generation = { metadata: GenerationMetadata; configuration: Configuration };
 export type About = Omit<GenerationMetadata, "generation" | "parent" | "schemaVersion">;
 
-const stored = z.strictObject({
+/** What a newer system keeps beside this is passed over. */
+const stored = z.object({
   generation: z.int().min(1),
   parent: z.int().min(0),
   author: z.string(),
@@ -87,7 +91,10 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
   let pending: PendingRecord | undefined;
   pending = await openPending();
 
-  /** The generation `current` names; when that is damaged, the newest one that is whole. */
+  /**
+   * The generation `current` names; when that is damaged or a newer system wrote it, the newest one that can be read. The link
+   * stays, so that the newer system finds its own when it is started again.
+   */
   async function openCurrent(): Promise<Generation | undefined> {
     const numbers = await listNumbers(generations);
     highest = numbers[0] ?? 0;
@@ -114,9 +121,10 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
         if (damage) damage.serving = number;
         return found;
       } catch (error) {
+        const reason = error instanceof SteelyardError && error.code === "incompatible" ? "incompatible" : "damaged";
         const message = `generation ${number} cannot be used: ${messageOf(error)}`;
         log.error(message);
-        damage ??= { generation: number, serving: 0, message };
+        damage ??= { generation: number, serving: 0, reason, message };
       }
     }
     throw new SteelyardError(
@@ -135,6 +143,8 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
       return { generation, parent, author, source, message, time, reasons: [], boot: "", until: 0 };
     }
     if (found?.generation === generation) return found;
+    // Kept for the day the generation can be read again: it was not confirmed then either.
+    if (damage && found?.generation === damage.generation) return undefined;
     await settle();
     return undefined;
   }
@@ -175,7 +185,9 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
       const files = encodeConfiguration(configuration);
       const unfinished = join(generations, `.new-${metadata.generation}`);
       try {
-        const parent = current && { directory: at(current.metadata.generation), files: texts(current.configuration) };
+        // What was migrated in memory is not what stands in the files.
+        const linkable = current?.metadata.schemaVersion === schemaVersion ? current : undefined;
+        const parent = linkable && { directory: at(metadata.parent), files: texts(linkable.configuration) };
         await writeTree(unfinished, files, parent);
         const digest = digestFiles(files);
         const before = current ? (await readMetadata(at(metadata.parent), metadata.parent)).chain : "";
@@ -202,6 +214,7 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
       if (unconfirmed) await writeAtomically(record, encodePending(unconfirmed), 0o600);
       await swapLink(link, `generations/${generation.metadata.generation}`);
       current = generation;
+      damage = undefined;
       if (unconfirmed) pending = unconfirmed;
       else if (pending) await settle();
       const old = (await listNumbers(generations)).slice(keep).filter((number) => number !== pending?.parent);
@@ -216,7 +229,10 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
     async history() {
       const numbers = await listNumbers(generations);
       return await Promise.all(
-        numbers.map((number) => readMetadata(at(number), number).then(({ digest, chain, ...rest }) => rest)),
+        numbers.map(async (number) => {
+          const { digest, chain, ...metadata } = await readMetadata(at(number), number);
+          return { ...metadata, compatible: metadata.schemaVersion <= schemaVersion };
+        }),
       );
     },
 
@@ -300,33 +316,26 @@ async function readMetadata(directory: string, generation: number): Promise<z.ou
 
 async function readGeneration(directory: string, generation: number): Promise<Generation> {
   const { digest, chain: _chain, ...metadata } = await readMetadata(directory, generation);
-  if (metadata.schemaVersion > schemaVersion) {
-    const message = `generation ${generation} has schema version ${metadata.schemaVersion}, this system knows ${schemaVersion}`;
-    throw new SteelyardError("corrupt", message);
-  }
-  const files: ObjectFile[] = [];
-  for (const folder of ["", ...objectDirectories]) {
-    for (const name of await listYaml(join(directory, folder))) {
-      const path = folder === "" ? name : `${folder}/${name}`;
-      if (path === metadataFile) continue;
-      files.push({ path, text: await fs.readFile(join(directory, path), "utf8"), secret: false });
-    }
-  }
-  files.sort((one, other) => (one.path < other.path ? -1 : 1));
+  requireKnown(metadata.schemaVersion, `generation ${generation}`);
+  const files: StoredFile[] = [];
+  for (const path of (await listYaml(directory)).sort())
+    if (path !== metadataFile) files.push({ path, text: await fs.readFile(join(directory, path), "utf8") });
   if (digestFiles(files) !== digest) {
     throw new SteelyardError(
       "corrupt",
       `generation ${generation}: the files do not match the digest written with them`,
     );
   }
-  return { metadata, configuration: decodeConfiguration(files) };
+  return { metadata, configuration: decodeConfiguration(migrateFiles(files, metadata.schemaVersion)) };
 }
 
-async function listYaml(directory: string): Promise<string[]> {
-  try {
-    return (await fs.readdir(directory)).filter((name) => name.endsWith(".yaml"));
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw error;
-  }
+/** Paths below the directory. All of them, for an older version may have had its objects elsewhere. */
+async function listYaml(directory: string, below = ""): Promise<string[]> {
+  const entries = await fs.readdir(join(directory, below), { withFileTypes: true });
+  const found = entries.map(async (entry) => {
+    const path = join(below, entry.name);
+    if (entry.isDirectory()) return await listYaml(directory, path);
+    return entry.name.endsWith(".yaml") ? [path] : [];
+  });
+  return (await Promise.all(found)).flat();
 }

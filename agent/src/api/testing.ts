@@ -14,6 +14,7 @@ import { defineSubsystem, type Finding, type StepBase, type Subsystem } from "..
 import { openStore } from "../configuration/store.ts";
 import { SteelyardError } from "../errors.ts";
 import { endangersSystem } from "../system/endangers.ts";
+import { describeDamage } from "../system/status.ts";
 import { createServer, type ServerOptions } from "./server.ts";
 
 /** What the tests of the API and of the command stand on: the real configuration file system and commit pipeline on a root of their own. */
@@ -120,7 +121,8 @@ export async function setUpServer(t: Pick<Test, "teardown">, options: TestOption
         memory: { total: 1024, available: 512 },
         load: [0, 0, 0],
         generation: control.current().generation,
-        health: "ok",
+        health: control.damage() ? "degraded" : "ok",
+        problems: describeDamage(control.damage()),
         disks: [],
         units: [],
         failedUnits: [],

@@ -3184,6 +3184,7 @@ export default {
        "apply-failed",
        "not-ready",
        "command-failed",
+       "incompatible",
        "corrupt",
        "internal"
       ],
@@ -4177,6 +4178,10 @@ export default {
      "schemaVersion": {
       "type": "integer",
       "description": "Of the format its objects are kept in"
+     },
+     "compatible": {
+      "type": "boolean",
+      "description": "false: a newer system wrote it, and this one can neither read nor restore it"
      }
     },
     "required": [
@@ -4186,7 +4191,8 @@ export default {
      "source",
      "time",
      "message",
-     "schemaVersion"
+     "schemaVersion",
+     "compatible"
     ],
     "additionalProperties": false,
     "examples": [
@@ -4197,7 +4203,8 @@ export default {
       "source": "192.0.2.20",
       "time": "2026-01-01T12:00:00.000Z",
       "message": "create farm web",
-      "schemaVersion": 1
+      "schemaVersion": 2,
+      "compatible": true
      }
     ]
    },
@@ -5006,7 +5013,14 @@ export default {
        "ok",
        "degraded"
       ],
-      "description": "degraded: a unit has failed"
+      "description": "degraded: there are problems"
+     },
+     "problems": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "A unit has failed, or another generation stands in for one that cannot be used; none when it is ok"
      },
      "units": {
       "type": "array",
@@ -5048,6 +5062,7 @@ export default {
      "disks",
      "generation",
      "health",
+     "problems",
      "units",
      "failedUnits"
     ],
@@ -5079,6 +5094,7 @@ export default {
       ],
       "generation": 7,
       "health": "ok",
+      "problems": [],
       "units": [
        {
         "name": "steelyard-agent.service",
@@ -5933,7 +5949,7 @@ export default {
     }
    },
    "Problem409": {
-    "description": "`exists`: The object exists already. `awaiting-confirmation`: Another change awaits its confirmation. `key-in-use`: The Idempotency-Key is in use",
+    "description": "`exists`: The object exists already. `awaiting-confirmation`: Another change awaits its confirmation. `key-in-use`: The Idempotency-Key is in use. `incompatible`: A newer system wrote it",
     "headers": {
      "Request-Id": {
       "$ref": "#/components/headers/RequestId"
@@ -5971,6 +5987,16 @@ export default {
          "status": 409,
          "detail": "The Idempotency-Key is in use",
          "code": "key-in-use",
+         "problems": [],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       },
+       "incompatible": {
+        "value": {
+         "title": "A newer system wrote it",
+         "status": 409,
+         "detail": "A newer system wrote it",
+         "code": "incompatible",
          "problems": [],
          "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
         }
@@ -17678,6 +17704,7 @@ export default {
          ],
          "generation": 7,
          "health": "ok",
+         "problems": [],
          "units": [
           {
            "name": "steelyard-agent.service",
@@ -17870,7 +17897,7 @@ export default {
       "in": "query",
       "name": "fields",
       "required": false,
-      "description": "Only these fields of each object, with commas between them: generation, parent, author, source, time, message, schemaVersion"
+      "description": "Only these fields of each object, with commas between them: generation, parent, author, source, time, message, schemaVersion, compatible"
      },
      {
       "schema": {
@@ -18027,6 +18054,28 @@ export default {
       "description": "Only those whose schemaVersion is this (a number or a range: 3, 1..10, 5..); several times: one of these"
      },
      {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "compatible",
+      "required": false,
+      "description": "Only those whose compatible is this (true or false); several times: one of these"
+     },
+     {
       "$ref": "#/components/parameters/RequestId"
      }
     ],
@@ -18066,7 +18115,8 @@ export default {
            "source": "192.0.2.20",
            "time": "2026-01-01T12:00:00.000Z",
            "message": "create farm web",
-           "schemaVersion": 1
+           "schemaVersion": 2,
+           "compatible": true
           }
          ],
          "total": 1
@@ -18166,6 +18216,10 @@ export default {
            "type": "integer",
            "description": "Of the format its objects are kept in"
           },
+          "compatible": {
+           "type": "boolean",
+           "description": "false: a newer system wrote it, and this one can neither read nor restore it"
+          },
           "configuration": {
            "$ref": "#/components/schemas/Configuration"
           }
@@ -18178,6 +18232,7 @@ export default {
           "time",
           "message",
           "schemaVersion",
+          "compatible",
           "configuration"
          ],
          "additionalProperties": false
@@ -18189,7 +18244,8 @@ export default {
          "source": "192.0.2.20",
          "time": "2026-01-01T12:00:00.000Z",
          "message": "create farm web",
-         "schemaVersion": 1,
+         "schemaVersion": 2,
+         "compatible": true,
          "configuration": {
           "system": {
            "hostname": "steelyard",

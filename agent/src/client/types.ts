@@ -1646,6 +1646,8 @@ export interface components {
         Generation: {
             /** @description The user who made it */
             author: string;
+            /** @description false: a newer system wrote it, and this one can neither read nor restore it */
+            compatible: boolean;
             /** @description Its number; they are counted up */
             generation: number;
             /** @description What was done */
@@ -2725,7 +2727,7 @@ export interface components {
              * @description Stable name of the kind of error
              * @enum {string}
              */
-            code: "bad-input" | "unauthenticated" | "second-factor-required" | "forbidden" | "not-found" | "method-not-allowed" | "exists" | "awaiting-confirmation" | "key-in-use" | "stale" | "too-large" | "unsupported-type" | "invalid-configuration" | "key-reused" | "too-many-requests" | "apply-failed" | "not-ready" | "command-failed" | "corrupt" | "internal";
+            code: "bad-input" | "unauthenticated" | "second-factor-required" | "forbidden" | "not-found" | "method-not-allowed" | "exists" | "awaiting-confirmation" | "key-in-use" | "stale" | "too-large" | "unsupported-type" | "invalid-configuration" | "key-reused" | "too-many-requests" | "apply-failed" | "not-ready" | "command-failed" | "incompatible" | "corrupt" | "internal";
             /** @description What happened this time */
             detail: string;
             /** @description With second-factor-required: how long the challenge is good */
@@ -3053,7 +3055,7 @@ export interface components {
             /** @description The current generation of the configuration */
             generation: number;
             /**
-             * @description degraded: a unit has failed
+             * @description degraded: there are problems
              * @enum {string}
              */
             health: "ok" | "degraded";
@@ -3070,6 +3072,8 @@ export interface components {
                 /** @description Installed */
                 total: number;
             };
+            /** @description A unit has failed, or another generation stands in for one that cannot be used; none when it is ok */
+            problems: string[];
             /**
              * @description The root slot it runs from; none when it does not run from an image
              * @enum {string}
@@ -3254,7 +3258,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `exists`: The object exists already. `awaiting-confirmation`: Another change awaits its confirmation. `key-in-use`: The Idempotency-Key is in use */
+        /** @description `exists`: The object exists already. `awaiting-confirmation`: Another change awaits its confirmation. `key-in-use`: The Idempotency-Key is in use. `incompatible`: A newer system wrote it */
         Problem409: {
             headers: {
                 "Request-Id": components["headers"]["RequestId"];
@@ -6516,7 +6520,9 @@ export interface operations {
             query?: {
                 /** @description Only those whose author is this (any characters stand in for *); several times: one of these */
                 author?: string | string[];
-                /** @description Only these fields of each object, with commas between them: generation, parent, author, source, time, message, schemaVersion */
+                /** @description Only those whose compatible is this (true or false); several times: one of these */
+                compatible?: string | string[];
+                /** @description Only these fields of each object, with commas between them: generation, parent, author, source, time, message, schemaVersion, compatible */
                 fields?: string;
                 /** @description Only those whose generation is this (a number or a range: 3, 1..10, 5..); several times: one of these */
                 generation?: string | string[];
@@ -6567,7 +6573,8 @@ export interface operations {
                      *           "source": "192.0.2.20",
                      *           "time": "2026-01-01T12:00:00.000Z",
                      *           "message": "create farm web",
-                     *           "schemaVersion": 1
+                     *           "schemaVersion": 2,
+                     *           "compatible": true
                      *         }
                      *       ],
                      *       "total": 1
@@ -6625,7 +6632,8 @@ export interface operations {
                      *       "source": "192.0.2.20",
                      *       "time": "2026-01-01T12:00:00.000Z",
                      *       "message": "create farm web",
-                     *       "schemaVersion": 1,
+                     *       "schemaVersion": 2,
+                     *       "compatible": true,
                      *       "configuration": {
                      *         "system": {
                      *           "hostname": "steelyard",
@@ -6680,6 +6688,8 @@ export interface operations {
                     "application/json": {
                         /** @description The user who made it */
                         author: string;
+                        /** @description false: a newer system wrote it, and this one can neither read nor restore it */
+                        compatible: boolean;
                         configuration: components["schemas"]["Configuration"];
                         /** @description Its number; they are counted up */
                         generation: number;
@@ -10360,6 +10370,7 @@ export interface operations {
                      *       ],
                      *       "generation": 7,
                      *       "health": "ok",
+                     *       "problems": [],
                      *       "units": [
                      *         {
                      *           "name": "steelyard-agent.service",

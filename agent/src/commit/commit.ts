@@ -126,6 +126,7 @@ export function makeControl(store: Store, registry: readonly Subsystem[], machin
     revert: (author) => exclusively(() => revert(author)),
     resume: () => reversal.resume(),
     subscribe,
+    damage: () => store.damage(),
     history: () => store.history(),
     verify: () => store.verify(),
     read: async (generation) => (await store.read(generation)).configuration,

@@ -1,4 +1,5 @@
 import { appendFile, readFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { makeMachine } from "../adapters/machine.ts";
@@ -176,4 +177,24 @@ t.test("what can cut off a remote operator has to be confirmed without being ask
   await control.confirm(remote);
   const harmless = (current: Configuration) => ({ ...current, virtualAddresses: {} });
   t.notOk((await control.commit({ author: remote, message: "nothing", change: harmless })).pending);
+});
+
+t.test("damage is told until a commit mends it", async (t) => {
+  const { start, recordPath } = setUp(t);
+  const first = await start();
+  await first.rename("one", { confirmWithin: 0 });
+  await first.rename("two", { confirmWithin: 0 });
+  await appendFile(`${dirname(recordPath)}/generations/2/system.yaml`, "#");
+  const { control, events } = await start();
+  const damage = { generation: 2, serving: 1, reason: "damaged" };
+  t.match(events, [{ kind: "configuration-damaged", ...damage }]);
+  t.match(control.damage(), { ...damage, message: /generation 2 cannot be used/ });
+  await t.rejects(control.rollback(2, local), { code: "corrupt" });
+  t.match(control.damage(), damage, "what is refused mends nothing");
+  t.equal((await control.rollback(1, local)).generation, 3, "to keep the one that stands in is a commit too");
+  t.equal(control.damage(), undefined);
+  const late: ControlEvent[] = [];
+  control.subscribe((event) => void late.push(event));
+  t.same(late, [], "who comes later is not told");
+  t.equal((await start()).control.damage(), undefined);
 });

@@ -138,6 +138,8 @@ export type ConfigurationControl = {
   resume(): Promise<void>;
   /** Reads every generation again and follows the chain of hashes: newest first, `problem` where one is damaged or altered. */
   verify(): Promise<{ generation: number; problem?: string }[]>;
+  /** Set while another generation stands in for the one that was current, until the next commit. */
+  damage(): Damage | undefined;
   /** Newest first. */
   history(): Promise<GenerationRecord[]>;
   /** Throws `not-found` for a generation that is gone, `incompatible` for one of a newer system. */

@@ -34,7 +34,10 @@ export const systemStatus = z
       )
       .describe("Bytes; the file systems that fill up"),
     generation: z.int().describe("The current generation of the configuration"),
-    health: z.enum(["ok", "degraded"]).describe("degraded: a unit has failed"),
+    health: z.enum(["ok", "degraded"]).describe("degraded: there are problems"),
+    problems: z
+      .array(z.string())
+      .describe("A unit has failed, or another generation stands in for one that cannot be used; none when it is ok"),
     units: z
       .array(
         z.object({
@@ -60,6 +63,7 @@ export const systemStatus = z
         disks: [{ path: "/config", size: 520_093_696, used: 1_048_576, available: 480_247_808 }],
         generation: 7,
         health: "ok",
+        problems: [],
         units: [{ name: "steelyard-agent.service", state: "active" }],
         failedUnits: [],
       },

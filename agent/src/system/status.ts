@@ -1,7 +1,7 @@
 import { statfs } from "node:fs/promises";
 import { isMissing, readTextIfExists } from "../adapters/files.ts";
 import type { Machine } from "../adapters/machine.ts";
-import type { ConfigurationControl } from "../commit/control.ts";
+import type { ConfigurationControl, Damage } from "../commit/control.ts";
 
 /** Bytes. */
 export type DiskUse = { path: string; size: number; used: number; available: number };
@@ -28,8 +28,10 @@ export type SystemStatus = {
   load: number[];
   disks: DiskUse[];
   generation: number;
-  /** degraded: a unit has failed, be it ours or not. */
+  /** degraded: there are problems. */
   health: "ok" | "degraded";
+  /** A unit has failed, be it ours or not; the configuration could not be used as it was. */
+  problems: string[];
   /** The services that matter. */
   units: UnitState[];
   failedUnits: string[];
@@ -54,7 +56,7 @@ const watchedDisks = ["/config", "/data"];
 
 export async function readSystemStatus(
   machine: Machine,
-  control: Pick<ConfigurationControl, "current">,
+  control: Pick<ConfigurationControl, "current" | "damage">,
 ): Promise<SystemStatus> {
   const read = async (path: string) => (await readTextIfExists(machine.path(path))) ?? "";
   const [hostname, release, commandLine, uptime, load, memory, disks, units, failedUnits] = await Promise.all([
@@ -69,6 +71,7 @@ export async function readSystemStatus(
     readFailedUnits(machine),
   ]);
   const slot = /(?:^|\s)steelyard\.slot=([ab])(?:\s|$)/.exec(commandLine)?.[1];
+  const problems = [...describeDamage(control.damage()), ...failedUnits.map((name) => `${name} has failed`)];
   return {
     hostname: hostname.trim(),
     ...release,
@@ -79,7 +82,8 @@ export async function readSystemStatus(
     load: load.split(" ").slice(0, 3).map(Number),
     disks,
     generation: control.current().generation,
-    health: failedUnits.length > 0 ? "degraded" : "ok",
+    health: problems.length > 0 ? "degraded" : "ok",
+    problems,
     units,
     failedUnits,
   };
@@ -105,6 +109,10 @@ export async function readSystemLoad(machine: Machine): Promise<SystemLoad> {
     },
     connections: Number(connections ?? 0),
   };
+}
+
+export function describeDamage(damage: Damage | undefined): string[] {
+  return damage ? [`configuration ${damage.reason}, serving generation ${damage.serving}: ${damage.message}`] : [];
 }
 
 /** What os-release(5) says of the appliance; version `0.0.0` where there is no image under the agent. */

@@ -215,6 +215,7 @@ t.test("how the box is", async (t) => {
   });
   const status = await readSystemStatus(machine, {
     current: () => ({ generation: 7, configuration: emptyConfiguration() }),
+    damage: () => ({ generation: 8, serving: 7, reason: "incompatible", message: "a newer system wrote it" }),
   });
   t.match(status, {
     hostname: "lb1",
@@ -227,6 +228,10 @@ t.test("how the box is", async (t) => {
     load: [0.5, 0.25, 0.1],
     generation: 7,
     health: "degraded",
+    problems: [
+      "configuration incompatible, serving generation 7: a newer system wrote it",
+      "haproxy.service has failed",
+    ],
     units: [{ name: "ssh.service", state: "inactive" }],
     failedUnits: ["haproxy.service"],
   });

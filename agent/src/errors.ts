@@ -19,6 +19,7 @@ export const catalogue = {
   "key-reused": { http: 422, exit: 2, title: "The Idempotency-Key was used for another request" },
   "too-many-requests": { http: 429, exit: 4, title: "Too many requests" },
   "apply-failed": { http: 502, exit: 6, title: "The change could not be applied and was taken back" },
+  "disk-full": { http: 507, exit: 6, title: "The disk is full, and nothing was changed" },
   "not-ready": { http: 503, exit: 7, title: "The appliance is not ready" },
   "command-failed": { http: 500, exit: 1, title: "A command failed" },
   incompatible: { http: 409, exit: 1, title: "A newer system wrote it" },

@@ -1,3 +1,4 @@
+import { isFull } from "../adapters/files.ts";
 import type { Machine } from "../adapters/machine.ts";
 import { encodeConfiguration } from "../configuration/codec.ts";
 import { compareConfigurations, listChanges } from "../configuration/difference.ts";
@@ -83,7 +84,7 @@ export function makeControl(store: Store, registry: readonly Subsystem[], machin
       await store.adopt(generation, reversal.record(metadata, confirmation)).catch(async (error) => {
         await applyAll(subsystems, before, machine, "undo");
         const words = `the configuration could not be made current: ${messageOf(error)}`;
-        throw new SteelyardError("apply-failed", words, { cause: error });
+        throw new SteelyardError(isFull(error) ? "disk-full" : "apply-failed", words, { cause: error });
       });
     } catch (error) {
       await store.discard(generation).catch((each) => machine.log.error(`discarding a generation: ${messageOf(each)}`));

@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { parse, stringify } from "yaml";
 import { z } from "zod";
 import {
+  isFull,
   isMissing,
   readTextIfExists,
   swapLink,
@@ -198,13 +199,12 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
         await syncDirectory(generations);
       } catch (error) {
         await fs.rm(unfinished, { recursive: true, force: true });
-        throw new SteelyardError(
-          "apply-failed",
-          `the configuration could not be written: ${(error as Error).message}`,
-          {
+        const words = "the configuration could not be written";
+        if (isFull(error))
+          throw new SteelyardError("disk-full", `the disk of ${directory} is full: ${words}, and nothing was changed`, {
             cause: error,
-          },
-        );
+          });
+        throw new SteelyardError("apply-failed", `${words}: ${messageOf(error)}`, { cause: error });
       }
       highest = metadata.generation;
       return { metadata, configuration };

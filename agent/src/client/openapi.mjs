@@ -3182,6 +3182,7 @@ export default {
        "key-reused",
        "too-many-requests",
        "apply-failed",
+       "disk-full",
        "not-ready",
        "command-failed",
        "incompatible",
@@ -6258,6 +6259,33 @@ export default {
       }
      }
     }
+   },
+   "Problem507": {
+    "description": "`disk-full`: The disk is full, and nothing was changed",
+    "headers": {
+     "Request-Id": {
+      "$ref": "#/components/headers/RequestId"
+     }
+    },
+    "content": {
+     "application/problem+json": {
+      "schema": {
+       "$ref": "#/components/schemas/Problem"
+      },
+      "examples": {
+       "disk-full": {
+        "value": {
+         "title": "The disk is full, and nothing was changed",
+         "status": 507,
+         "detail": "The disk is full, and nothing was changed",
+         "code": "disk-full",
+         "problems": [],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       }
+      }
+     }
+    }
    }
   }
  },
@@ -7563,6 +7591,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -7858,6 +7889,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    },
@@ -8014,6 +8048,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    },
@@ -8163,6 +8200,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -8537,6 +8577,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -8816,6 +8859,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    },
@@ -8967,6 +9013,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    },
@@ -9116,6 +9165,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -9574,6 +9626,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -9877,6 +9932,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    },
@@ -10034,6 +10092,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    },
@@ -10183,6 +10244,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -10402,6 +10466,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    },
@@ -10544,6 +10611,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -12400,6 +12470,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -12765,6 +12838,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    },
@@ -12940,6 +13016,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    },
@@ -13089,6 +13168,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -13555,6 +13637,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -13858,6 +13943,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    },
@@ -14021,6 +14109,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    },
@@ -14181,6 +14272,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -15136,6 +15230,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -15445,6 +15542,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    },
@@ -15605,6 +15705,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    },
@@ -15754,6 +15857,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -16172,6 +16278,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -16451,6 +16560,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    },
@@ -16603,6 +16715,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    },
@@ -16753,6 +16868,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -17498,6 +17616,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    },
@@ -17657,6 +17778,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -18578,6 +18702,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -18990,6 +19117,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -19493,6 +19623,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }

@@ -2727,7 +2727,7 @@ export interface components {
              * @description Stable name of the kind of error
              * @enum {string}
              */
-            code: "bad-input" | "unauthenticated" | "second-factor-required" | "forbidden" | "not-found" | "method-not-allowed" | "exists" | "awaiting-confirmation" | "key-in-use" | "stale" | "too-large" | "unsupported-type" | "invalid-configuration" | "key-reused" | "too-many-requests" | "apply-failed" | "not-ready" | "command-failed" | "incompatible" | "corrupt" | "internal";
+            code: "bad-input" | "unauthenticated" | "second-factor-required" | "forbidden" | "not-found" | "method-not-allowed" | "exists" | "awaiting-confirmation" | "key-in-use" | "stale" | "too-large" | "unsupported-type" | "invalid-configuration" | "key-reused" | "too-many-requests" | "apply-failed" | "disk-full" | "not-ready" | "command-failed" | "incompatible" | "corrupt" | "internal";
             /** @description What happened this time */
             detail: string;
             /** @description With second-factor-required: how long the challenge is good */
@@ -3349,6 +3349,16 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description `disk-full`: The disk is full, and nothing was changed */
+        Problem507: {
+            headers: {
+                "Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
     };
     parameters: {
         /**
@@ -3924,6 +3934,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     getGroup: {
@@ -4098,6 +4109,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     deleteGroup: {
@@ -4184,6 +4196,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     patchGroup: {
@@ -4260,6 +4273,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     listLockouts: {
@@ -4972,6 +4986,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     getRole: {
@@ -5170,6 +5185,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     deleteRole: {
@@ -5256,6 +5272,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     patchRole: {
@@ -5338,6 +5355,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     listSessions: {
@@ -5623,6 +5641,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     patchAccessSettings: {
@@ -5695,6 +5714,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     listUsers: {
@@ -5894,6 +5914,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     getUser: {
@@ -6084,6 +6105,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     deleteUser: {
@@ -6170,6 +6192,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     patchUser: {
@@ -6251,6 +6274,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     resetSecondFactor: {
@@ -6819,6 +6843,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     getPendingCommit: {
@@ -7007,6 +7032,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     verifyConfiguration: {
@@ -7357,6 +7383,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     getFarm: {
@@ -7617,6 +7644,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     deleteFarm: {
@@ -7703,6 +7731,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     patchFarm: {
@@ -7803,6 +7832,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     listBackends: {
@@ -7999,6 +8029,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     getBackend: {
@@ -8185,6 +8216,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     deleteBackend: {
@@ -8276,6 +8308,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     patchBackend: {
@@ -8358,6 +8391,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     getFarmStatus: {
@@ -8714,6 +8748,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     getInterface: {
@@ -8918,6 +8953,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     deleteInterface: {
@@ -9004,6 +9040,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     patchInterface: {
@@ -9089,6 +9126,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     getInterfaceStatus: {
@@ -9427,6 +9465,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     getVirtualAddress: {
@@ -9599,6 +9638,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     deleteVirtualAddress: {
@@ -9685,6 +9725,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     patchVirtualAddress: {
@@ -9761,6 +9802,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     getOpenApi: {
@@ -10229,6 +10271,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     patchSystem: {
@@ -10319,6 +10362,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     getSystemStatus: {
@@ -10485,6 +10529,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
 }

@@ -119,6 +119,7 @@ export const addKeyRoutes: Routes = (app, { control, machine, keyUses }) => {
   app.post(url, {
     config: {
       permission: "self:create",
+      showsSecret: true,
       bodyPath: () => ["apiKeys"],
       errors: ["invalid-configuration", "apply-failed"],
     },

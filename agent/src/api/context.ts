@@ -78,6 +78,8 @@ declare module "fastify" {
     object?: RouteObject;
     /** Where the object in the body stands in the configuration: the beginning of each problem's path. */
     bodyPath?: (request: FastifyRequest) => string[];
+    /** The answer holds a secret that is shown once: it is never kept, so the route takes no `Idempotency-Key`. */
+    showsSecret?: true;
   }
   interface FastifyRequest {
     /** Set by the authentication hook on every route that is not public. */

@@ -36,6 +36,20 @@ t.test("a repeated POST with the same key gets the first answer and changes noth
   t.equal((await stat(machine.path(`${directory}/${files[0]}`))).mode & 0o777, 0o600);
 });
 
+t.test("an answer that shows a secret is not kept: the request is refused before it makes one", async (t) => {
+  const { server, control, machine } = await setUpServer(t);
+  const headers = { "idempotency-key": "once" };
+  for (const url of ["/api/v1/access/api-keys", "/api/v1/access/me/second-factor"]) {
+    const answer = await server.local.inject({ method: "POST", url, payload: { roles: ["admin"] }, headers });
+    t.match(
+      { status: answer.statusCode, body: answer.json() },
+      { status: 400, body: { detail: /shows a secret once/ } },
+    );
+  }
+  t.equal(control.current().generation, 1);
+  t.same(await readdir(machine.path(directory)).catch(() => []), []);
+});
+
 t.test("two requests with the same key at the same time: one works, the other is told to wait", async (t) => {
   const { server, control } = await setUpServer(t);
   const post = () =>

@@ -27,7 +27,13 @@ export function addIdempotency(app: FastifyInstance, store: IdempotencyStore): v
 
   app.addHook("preHandler", async (request, reply) => {
     const key = readKey(request);
-    if (key === undefined || request.routeOptions.config.permission === "public") return;
+    const { permission, showsSecret } = request.routeOptions.config;
+    if (key === undefined || permission === "public") return;
+    if (showsSecret)
+      throw new SteelyardError(
+        "bad-input",
+        "Idempotency-Key: expected none here, since the answer shows a secret once and is not kept: look what became of the request, and remove what is not needed",
+      );
     const id = digest([request.principal?.user, request.method, pathOf(request), key]);
     const stored = await store.claim(id, digest([request.url, request.body]));
     if (stored)

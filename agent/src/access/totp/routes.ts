@@ -85,7 +85,7 @@ export const addSecondFactorRoutes: Routes = (app, { control, login, totp }) => 
   });
 
   app.post(url, {
-    config: { permission: "self:update", errors: ["not-found", "exists"] },
+    config: { permission: "self:update", showsSecret: true, errors: ["not-found", "exists"] },
     schema: {
       operationId: "beginSecondFactor",
       tags,
@@ -97,7 +97,7 @@ export const addSecondFactorRoutes: Routes = (app, { control, login, totp }) => 
   });
 
   app.post(`${url}/confirm`, {
-    config: { permission: "self:update", errors },
+    config: { permission: "self:update", showsSecret: true, errors },
     schema: {
       operationId: "confirmSecondFactor",
       tags,
@@ -112,7 +112,7 @@ export const addSecondFactorRoutes: Routes = (app, { control, login, totp }) => 
   });
 
   app.post(`${url}/recovery-codes`, {
-    config: { permission: "self:update", errors },
+    config: { permission: "self:update", showsSecret: true, errors },
     schema: {
       operationId: "renewRecoveryCodes",
       tags,

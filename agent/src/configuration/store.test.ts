@@ -111,6 +111,18 @@ t.test("a damaged generation is noticed, and the newest whole one before it is u
   );
 });
 
+t.test("a record that cannot be read hides no other one from the history", async (t) => {
+  const directory = t.testdir();
+  const store = await openStore(directory, quiet);
+  for (const name of ["a", "b", "c"]) await store.adopt(await store.write(withFarms(name), about));
+  await fs.writeFile(join(directory, "generations/2/generation.yaml"), "generation: [");
+  t.same(
+    (await store.history()).map(({ generation }) => generation),
+    [3, 1],
+  );
+  t.match(await store.verify(), [{ generation: 3 }, { generation: 2, problem: /.+/ }, { generation: 1 }]);
+});
+
 t.test("old generations are pruned, a discarded one frees its number", async (t) => {
   const directory = t.testdir();
   const store = await openStore(directory, quiet, 3);

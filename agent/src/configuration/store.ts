@@ -47,6 +47,7 @@ export type Store = {
    * `corrupt` when its content does not match its digest, `incompatible` when a newer system wrote it.
    */
   read(generation: number): Promise<Generation>;
+  /** Newest first, without those whose record cannot be read. */
   history(): Promise<GenerationRecord[]>;
   /** Reads every generation again and follows the chain: newest first, each with what is wrong with it. */
   verify(): Promise<Verdict[]>;
@@ -228,12 +229,17 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
 
     async history() {
       const numbers = await listNumbers(generations);
-      return await Promise.all(
-        numbers.map(async (number) => {
+      const records = numbers.map(async (number): Promise<GenerationRecord[]> => {
+        try {
           const { digest, chain, ...metadata } = await readMetadata(at(number), number);
-          return { ...metadata, compatible: metadata.schemaVersion <= schemaVersion };
-        }),
-      );
+          return [{ ...metadata, compatible: metadata.schemaVersion <= schemaVersion }];
+        } catch (error) {
+          // One that is damaged, or was pruned meanwhile, must not hide the others; `verify` tells what is wrong with it.
+          log.warn(`history without generation ${number}: ${messageOf(error)}`);
+          return [];
+        }
+      });
+      return (await Promise.all(records)).flat();
     },
 
     async verify() {

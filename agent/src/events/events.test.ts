@@ -128,6 +128,8 @@ t.test("commits, states and statistics come over the socket; a stream goes on wh
   const statistics = await follow(t, socket, "?topic=statistics");
   await all.until(/: alive/);
   await commit("web", true);
+  // States are looked at now and then: what nobody saw has no change.
+  await all.until(/event: farm-state\ndata: .*"farm":"web","state":"up"/);
   await commit("web", false);
   const text = await all.until(/"before":"up"/);
   t.match(text, /^retry: 3000\n\n/);

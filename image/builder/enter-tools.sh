@@ -20,7 +20,8 @@ mount -t proc -o nosuid,nodev,noexec proc "$tree/proc"
 mount --rbind /sys "$tree/sys"
 mount --rbind /dev "$tree/dev"
 mkdir -p "$tree/steelyard" "$tree/.host"
-mount --bind "$project" "$tree/steelyard"
+# With what is mounted below it: build/ may be a disk of its own.
+mount --rbind "$project" "$tree/steelyard"
 # Names are resolved as on the host; the tree has no resolver of its own.
 for file in resolv.conf hosts; do
   if [ -e "/etc/$file" ]; then rm -f "$tree/etc/$file" && cat "/etc/$file" > "$tree/etc/$file"; fi

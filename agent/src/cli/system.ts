@@ -27,6 +27,7 @@ export async function showStatus(context: CommandContext): Promise<void> {
   output.print(`version     ${status.version}${slot}`);
   output.print(`generation  ${status.generation}`);
   output.print(`uptime      ${formatDuration(status.uptime)}`);
+  if (status.clock) output.print(`clock       ${describeClock(status.clock)}`);
   output.print(`load        ${status.load.map((each) => each.toFixed(2)).join(" ")}`);
   output.print(
     `memory      ${formatMebibytes(status.memory.available)} of ${formatMebibytes(status.memory.total)} available`,
@@ -49,6 +50,14 @@ export async function showStatus(context: CommandContext): Promise<void> {
   });
   printTable(output, ["FARM", "STATE", "LISTENS ON", "BACKENDS UP", "CONNECTIONS"], rows);
   if (farms.length > greatestFarms) output.print(`… and ${farms.length - greatestFarms} more`);
+}
+
+type Clock = { synchronized: boolean; stratum?: number; offset?: number; sources: { nts: boolean }[] };
+
+export function describeClock({ synchronized, stratum, offset = 0, sources }: Clock): string {
+  if (!synchronized) return `not synchronized, ${sources.length} ${sources.length === 1 ? "server" : "servers"}`;
+  const nts = sources.some((each) => each.nts) ? ", NTS" : "";
+  return `synchronized, stratum ${stratum}, ${(offset * 1000).toFixed(3)} ms off${nts}`;
 }
 
 /** Seconds as `3d 4h 5m`. */

@@ -464,6 +464,121 @@ export default {
      }
     ]
    },
+   "NtpServerInput": {
+    "type": "object",
+    "properties": {
+     "address": {
+      "anyOf": [
+       {
+        "type": "string",
+        "examples": [
+         "192.0.2.10"
+        ]
+       },
+       {
+        "type": "string",
+        "maxLength": 253,
+        "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+        "examples": [
+         "lb1.example.com"
+        ]
+       }
+      ],
+      "description": "Address or name"
+     },
+     "port": {
+      "description": "UDP port of NTP; left out, 123, or what NTS negotiates",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 65535,
+      "examples": [
+       80
+      ]
+     },
+     "nts": {
+      "default": false,
+      "description": "Authenticate it by Network Time Security (RFC 8915); it must be given by name, as in its certificate",
+      "type": "boolean"
+     },
+     "prefer": {
+      "default": false,
+      "description": "Before those that are as good",
+      "type": "boolean"
+     }
+    },
+    "required": [
+     "address"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "address": "time.example.com",
+      "nts": true,
+      "prefer": false
+     }
+    ]
+   },
+   "HostsEntryInput": {
+    "type": "object",
+    "properties": {
+     "address": {
+      "description": "What the names stand for",
+      "type": "string",
+      "examples": [
+       "192.0.2.10"
+      ]
+     },
+     "names": {
+      "minItems": 1,
+      "maxItems": 16,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "maxLength": 253,
+       "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+       "examples": [
+        "lb1.example.com"
+       ]
+      },
+      "description": "The first one is the canonical name"
+     }
+    },
+    "required": [
+     "address",
+     "names"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "address": "192.0.2.80",
+      "names": [
+       "files.example.com",
+       "files"
+      ]
+     }
+    ]
+   },
+   "ProxySettingsInput": {
+    "type": "object",
+    "properties": {
+     "url": {
+      "description": "HTTP proxy (CONNECT for HTTPS); left out, servers are asked directly",
+      "type": "string"
+     },
+     "bypass": {
+      "default": [],
+      "description": "Asked directly: domains with all below them, addresses, networks; loopback always is",
+      "maxItems": 32,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "maxLength": 253,
+       "pattern": "^[A-Za-z0-9.:_-]+(?:\\/\\d{1,3})?$"
+      }
+     }
+    },
+    "additionalProperties": false
+   },
    "SystemInput": {
     "type": "object",
     "properties": {
@@ -482,13 +597,13 @@ export default {
       "type": "object",
       "properties": {
        "servers": {
-        "description": "Addresses of resolvers, asked in this order",
+        "description": "Resolvers, asked in this order: address, or address#name with the name in its TLS certificate",
         "maxItems": 8,
         "type": "array",
         "items": {
          "type": "string",
          "examples": [
-          "192.0.2.10"
+          "192.0.2.53"
          ]
         },
         "default": []
@@ -506,12 +621,34 @@ export default {
           "lb1.example.com"
          ]
         }
+       },
+       "dnssec": {
+        "default": "no",
+        "description": "Check signatures: not; where the resolver can (an attacker may say that it cannot); always",
+        "type": "string",
+        "enum": [
+         "no",
+         "allow-downgrade",
+         "yes"
+        ]
+       },
+       "overTls": {
+        "default": "no",
+        "description": "Ask over TLS (RFC 7858): not; where the resolver can, unchecked; always, with its certificate",
+        "type": "string",
+        "enum": [
+         "no",
+         "opportunistic",
+         "yes"
+        ]
        }
       },
       "additionalProperties": false,
       "default": {
        "servers": [],
-       "search": []
+       "search": [],
+       "dnssec": "no",
+       "overTls": "no"
       }
      },
      "ntp": {
@@ -519,7 +656,7 @@ export default {
       "type": "object",
       "properties": {
        "servers": {
-        "description": "Addresses or names of NTP servers",
+        "description": "Addresses or names of NTP servers, or objects of them with nts and prefer",
         "maxItems": 8,
         "type": "array",
         "items": {
@@ -531,6 +668,9 @@ export default {
            "examples": [
             "lb1.example.com"
            ]
+          },
+          {
+           "$ref": "#/components/schemas/NtpServerInput"
           }
          ]
         },
@@ -541,6 +681,30 @@ export default {
       "default": {
        "servers": []
       }
+     },
+     "timeZone": {
+      "default": "UTC",
+      "description": "Of logs and shells on the box; the API speaks UTC",
+      "type": "string",
+      "examples": [
+       "Europe/Berlin"
+      ]
+     },
+     "hosts": {
+      "description": "Names the box knows without DNS, as in hosts(5)",
+      "maxItems": 256,
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/HostsEntryInput"
+      },
+      "default": []
+     },
+     "proxy": {
+      "default": {
+       "bypass": []
+      },
+      "description": "How the box itself reaches web servers; farms are not affected",
+      "$ref": "#/components/schemas/ProxySettingsInput"
      },
      "management": {
       "default": {
@@ -619,11 +783,33 @@ export default {
        ],
        "search": [
         "example.com"
-       ]
+       ],
+       "dnssec": "no",
+       "overTls": "no"
       },
       "ntp": {
        "servers": [
-        "ntp.example.com"
+        "192.0.2.123",
+        {
+         "address": "time.example.com",
+         "nts": true,
+         "prefer": false
+        }
+       ]
+      },
+      "timeZone": "Europe/Berlin",
+      "hosts": [
+       {
+        "address": "192.0.2.80",
+        "names": [
+         "files.example.com"
+        ]
+       }
+      ],
+      "proxy": {
+       "url": "http://proxy.example.com:3128",
+       "bypass": [
+        "example.com"
        ]
       },
       "management": {
@@ -1056,10 +1242,17 @@ export default {
        "hostname": "steelyard",
        "dns": {
         "servers": [],
-        "search": []
+        "search": [],
+        "dnssec": "no",
+        "overTls": "no"
        },
        "ntp": {
         "servers": []
+       },
+       "timeZone": "UTC",
+       "hosts": [],
+       "proxy": {
+        "bypass": []
        },
        "management": {
         "interfaces": [],
@@ -2753,6 +2946,126 @@ export default {
      }
     ]
    },
+   "NtpServer": {
+    "type": "object",
+    "properties": {
+     "address": {
+      "anyOf": [
+       {
+        "examples": [
+         "192.0.2.10"
+        ],
+        "type": "string"
+       },
+       {
+        "type": "string",
+        "maxLength": 253,
+        "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+        "examples": [
+         "lb1.example.com"
+        ]
+       }
+      ],
+      "description": "Address or name"
+     },
+     "port": {
+      "description": "UDP port of NTP; left out, 123, or what NTS negotiates",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 65535,
+      "examples": [
+       80
+      ]
+     },
+     "nts": {
+      "default": false,
+      "description": "Authenticate it by Network Time Security (RFC 8915); it must be given by name, as in its certificate",
+      "type": "boolean"
+     },
+     "prefer": {
+      "default": false,
+      "description": "Before those that are as good",
+      "type": "boolean"
+     }
+    },
+    "required": [
+     "address",
+     "nts",
+     "prefer"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "address": "time.example.com",
+      "nts": true,
+      "prefer": false
+     }
+    ]
+   },
+   "HostsEntry": {
+    "type": "object",
+    "properties": {
+     "address": {
+      "examples": [
+       "192.0.2.10"
+      ],
+      "description": "What the names stand for",
+      "type": "string"
+     },
+     "names": {
+      "minItems": 1,
+      "maxItems": 16,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "maxLength": 253,
+       "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+       "examples": [
+        "lb1.example.com"
+       ]
+      },
+      "description": "The first one is the canonical name"
+     }
+    },
+    "required": [
+     "address",
+     "names"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "address": "192.0.2.80",
+      "names": [
+       "files.example.com",
+       "files"
+      ]
+     }
+    ]
+   },
+   "ProxySettings": {
+    "type": "object",
+    "properties": {
+     "url": {
+      "description": "HTTP proxy (CONNECT for HTTPS); left out, servers are asked directly",
+      "type": "string"
+     },
+     "bypass": {
+      "default": [],
+      "description": "Asked directly: domains with all below them, addresses, networks; loopback always is",
+      "maxItems": 32,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "maxLength": 253,
+       "pattern": "^[A-Za-z0-9.:_-]+(?:\\/\\d{1,3})?$"
+      }
+     }
+    },
+    "required": [
+     "bypass"
+    ],
+    "additionalProperties": false
+   },
    "System": {
     "type": "object",
     "properties": {
@@ -2769,19 +3082,21 @@ export default {
      "dns": {
       "default": {
        "servers": [],
-       "search": []
+       "search": [],
+       "dnssec": "no",
+       "overTls": "no"
       },
       "description": "Resolvers; DHCP may add its own",
       "type": "object",
       "properties": {
        "servers": {
         "default": [],
-        "description": "Addresses of resolvers, asked in this order",
+        "description": "Resolvers, asked in this order: address, or address#name with the name in its TLS certificate",
         "maxItems": 8,
         "type": "array",
         "items": {
          "examples": [
-          "192.0.2.10"
+          "192.0.2.53"
          ],
          "type": "string"
         }
@@ -2799,11 +3114,33 @@ export default {
           "lb1.example.com"
          ]
         }
+       },
+       "dnssec": {
+        "default": "no",
+        "description": "Check signatures: not; where the resolver can (an attacker may say that it cannot); always",
+        "type": "string",
+        "enum": [
+         "no",
+         "allow-downgrade",
+         "yes"
+        ]
+       },
+       "overTls": {
+        "default": "no",
+        "description": "Ask over TLS (RFC 7858): not; where the resolver can, unchecked; always, with its certificate",
+        "type": "string",
+        "enum": [
+         "no",
+         "opportunistic",
+         "yes"
+        ]
        }
       },
       "required": [
        "servers",
-       "search"
+       "search",
+       "dnssec",
+       "overTls"
       ],
       "additionalProperties": false
      },
@@ -2816,7 +3153,7 @@ export default {
       "properties": {
        "servers": {
         "default": [],
-        "description": "Addresses or names of NTP servers",
+        "description": "Addresses or names of NTP servers, or objects of them with nts and prefer",
         "maxItems": 8,
         "type": "array",
         "items": {
@@ -2834,6 +3171,9 @@ export default {
            "examples": [
             "lb1.example.com"
            ]
+          },
+          {
+           "$ref": "#/components/schemas/NtpServer"
           }
          ]
         }
@@ -2843,6 +3183,30 @@ export default {
        "servers"
       ],
       "additionalProperties": false
+     },
+     "timeZone": {
+      "default": "UTC",
+      "description": "Of logs and shells on the box; the API speaks UTC",
+      "type": "string",
+      "examples": [
+       "Europe/Berlin"
+      ]
+     },
+     "hosts": {
+      "default": [],
+      "description": "Names the box knows without DNS, as in hosts(5)",
+      "maxItems": 256,
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/HostsEntry"
+      }
+     },
+     "proxy": {
+      "default": {
+       "bypass": []
+      },
+      "description": "How the box itself reaches web servers; farms are not affected",
+      "$ref": "#/components/schemas/ProxySettings"
      },
      "management": {
       "default": {
@@ -2924,6 +3288,9 @@ export default {
      "hostname",
      "dns",
      "ntp",
+     "timeZone",
+     "hosts",
+     "proxy",
      "management",
      "ssh"
     ],
@@ -2937,11 +3304,33 @@ export default {
        ],
        "search": [
         "example.com"
-       ]
+       ],
+       "dnssec": "no",
+       "overTls": "no"
       },
       "ntp": {
        "servers": [
-        "ntp.example.com"
+        "192.0.2.123",
+        {
+         "address": "time.example.com",
+         "nts": true,
+         "prefer": false
+        }
+       ]
+      },
+      "timeZone": "Europe/Berlin",
+      "hosts": [
+       {
+        "address": "192.0.2.80",
+        "names": [
+         "files.example.com"
+        ]
+       }
+      ],
+      "proxy": {
+       "url": "http://proxy.example.com:3128",
+       "bypass": [
+        "example.com"
        ]
       },
       "management": {
@@ -4316,10 +4705,17 @@ export default {
        "hostname": "steelyard",
        "dns": {
         "servers": [],
-        "search": []
+        "search": [],
+        "dnssec": "no",
+        "overTls": "no"
        },
        "ntp": {
         "servers": []
+       },
+       "timeZone": "UTC",
+       "hosts": [],
+       "proxy": {
+        "bypass": []
        },
        "management": {
         "interfaces": [],
@@ -4915,6 +5311,78 @@ export default {
      }
     ]
    },
+   "ClockStatus": {
+    "type": "object",
+    "properties": {
+     "synchronized": {
+      "type": "boolean",
+      "description": "The clock follows its servers"
+     },
+     "stratum": {
+      "description": "Steps to a reference clock",
+      "type": "integer"
+     },
+     "offset": {
+      "description": "Seconds the clock is ahead of true time, as estimated",
+      "type": "number"
+     },
+     "sources": {
+      "type": "array",
+      "items": {
+       "type": "object",
+       "properties": {
+        "server": {
+         "type": "string",
+         "description": "As configured"
+        },
+        "state": {
+         "type": "string",
+         "enum": [
+          "selected",
+          "combined",
+          "not-combined",
+          "unreachable",
+          "falseticker",
+          "unstable"
+         ],
+         "description": "What chrony makes of it; falseticker: the others agree against it"
+        },
+        "stratum": {
+         "type": "integer",
+         "description": "Its own; 0 until it has answered"
+        },
+        "answered": {
+         "type": "integer",
+         "description": "Of the last eight questions, how many it answered"
+        },
+        "offset": {
+         "type": "number",
+         "description": "Seconds the box was ahead of it when last measured"
+        },
+        "nts": {
+         "type": "boolean",
+         "description": "Its answers are authenticated by NTS"
+        }
+       },
+       "required": [
+        "server",
+        "state",
+        "stratum",
+        "answered",
+        "offset",
+        "nts"
+       ],
+       "additionalProperties": false
+      },
+      "description": "Each server"
+     }
+    },
+    "required": [
+     "synchronized",
+     "sources"
+    ],
+    "additionalProperties": false
+   },
    "SystemStatus": {
     "type": "object",
     "properties": {
@@ -5051,6 +5519,10 @@ export default {
        "type": "string"
       },
       "description": "Every unit that has failed, be it ours or not"
+     },
+     "clock": {
+      "description": "Of the clock and its servers; none while no time servers are configured",
+      "$ref": "#/components/schemas/ClockStatus"
      }
     },
     "required": [
@@ -5102,7 +5574,22 @@ export default {
         "state": "active"
        }
       ],
-      "failedUnits": []
+      "failedUnits": [],
+      "clock": {
+       "synchronized": true,
+       "stratum": 3,
+       "offset": -0.000012,
+       "sources": [
+        {
+         "server": "time.example.com",
+         "state": "selected",
+         "stratum": 2,
+         "answered": 8,
+         "offset": 0.000034,
+         "nts": true
+        }
+       ]
+      }
      }
     ]
    },
@@ -17350,7 +17837,7 @@ export default {
     "tags": [
      "System"
     ],
-    "description": "Host name, DNS, time servers, management and SSH: one object that always exists.",
+    "description": "Host name, DNS, time, static names, proxy, management and SSH: one object that always exists.",
     "x-permission": "system:read",
     "responses": {
      "200": {
@@ -17368,11 +17855,33 @@ export default {
           ],
           "search": [
            "example.com"
-          ]
+          ],
+          "dnssec": "no",
+          "overTls": "no"
          },
          "ntp": {
           "servers": [
-           "ntp.example.com"
+           "192.0.2.123",
+           {
+            "address": "time.example.com",
+            "nts": true,
+            "prefer": false
+           }
+          ]
+         },
+         "timeZone": "Europe/Berlin",
+         "hosts": [
+          {
+           "address": "192.0.2.80",
+           "names": [
+            "files.example.com"
+           ]
+          }
+         ],
+         "proxy": {
+          "url": "http://proxy.example.com:3128",
+          "bypass": [
+           "example.com"
           ]
          },
          "management": {
@@ -17459,11 +17968,33 @@ export default {
          ],
          "search": [
           "example.com"
-         ]
+         ],
+         "dnssec": "no",
+         "overTls": "no"
         },
         "ntp": {
          "servers": [
-          "ntp.example.com"
+          "192.0.2.123",
+          {
+           "address": "time.example.com",
+           "nts": true,
+           "prefer": false
+          }
+         ]
+        },
+        "timeZone": "Europe/Berlin",
+        "hosts": [
+         {
+          "address": "192.0.2.80",
+          "names": [
+           "files.example.com"
+          ]
+         }
+        ],
+        "proxy": {
+         "url": "http://proxy.example.com:3128",
+         "bypass": [
+          "example.com"
          ]
         },
         "management": {
@@ -17539,11 +18070,33 @@ export default {
           ],
           "search": [
            "example.com"
-          ]
+          ],
+          "dnssec": "no",
+          "overTls": "no"
          },
          "ntp": {
           "servers": [
-           "ntp.example.com"
+           "192.0.2.123",
+           {
+            "address": "time.example.com",
+            "nts": true,
+            "prefer": false
+           }
+          ]
+         },
+         "timeZone": "Europe/Berlin",
+         "hosts": [
+          {
+           "address": "192.0.2.80",
+           "names": [
+            "files.example.com"
+           ]
+          }
+         ],
+         "proxy": {
+          "url": "http://proxy.example.com:3128",
+          "bypass": [
+           "example.com"
           ]
          },
          "management": {
@@ -17701,11 +18254,33 @@ export default {
           ],
           "search": [
            "example.com"
-          ]
+          ],
+          "dnssec": "no",
+          "overTls": "no"
          },
          "ntp": {
           "servers": [
-           "ntp.example.com"
+           "192.0.2.123",
+           {
+            "address": "time.example.com",
+            "nts": true,
+            "prefer": false
+           }
+          ]
+         },
+         "timeZone": "Europe/Berlin",
+         "hosts": [
+          {
+           "address": "192.0.2.80",
+           "names": [
+            "files.example.com"
+           ]
+          }
+         ],
+         "proxy": {
+          "url": "http://proxy.example.com:3128",
+          "bypass": [
+           "example.com"
           ]
          },
          "management": {
@@ -17835,7 +18410,22 @@ export default {
            "state": "active"
           }
          ],
-         "failedUnits": []
+         "failedUnits": [],
+         "clock": {
+          "synchronized": true,
+          "stratum": 3,
+          "offset": -0.000012,
+          "sources": [
+           {
+            "server": "time.example.com",
+            "state": "selected",
+            "stratum": 2,
+            "answered": 8,
+            "offset": 0.000034,
+            "nts": true
+           }
+          ]
+         }
         }
        }
       },
@@ -17893,10 +18483,17 @@ export default {
           "hostname": "steelyard",
           "dns": {
            "servers": [],
-           "search": []
+           "search": [],
+           "dnssec": "no",
+           "overTls": "no"
           },
           "ntp": {
            "servers": []
+          },
+          "timeZone": "UTC",
+          "hosts": [],
+          "proxy": {
+           "bypass": []
           },
           "management": {
            "interfaces": [],
@@ -18375,10 +18972,17 @@ export default {
            "hostname": "steelyard",
            "dns": {
             "servers": [],
-            "search": []
+            "search": [],
+            "dnssec": "no",
+            "overTls": "no"
            },
            "ntp": {
             "servers": []
+           },
+           "timeZone": "UTC",
+           "hosts": [],
+           "proxy": {
+            "bypass": []
            },
            "management": {
             "interfaces": [],

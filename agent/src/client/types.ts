@@ -1150,7 +1150,7 @@ export interface paths {
         };
         /**
          * Read the system's settings
-         * @description Host name, DNS, time servers, management and SSH: one object that always exists.
+         * @description Host name, DNS, time, static names, proxy, management and SSH: one object that always exists.
          */
         get: operations["getSystem"];
         /**
@@ -1430,6 +1430,32 @@ export interface components {
             /** @description Name of the user */
             user: string;
         };
+        ClockStatus: {
+            /** @description Seconds the clock is ahead of true time, as estimated */
+            offset?: number;
+            /** @description Each server */
+            sources: {
+                /** @description Of the last eight questions, how many it answered */
+                answered: number;
+                /** @description Its answers are authenticated by NTS */
+                nts: boolean;
+                /** @description Seconds the box was ahead of it when last measured */
+                offset: number;
+                /** @description As configured */
+                server: string;
+                /**
+                 * @description What chrony makes of it; falseticker: the others agree against it
+                 * @enum {string}
+                 */
+                state: "selected" | "combined" | "not-combined" | "unreachable" | "falseticker" | "unstable";
+                /** @description Its own; 0 until it has answered */
+                stratum: number;
+            }[];
+            /** @description Steps to a reference clock */
+            stratum?: number;
+            /** @description The clock follows its servers */
+            synchronized: boolean;
+        };
         /** @description Every object, secrets hidden */
         Configuration: {
             /** @description How long a login lasts */
@@ -1602,10 +1628,17 @@ export interface components {
              *       "hostname": "steelyard",
              *       "dns": {
              *         "servers": [],
-             *         "search": []
+             *         "search": [],
+             *         "dnssec": "no",
+             *         "overTls": "no"
              *       },
              *       "ntp": {
              *         "servers": []
+             *       },
+             *       "timeZone": "UTC",
+             *       "hosts": [],
+             *       "proxy": {
+             *         "bypass": []
              *       },
              *       "management": {
              *         "interfaces": [],
@@ -1689,6 +1722,18 @@ export interface components {
              * @default []
              */
             roles?: string[];
+        };
+        HostsEntry: {
+            /** @description What the names stand for */
+            address: string;
+            /** @description The first one is the canonical name */
+            names: string[];
+        };
+        HostsEntryInput: {
+            /** @description What the names stand for */
+            address: string;
+            /** @description The first one is the canonical name */
+            names: string[];
         };
         ImportItem: {
             /** @description What it holds, to set it up by hand */
@@ -2585,6 +2630,38 @@ export interface components {
              */
             sshKeys?: string[];
         };
+        NtpServer: {
+            /** @description Address or name */
+            address: string;
+            /**
+             * @description Authenticate it by Network Time Security (RFC 8915); it must be given by name, as in its certificate
+             * @default false
+             */
+            nts: boolean;
+            /** @description UDP port of NTP; left out, 123, or what NTS negotiates */
+            port?: number;
+            /**
+             * @description Before those that are as good
+             * @default false
+             */
+            prefer: boolean;
+        };
+        NtpServerInput: {
+            /** @description Address or name */
+            address: string;
+            /**
+             * @description Authenticate it by Network Time Security (RFC 8915); it must be given by name, as in its certificate
+             * @default false
+             */
+            nts?: boolean;
+            /** @description UDP port of NTP; left out, 123, or what NTS negotiates */
+            port?: number;
+            /**
+             * @description Before those that are as good
+             * @default false
+             */
+            prefer?: boolean;
+        };
         ObjectChangeInput: {
             /** @description Path of the object in a generation: farms/web, network/interfaces/eth0, system */
             object: string;
@@ -2748,6 +2825,24 @@ export interface components {
             /** @description The same for every error of a code */
             title: string;
         };
+        ProxySettings: {
+            /**
+             * @description Asked directly: domains with all below them, addresses, networks; loopback always is
+             * @default []
+             */
+            bypass: string[];
+            /** @description HTTP proxy (CONNECT for HTTPS); left out, servers are asked directly */
+            url?: string;
+        };
+        ProxySettingsInput: {
+            /**
+             * @description Asked directly: domains with all below them, addresses, networks; loopback always is
+             * @default []
+             */
+            bypass?: string[];
+            /** @description HTTP proxy (CONNECT for HTTPS); left out, servers are asked directly */
+            url?: string;
+        };
         RecoveryCodes: {
             /** @description Each is good once, in place of a code; shown once */
             recoveryCodes: string[];
@@ -2877,17 +2972,31 @@ export interface components {
              * @description Resolvers; DHCP may add its own
              * @default {
              *       "servers": [],
-             *       "search": []
+             *       "search": [],
+             *       "dnssec": "no",
+             *       "overTls": "no"
              *     }
              */
             dns: {
+                /**
+                 * @description Check signatures: not; where the resolver can (an attacker may say that it cannot); always
+                 * @default no
+                 * @enum {string}
+                 */
+                dnssec: "no" | "allow-downgrade" | "yes";
+                /**
+                 * @description Ask over TLS (RFC 7858): not; where the resolver can, unchecked; always, with its certificate
+                 * @default no
+                 * @enum {string}
+                 */
+                overTls: "no" | "opportunistic" | "yes";
                 /**
                  * @description Domains tried with names that have none
                  * @default []
                  */
                 search: string[];
                 /**
-                 * @description Addresses of resolvers, asked in this order
+                 * @description Resolvers, asked in this order: address, or address#name with the name in its TLS certificate
                  * @default []
                  */
                 servers: string[];
@@ -2897,6 +3006,11 @@ export interface components {
              * @default steelyard
              */
             hostname: string;
+            /**
+             * @description Names the box knows without DNS, as in hosts(5)
+             * @default []
+             */
+            hosts: components["schemas"]["HostsEntry"][];
             /**
              * @description Where the box is managed
              * @default {
@@ -2924,11 +3038,18 @@ export interface components {
              */
             ntp: {
                 /**
-                 * @description Addresses or names of NTP servers
+                 * @description Addresses or names of NTP servers, or objects of them with nts and prefer
                  * @default []
                  */
-                servers: (string)[];
+                servers: (string | components["schemas"]["NtpServer"])[];
             };
+            /**
+             * @description How the box itself reaches web servers; farms are not affected
+             * @default {
+             *       "bypass": []
+             *     }
+             */
+            proxy: components["schemas"]["ProxySettings"];
             /**
              * @description The shell of administrators
              * @default {
@@ -2954,23 +3075,42 @@ export interface components {
                  */
                 port: number;
             };
+            /**
+             * @description Of logs and shells on the box; the API speaks UTC
+             * @default UTC
+             */
+            timeZone: string;
         };
         SystemInput: {
             /**
              * @description Resolvers; DHCP may add its own
              * @default {
              *       "servers": [],
-             *       "search": []
+             *       "search": [],
+             *       "dnssec": "no",
+             *       "overTls": "no"
              *     }
              */
             dns?: {
+                /**
+                 * @description Check signatures: not; where the resolver can (an attacker may say that it cannot); always
+                 * @default no
+                 * @enum {string}
+                 */
+                dnssec?: "no" | "allow-downgrade" | "yes";
+                /**
+                 * @description Ask over TLS (RFC 7858): not; where the resolver can, unchecked; always, with its certificate
+                 * @default no
+                 * @enum {string}
+                 */
+                overTls?: "no" | "opportunistic" | "yes";
                 /**
                  * @description Domains tried with names that have none
                  * @default []
                  */
                 search?: string[];
                 /**
-                 * @description Addresses of resolvers, asked in this order
+                 * @description Resolvers, asked in this order: address, or address#name with the name in its TLS certificate
                  * @default []
                  */
                 servers?: string[];
@@ -2980,6 +3120,11 @@ export interface components {
              * @default steelyard
              */
             hostname?: string;
+            /**
+             * @description Names the box knows without DNS, as in hosts(5)
+             * @default []
+             */
+            hosts?: components["schemas"]["HostsEntryInput"][];
             /**
              * @description Where the box is managed
              * @default {
@@ -3007,11 +3152,18 @@ export interface components {
              */
             ntp?: {
                 /**
-                 * @description Addresses or names of NTP servers
+                 * @description Addresses or names of NTP servers, or objects of them with nts and prefer
                  * @default []
                  */
-                servers?: string[];
+                servers?: (string | components["schemas"]["NtpServerInput"])[];
             };
+            /**
+             * @description How the box itself reaches web servers; farms are not affected
+             * @default {
+             *       "bypass": []
+             *     }
+             */
+            proxy?: components["schemas"]["ProxySettingsInput"];
             /**
              * @description The shell of administrators
              * @default {
@@ -3037,8 +3189,15 @@ export interface components {
                  */
                 port?: number;
             };
+            /**
+             * @description Of logs and shells on the box; the API speaks UTC
+             * @default UTC
+             */
+            timeZone?: string;
         };
         SystemStatus: {
+            /** @description Of the clock and its servers; none while no time servers are configured */
+            clock?: components["schemas"]["ClockStatus"];
             /** @description Bytes; the file systems that fill up */
             disks: {
                 /** @description Bytes, without those kept for root */
@@ -6348,10 +6507,17 @@ export interface operations {
                      *         "hostname": "steelyard",
                      *         "dns": {
                      *           "servers": [],
-                     *           "search": []
+                     *           "search": [],
+                     *           "dnssec": "no",
+                     *           "overTls": "no"
                      *         },
                      *         "ntp": {
                      *           "servers": []
+                     *         },
+                     *         "timeZone": "UTC",
+                     *         "hosts": [],
+                     *         "proxy": {
+                     *           "bypass": []
                      *         },
                      *         "management": {
                      *           "interfaces": [],
@@ -6663,10 +6829,17 @@ export interface operations {
                      *           "hostname": "steelyard",
                      *           "dns": {
                      *             "servers": [],
-                     *             "search": []
+                     *             "search": [],
+                     *             "dnssec": "no",
+                     *             "overTls": "no"
                      *           },
                      *           "ntp": {
                      *             "servers": []
+                     *           },
+                     *           "timeZone": "UTC",
+                     *           "hosts": [],
+                     *           "proxy": {
+                     *             "bypass": []
                      *           },
                      *           "management": {
                      *             "interfaces": [],
@@ -10112,11 +10285,33 @@ export interface operations {
                      *         ],
                      *         "search": [
                      *           "example.com"
-                     *         ]
+                     *         ],
+                     *         "dnssec": "no",
+                     *         "overTls": "no"
                      *       },
                      *       "ntp": {
                      *         "servers": [
-                     *           "ntp.example.com"
+                     *           "192.0.2.123",
+                     *           {
+                     *             "address": "time.example.com",
+                     *             "nts": true,
+                     *             "prefer": false
+                     *           }
+                     *         ]
+                     *       },
+                     *       "timeZone": "Europe/Berlin",
+                     *       "hosts": [
+                     *         {
+                     *           "address": "192.0.2.80",
+                     *           "names": [
+                     *             "files.example.com"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "proxy": {
+                     *         "url": "http://proxy.example.com:3128",
+                     *         "bypass": [
+                     *           "example.com"
                      *         ]
                      *       },
                      *       "management": {
@@ -10191,11 +10386,33 @@ export interface operations {
                  *         ],
                  *         "search": [
                  *           "example.com"
-                 *         ]
+                 *         ],
+                 *         "dnssec": "no",
+                 *         "overTls": "no"
                  *       },
                  *       "ntp": {
                  *         "servers": [
-                 *           "ntp.example.com"
+                 *           "192.0.2.123",
+                 *           {
+                 *             "address": "time.example.com",
+                 *             "nts": true,
+                 *             "prefer": false
+                 *           }
+                 *         ]
+                 *       },
+                 *       "timeZone": "Europe/Berlin",
+                 *       "hosts": [
+                 *         {
+                 *           "address": "192.0.2.80",
+                 *           "names": [
+                 *             "files.example.com"
+                 *           ]
+                 *         }
+                 *       ],
+                 *       "proxy": {
+                 *         "url": "http://proxy.example.com:3128",
+                 *         "bypass": [
+                 *           "example.com"
                  *         ]
                  *       },
                  *       "management": {
@@ -10235,11 +10452,33 @@ export interface operations {
                      *         ],
                      *         "search": [
                      *           "example.com"
-                     *         ]
+                     *         ],
+                     *         "dnssec": "no",
+                     *         "overTls": "no"
                      *       },
                      *       "ntp": {
                      *         "servers": [
-                     *           "ntp.example.com"
+                     *           "192.0.2.123",
+                     *           {
+                     *             "address": "time.example.com",
+                     *             "nts": true,
+                     *             "prefer": false
+                     *           }
+                     *         ]
+                     *       },
+                     *       "timeZone": "Europe/Berlin",
+                     *       "hosts": [
+                     *         {
+                     *           "address": "192.0.2.80",
+                     *           "names": [
+                     *             "files.example.com"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "proxy": {
+                     *         "url": "http://proxy.example.com:3128",
+                     *         "bypass": [
+                     *           "example.com"
                      *         ]
                      *       },
                      *       "management": {
@@ -10326,11 +10565,33 @@ export interface operations {
                      *         ],
                      *         "search": [
                      *           "example.com"
-                     *         ]
+                     *         ],
+                     *         "dnssec": "no",
+                     *         "overTls": "no"
                      *       },
                      *       "ntp": {
                      *         "servers": [
-                     *           "ntp.example.com"
+                     *           "192.0.2.123",
+                     *           {
+                     *             "address": "time.example.com",
+                     *             "nts": true,
+                     *             "prefer": false
+                     *           }
+                     *         ]
+                     *       },
+                     *       "timeZone": "Europe/Berlin",
+                     *       "hosts": [
+                     *         {
+                     *           "address": "192.0.2.80",
+                     *           "names": [
+                     *             "files.example.com"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "proxy": {
+                     *         "url": "http://proxy.example.com:3128",
+                     *         "bypass": [
+                     *           "example.com"
                      *         ]
                      *       },
                      *       "management": {
@@ -10421,7 +10682,22 @@ export interface operations {
                      *           "state": "active"
                      *         }
                      *       ],
-                     *       "failedUnits": []
+                     *       "failedUnits": [],
+                     *       "clock": {
+                     *         "synchronized": true,
+                     *         "stratum": 3,
+                     *         "offset": -0.000012,
+                     *         "sources": [
+                     *           {
+                     *             "server": "time.example.com",
+                     *             "state": "selected",
+                     *             "stratum": 2,
+                     *             "answered": 8,
+                     *             "offset": 0.000034,
+                     *             "nts": true
+                     *           }
+                     *         ]
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["SystemStatus"];

@@ -1,6 +1,6 @@
 import * as fs from "node:fs/promises";
 import { dirname } from "node:path";
-import { makeDirectory, readTextIfExists, writeAtomically } from "../adapters/files.ts";
+import { isMissing, makeDirectory, readTextIfExists, writeAtomically } from "../adapters/files.ts";
 import type { Machine } from "../adapters/machine.ts";
 import type { Executors } from "../commit/subsystem.ts";
 import { SteelyardError } from "../errors.ts";
@@ -10,7 +10,12 @@ import { hostKeyPath, hostKeyTypes, type SystemArtefacts } from "./render.ts";
 const paths = {
   hostname: "/etc/hostname",
   resolver: "/run/systemd/resolved.conf.d/10-steelyard.conf",
-  time: "/run/systemd/timesyncd.conf.d/10-steelyard.conf",
+  time: "/etc/chrony/chrony.conf",
+  hosts: "/etc/hosts",
+  localTime: "/etc/localtime",
+  zones: "/usr/share/zoneinfo",
+  // Read by login shells: /etc/profile of Debian sources what is here.
+  proxy: "/etc/profile.d/steelyard-proxy.sh",
   // The first value sshd reads wins, and Debian's sshd_config reads this directory first.
   ssh: "/etc/ssh/sshd_config.d/10-steelyard.conf",
   sshCandidate: "/run/steelyard/ssh/candidate.conf",
@@ -20,15 +25,18 @@ const paths = {
 
 const units = {
   resolver: "systemd-resolved.service",
-  time: "systemd-timesyncd.service",
+  time: "chrony.service",
   ssh: "ssh.service",
 };
 
 export async function observeSystem(machine: Machine): Promise<SystemArtefacts> {
   const read = async (path: string) => (await readTextIfExists(machine.path(path))) ?? "";
-  const [hostname, resolver, time, timeRuns, ssh, sshRuns] = await Promise.all([
+  const [hostname, resolver, hosts, timeZone, proxy, time, timeRuns, ssh, sshRuns] = await Promise.all([
     read(paths.hostname),
     read(paths.resolver),
+    read(paths.hosts),
+    readTimeZone(machine),
+    read(paths.proxy),
     read(paths.time),
     machine.systemd.isActive(units.time),
     read(paths.ssh),
@@ -37,9 +45,25 @@ export async function observeSystem(machine: Machine): Promise<SystemArtefacts> 
   return {
     hostname: hostname.trim(),
     resolver,
+    hosts,
+    timeZone,
+    proxy,
     time: { file: time, running: timeRuns },
     ssh: { file: ssh, running: sshRuns },
   };
+}
+
+/** The zone that /etc/localtime leads to; UTC without it (localtime(5)). */
+async function readTimeZone(machine: Machine): Promise<string> {
+  try {
+    const target = await fs.readlink(machine.path(paths.localTime));
+    return /zoneinfo\/(.+)$/.exec(target)?.[1] ?? "UTC";
+  } catch (error) {
+    // EINVAL: a file in place of the link, which says no name.
+    if (isMissing(error)) return "UTC";
+    if ((error as NodeJS.ErrnoException).code === "EINVAL") return "";
+    throw error;
+  }
 }
 
 /** sshd's own check of its file. Throws `invalid-configuration` with its words. */
@@ -63,6 +87,26 @@ export const systemExecutors: Executors<SystemStep> = {
   "configure-resolver": async ({ file }, machine) => {
     await writeAtomically(machine.path(paths.resolver), file);
     await machine.systemd.restart(units.resolver);
+  },
+  "write-hosts": async ({ file }, machine) => {
+    // resolved looks at the file by itself when it has changed.
+    await writeAtomically(machine.path(paths.hosts), file);
+  },
+  "set-time-zone": async ({ timeZone }, machine) => {
+    const zone = `${paths.zones}/${timeZone}`;
+    if ((await readTextIfExists(machine.path(zone))) === undefined)
+      throw new SteelyardError("apply-failed", `there is no time zone ${timeZone} in ${paths.zones}`, {
+        problems: [{ path: "system.timeZone", message: "expected a time zone that the box has data of" }],
+      });
+    const link = machine.path(paths.localTime);
+    const fresh = `${link}.new`;
+    await fs.rm(fresh, { force: true });
+    await fs.symlink(`..${zone}`, fresh);
+    await fs.rename(fresh, link);
+  },
+  "configure-proxy": async ({ file }, machine) => {
+    if (file === "") await fs.rm(machine.path(paths.proxy), { force: true });
+    else await writeAtomically(machine.path(paths.proxy), file);
   },
   "configure-time": async ({ daemon }, machine) => {
     await writeAtomically(machine.path(paths.time), daemon.file);

@@ -7,15 +7,29 @@ export type TimeStep = StepBase & { kind: "configure-time"; daemon: Daemon };
 /** `was`: whether sshd runs now, so that a reload can keep its sessions. */
 export type SshStep = StepBase & { kind: "configure-ssh"; daemon: Daemon; was: boolean };
 
-export type SystemStep = HostnameStep | ResolverStep | TimeStep | SshStep;
+export type HostsStep = StepBase & { kind: "write-hosts"; file: string };
+export type TimeZoneStep = StepBase & { kind: "set-time-zone"; timeZone: string };
+/** An empty file takes the proxy away. */
+export type ProxyStep = StepBase & { kind: "configure-proxy"; file: string };
+
+export type SystemStep = HostnameStep | HostsStep | ResolverStep | TimeZoneStep | TimeStep | ProxyStep | SshStep;
 
 /** Only what differs: a daemon whose file and state are right is not restarted. */
 export function planSystem(now: SystemArtefacts, wanted: SystemArtefacts): SystemStep[] {
   const steps: SystemStep[] = [];
-  const { hostname, resolver, time, ssh } = wanted;
+  const { hostname, resolver, time, ssh, hosts, timeZone, proxy } = wanted;
   if (now.hostname !== hostname)
     steps.push({ kind: "set-hostname", summary: `set the host name ${hostname}`, hostname });
+  if (now.hosts !== hosts) steps.push({ kind: "write-hosts", summary: "write the static host names", file: hosts });
   if (now.resolver !== resolver) steps.push({ kind: "configure-resolver", summary: "configure DNS", file: resolver });
+  if (now.timeZone !== timeZone)
+    steps.push({ kind: "set-time-zone", summary: `set the time zone ${timeZone}`, timeZone });
+  if (now.proxy !== proxy)
+    steps.push({
+      kind: "configure-proxy",
+      summary: `${proxy === "" ? "remove" : "configure"} the proxy of shells`,
+      file: proxy,
+    });
   if (differs(now.time, time))
     steps.push({ kind: "configure-time", summary: summarize("time synchronization", now.time, time), daemon: time });
   if (differs(now.ssh, ssh))

@@ -7,6 +7,28 @@ import { problemDocument } from "../api/problem.ts";
 import { applyMergePatch } from "../configuration/merge-patch.ts";
 import { type System, system } from "./schema.ts";
 
+const timeStatus = z
+  .object({
+    synchronized: z.boolean().describe("The clock follows its servers"),
+    stratum: z.int().optional().describe("Steps to a reference clock"),
+    offset: z.number().optional().describe("Seconds the clock is ahead of true time, as estimated"),
+    sources: z
+      .array(
+        z.object({
+          server: z.string().describe("As configured"),
+          state: z
+            .enum(["selected", "combined", "not-combined", "unreachable", "falseticker", "unstable"])
+            .describe("What chrony makes of it; falseticker: the others agree against it"),
+          stratum: z.int().describe("Its own; 0 until it has answered"),
+          answered: z.int().describe("Of the last eight questions, how many it answered"),
+          offset: z.number().describe("Seconds the box was ahead of it when last measured"),
+          nts: z.boolean().describe("Its answers are authenticated by NTS"),
+        }),
+      )
+      .describe("Each server"),
+  })
+  .meta({ id: "ClockStatus" });
+
 /** How the box is. */
 export const systemStatus = z
   .object({
@@ -47,6 +69,7 @@ export const systemStatus = z
       )
       .describe("The services that matter"),
     failedUnits: z.array(z.string()).describe("Every unit that has failed, be it ours or not"),
+    clock: timeStatus.optional().describe("Of the clock and its servers; none while no time servers are configured"),
   })
   .meta({
     id: "SystemStatus",
@@ -66,6 +89,14 @@ export const systemStatus = z
         problems: [],
         units: [{ name: "steelyard-agent.service", state: "active" }],
         failedUnits: [],
+        clock: {
+          synchronized: true,
+          stratum: 3,
+          offset: -0.000012,
+          sources: [
+            { server: "time.example.com", state: "selected", stratum: 2, answered: 8, offset: 0.000034, nts: true },
+          ],
+        },
       },
     ],
   });
@@ -87,7 +118,7 @@ export const addSystemRoutes: Routes = (app, context) => {
       operationId: "getSystem",
       tags,
       summary: "Read the system's settings",
-      description: "Host name, DNS, time servers, management and SSH: one object that always exists.",
+      description: "Host name, DNS, time, static names, proxy, management and SSH: one object that always exists.",
       response: { 200: system, default: problemDocument },
     },
     handler: async (request, reply) => {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { address, hostName, interfaceName, port } from "../configuration/fields.ts";
+import { hostsEntry, ntpServer, proxySettings, resolver, timeZone } from "./fields.ts";
 
 /** The box itself: one object. */
 export const system = z
@@ -8,28 +9,47 @@ export const system = z
     dns: z
       .strictObject({
         servers: z
-          .array(address)
+          .array(resolver)
           .max(8, "expected at most 8 servers")
           .default([])
-          .describe("Addresses of resolvers, asked in this order"),
+          .describe("Resolvers, asked in this order: address, or address#name with the name in its TLS certificate"),
         search: z
           .array(hostName)
           .max(8, "expected at most 8 domains")
           .default([])
           .describe("Domains tried with names that have none"),
+        dnssec: z
+          .enum(["no", "allow-downgrade", "yes"], "expected no, allow-downgrade or yes")
+          .default("no")
+          .describe("Check signatures: not; where the resolver can (an attacker may say that it cannot); always"),
+        overTls: z
+          .enum(["no", "opportunistic", "yes"], "expected no, opportunistic or yes")
+          .default("no")
+          .describe("Ask over TLS (RFC 7858): not; where the resolver can, unchecked; always, with its certificate"),
       })
-      .default({ servers: [], search: [] })
+      .default({ servers: [], search: [], dnssec: "no", overTls: "no" })
       .describe("Resolvers; DHCP may add its own"),
     ntp: z
       .strictObject({
         servers: z
-          .array(z.union([address, hostName]))
+          .array(
+            z.union([address, hostName, ntpServer], "expected the address or name of a server, or an object of it"),
+          )
           .max(8, "expected at most 8 servers")
           .default([])
-          .describe("Addresses or names of NTP servers"),
+          .describe("Addresses or names of NTP servers, or objects of them with nts and prefer"),
       })
       .default({ servers: [] })
       .describe("Time servers; none: the clock is not set from the network"),
+    timeZone: timeZone.default("UTC").describe("Of logs and shells on the box; the API speaks UTC"),
+    hosts: z
+      .array(hostsEntry)
+      .max(256, "expected at most 256 entries")
+      .default([])
+      .describe("Names the box knows without DNS, as in hosts(5)"),
+    proxy: proxySettings
+      .default({ bypass: [] })
+      .describe("How the box itself reaches web servers; farms are not affected"),
     management: z
       .strictObject({
         interfaces: z
@@ -58,8 +78,11 @@ export const system = z
     examples: [
       {
         hostname: "lb1.example.com",
-        dns: { servers: ["192.0.2.53"], search: ["example.com"] },
-        ntp: { servers: ["ntp.example.com"] },
+        dns: { servers: ["192.0.2.53"], search: ["example.com"], dnssec: "no", overTls: "no" },
+        ntp: { servers: ["192.0.2.123", { address: "time.example.com", nts: true, prefer: false }] },
+        timeZone: "Europe/Berlin",
+        hosts: [{ address: "192.0.2.80", names: ["files.example.com"] }],
+        proxy: { url: "http://proxy.example.com:3128", bypass: ["example.com"] },
         management: { interfaces: ["eth0"], port: 444 },
         ssh: { enabled: true, port: 22, passwordAuthentication: false },
       },

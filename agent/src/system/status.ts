@@ -2,6 +2,7 @@ import { statfs } from "node:fs/promises";
 import { isMissing, readTextIfExists } from "../adapters/files.ts";
 import type { Machine } from "../adapters/machine.ts";
 import type { ConfigurationControl, Damage } from "../commit/control.ts";
+import { readTimeStatus, type TimeStatus } from "./time-status.ts";
 
 /** Bytes. */
 export type DiskUse = { path: string; size: number; used: number; available: number };
@@ -35,6 +36,8 @@ export type SystemStatus = {
   /** The services that matter. */
   units: UnitState[];
   failedUnits: string[];
+  /** Absent while no time servers are configured. */
+  clock?: TimeStatus;
 };
 
 const watchedUnits = [
@@ -43,7 +46,7 @@ const watchedUnits = [
   "steelyard-nftlb.service",
   "systemd-networkd.service",
   "systemd-resolved.service",
-  "systemd-timesyncd.service",
+  "chrony.service",
   "ssh.service",
   "haproxy.service",
   "gdnsd.service",
@@ -70,6 +73,8 @@ export async function readSystemStatus(
     readUnits(machine),
     readFailedUnits(machine),
   ]);
+  const timeRuns = units.some(({ name, state }) => name === "chrony.service" && state === "active");
+  const clock = await readTimeStatus(machine, timeRuns);
   const slot = /(?:^|\s)steelyard\.slot=([ab])(?:\s|$)/.exec(commandLine)?.[1];
   const problems = [...describeDamage(control.damage()), ...failedUnits.map((name) => `${name} has failed`)];
   return {
@@ -86,6 +91,7 @@ export async function readSystemStatus(
     problems,
     units,
     failedUnits,
+    ...(clock ? { clock } : {}),
   };
 }
 

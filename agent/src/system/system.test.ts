@@ -8,6 +8,7 @@ import { system } from "./index.ts";
 import { planSystem } from "./plan.ts";
 import { renderSystem } from "./render.ts";
 import { readSystemStatus } from "./status.ts";
+import { parseTime } from "./time-status.ts";
 import { verifySystem } from "./verify.ts";
 
 const hash = `$7$DU..../....${"a".repeat(32)}$${"b".repeat(43)}`;
@@ -110,8 +111,15 @@ t.test("the rendered files", async (t) => {
     make({
       system: {
         hostname: "lb1.example.com",
-        dns: { servers: ["192.0.2.53", "2001:DB8::53"], search: ["example.com", "example.net"] },
-        ntp: { servers: ["192.0.2.123", "ntp.example.com"] },
+        dns: {
+          servers: ["192.0.2.53", "2001:DB8::53#dns.example.com"],
+          search: ["example.com", "example.net"],
+          dnssec: "allow-downgrade",
+          overTls: "yes",
+        },
+        ntp: { servers: ["192.0.2.123", { address: "time.example.com", nts: true, prefer: true, port: 1123 }] },
+        hosts: [{ address: "2001:DB8::80", names: ["files.example.com", "files"] }],
+        proxy: { url: "http://proxy.example.com:3128", bypass: ["example.net", "192.0.2.0/24"] },
         ssh: { enabled: true, port: 2222 },
       },
       users: { admin: { sshKeys: [key] } },
@@ -119,7 +127,9 @@ t.test("the rendered files", async (t) => {
   );
   t.equal(artefacts.hostname, "lb1.example.com");
   t.matchSnapshot(artefacts.resolver, "resolved");
-  t.matchSnapshot(artefacts.time.file, "timesyncd");
+  t.matchSnapshot(artefacts.time.file, "chrony");
+  t.matchSnapshot(artefacts.hosts, "hosts");
+  t.matchSnapshot(artefacts.proxy, "proxy");
   t.matchSnapshot(artefacts.ssh.file, "sshd");
   t.match(
     renderSystem(emptyConfiguration()).ssh.file,
@@ -143,7 +153,13 @@ t.test("from an empty box to a configured one and back", async (t) => {
     system: { hostname: "lb1", ntp: { servers: ["192.0.2.123"] }, ssh: { enabled: true } },
     users: { admin: { sshKeys: [key] } },
   });
-  t.same(await apply(wanted), ["set the host name lb1", "configure DNS", "start time synchronization", "start SSH"]);
+  t.same(await apply(wanted), [
+    "set the host name lb1",
+    "write the static host names",
+    "configure DNS",
+    "start time synchronization",
+    "start SSH",
+  ]);
   const candidate = machine.path("/run/steelyard/ssh/candidate.conf");
   const scratch = machine.path("/run/steelyard/ssh/new");
   t.same(log, [
@@ -152,7 +168,7 @@ t.test("from an empty box to a configured one and back", async (t) => {
     `sshd -t -f ${candidate}`,
     "hostnamectl hostname lb1",
     "restart systemd-resolved.service",
-    "restart systemd-timesyncd.service",
+    "restart chrony.service",
     "start ssh.service",
   ]);
   const keyFile = machine.path("/config/local/ssh/ssh_host_ed25519_key");
@@ -170,8 +186,88 @@ t.test("from an empty box to a configured one and back", async (t) => {
   t.same(await apply(moved), ["start SSH"], "a daemon that died is drift");
 
   t.same(await apply(make({ system: { hostname: "lb1" } })), ["stop time synchronization", "stop SSH"]);
-  t.same(log, ["stop systemd-timesyncd.service", "stop ssh.service"]);
+  t.same(log, ["stop chrony.service", "stop ssh.service"]);
   t.notOk(existsSync(machine.path("/etc/ssh/sshd_config.d/10-steelyard.conf")));
+});
+
+t.test("time servers, static names, resolvers and the proxy are checked field by field", async (t) => {
+  const refuse = (fields: object) =>
+    configuration.safeParse({ ...emptyConfiguration(), system: fields }).error?.issues ?? [];
+  for (const [fields, path, expected] of [
+    [{ timeZone: "Europe/Nowhere" }, "system.timeZone", /time zone of the tz database/],
+    [{ timeZone: "../../etc/passwd" }, "system.timeZone", /time zone/],
+    [{ dns: { servers: ["192.0.2.53#no name"] } }, "system.dns.servers.0", /expected an IPv4 or IPv6 address/],
+    [{ dns: { dnssec: "maybe" } }, "system.dns.dnssec", /expected no, allow-downgrade or yes/],
+    [{ proxy: { url: "http://me:secret@proxy:3128" } }, "system.proxy.url", /without a password/],
+    [{ proxy: { url: "http://proxy:3128/'; true" } }, "system.proxy.url", /address of an HTTP proxy/],
+    [{ proxy: { bypass: ["a b"] } }, "system.proxy.bypass.0", /expected a domain/],
+    [{ hosts: [{ address: "192.0.2.1", names: [] }] }, "system.hosts.0.names", /at least one name/],
+  ] as const) {
+    const [issue] = refuse(fields);
+    t.equal(issue?.path.join("."), path);
+    t.match(issue?.message, expected);
+  }
+  const findings = verifySystem(
+    make({
+      system: {
+        ntp: { servers: [{ address: "192.0.2.1", nts: true }, "time.example.com"] },
+        dns: { overTls: "yes", servers: ["192.0.2.53"] },
+        hosts: [
+          { address: "192.0.2.1", names: ["time.example.com", "localhost"] },
+          { address: "192.0.2.2", names: ["TIME.example.com"] },
+        ],
+      },
+    }),
+  );
+  t.match(
+    findings.map(({ severity, path }) => `${severity} ${path}`),
+    [
+      "warning system.management.interfaces",
+      "error system.ntp.servers.0.address",
+      "warning system.dns.servers.0",
+      "error system.hosts.0.names",
+      "warning system.hosts.1.names",
+    ],
+  );
+});
+
+t.test("time zone, static names and proxy come and go", async (t) => {
+  const { machine, apply } = setUp(t);
+  const zones = machine.path("/usr/share/zoneinfo");
+  await fs.mkdir(`${zones}/Europe`, { recursive: true });
+  for (const name of ["UTC", "Europe/Berlin"]) await fs.writeFile(`${zones}/${name}`, "TZif");
+  const proxy = { url: "http://proxy.example.com:3128" };
+  const steps = await apply(make({ system: { timeZone: "Europe/Berlin", proxy } }));
+  t.match(steps, ["set the host name steelyard", "write the static host names", "configure DNS"]);
+  t.match(steps.slice(3), ["set the time zone Europe/Berlin", "configure the proxy of shells"]);
+  t.equal(await fs.readlink(machine.path("/etc/localtime")), "../usr/share/zoneinfo/Europe/Berlin");
+  t.match(await fs.readFile(machine.path("/etc/profile.d/steelyard-proxy.sh"), "utf8"), /^export https_proxy='http:/m);
+  t.same(await apply(make({})), ["set the time zone UTC", "remove the proxy of shells"]);
+  t.notOk(existsSync(machine.path("/etc/profile.d/steelyard-proxy.sh")));
+  await t.rejects(apply(make({ system: { timeZone: "Asia/Tokyo" } })), {
+    code: "apply-failed",
+    problems: [{ path: "system.timeZone" }],
+  });
+});
+
+t.test("the clock in chrony's words", async (t) => {
+  const tracking =
+    "C0000202,time.example.com,3,1767323045.1,0.000012,-0.00001,0.0001,1.5,0.0,0.1,0.01,0.001,64.0,Normal\n";
+  const sources =
+    "^,*,time.example.com,2,6,377,12,0.000034,0.000030,0.001\n^,?,192.0.2.9,0,7,0,4294967295,0.0,0.0,0.0\n";
+  const authentication = "time.example.com,NTS,1,15,256,33m,0,0,8,100\n192.0.2.9,-,0,0,0,-,0,0,0,0\n";
+  t.same(parseTime(tracking, sources, authentication), {
+    synchronized: true,
+    stratum: 3,
+    offset: 0.000012,
+    sources: [
+      { server: "time.example.com", state: "selected", stratum: 2, answered: 8, offset: 0.000034, nts: true },
+      { server: "192.0.2.9", state: "unreachable", stratum: 0, answered: 0, offset: 0, nts: false },
+    ],
+  });
+  const lost = tracking.replace("Normal", "Not synchronised");
+  t.match(parseTime(lost, "", ""), { synchronized: false, stratum: undefined, sources: [] });
+  t.equal(parseTime("506 Cannot talk to daemon\n", "", ""), undefined);
 });
 
 t.test("sshd has the last word on its configuration", async (t) => {

@@ -13,6 +13,7 @@ export function verifySystem(configuration: Configuration): Finding[] {
     ...verifySsh(configuration),
     ...verifyReachable(configuration),
     ...verifyNames(configuration),
+    ...verifyServices(configuration),
   ];
 }
 
@@ -75,13 +76,41 @@ function verifyNames({ system, interfaces }: Configuration): Finding[] {
   const learns = Object.values(interfaces).some(
     ({ ipv4, ipv6 }) => ipv4.method === "dhcp" || ipv6.method === "automatic",
   );
+  const known = new Set(system.hosts.flatMap(({ names }) => names));
   if (system.dns.servers.length > 0 || learns) return [];
-  return system.ntp.servers.flatMap((server, at) =>
-    isAddress(server)
-      ? []
-      : warning(
-          `system.ntp.servers.${at}`,
-          `${server} cannot be looked up: there is no DNS server in system.dns.servers`,
-        ),
-  );
+  return system.ntp.servers.flatMap((each, at) => {
+    const server = typeof each === "string" ? each : each.address;
+    if (isAddress(server) || known.has(server)) return [];
+    return warning(
+      `system.ntp.servers.${at}`,
+      `${server} cannot be looked up: there is no DNS server in system.dns.servers`,
+    );
+  });
+}
+
+/** NTS proves a name; names that mean two things are an accident. */
+function verifyServices({ system }: Configuration): Finding[] {
+  const { dns, ntp, hosts } = system;
+  const findings: Finding[] = [];
+  ntp.servers.forEach((each, at) => {
+    if (typeof each === "string" || !each.nts || !isAddress(each.address)) return;
+    const words = "expected a name, for NTS checks the certificate of the server by it";
+    findings.push(error(`system.ntp.servers.${at}.address`, words));
+  });
+  if (dns.overTls === "yes")
+    dns.servers.forEach((each, at) => {
+      if (each.includes("#")) return;
+      const words = `has no name, so its certificate must hold the address; ${each}#name says another`;
+      findings.push(warning(`system.dns.servers.${at}`, words));
+    });
+  const names = hosts.flatMap((entry, at) => entry.names.map((name) => ({ name, at, address: entry.address })));
+  for (const { name, at, address } of names) {
+    if (/^(?:localhost|ip6-localhost|ip6-loopback)$/i.test(name))
+      findings.push(error(`system.hosts.${at}.names`, `expected another name: ${name} is the box itself`));
+    const family = address.includes(":");
+    const before = names.find((each) => each.name.toLowerCase() === name.toLowerCase() && each.at < at);
+    if (before && before.address.includes(":") === family)
+      findings.push(warning(`system.hosts.${at}.names`, `${name} stands at ${before.address} already`));
+  }
+  return findings;
 }

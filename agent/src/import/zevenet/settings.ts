@@ -89,7 +89,7 @@ function readResolver(draft: Draft): void {
   const notes = given.filter((each) => !isAddress(each)).map((each) => `${JSON.stringify(each)} is no address`);
   const servers = given.filter(isAddress).map(canonicalAddress);
   const search = [...new Set(values("search", "domain"))].filter((each) => each !== ".");
-  const done = change(draft, notes, (system) => ({ ...system, dns: { servers, search } }));
+  const done = change(draft, notes, (system) => ({ ...system, dns: { ...system.dns, servers, search } }));
   reportSetting(
     draft,
     { name: `name servers ${given.join(" ")}`, source: found.path, target: "system.dns", notes },

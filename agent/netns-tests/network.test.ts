@@ -25,40 +25,40 @@ async function test(): Promise<void> {
   // sysfs shows the namespace it was mounted in.
   await run(["mount", "-t", "sysfs", "-o", "ro", "sysfs", "/sys"]);
   await ip("link set lo up");
-  await ip("link add eth0 address 02:00:00:00:00:10 mtu 1400 type veth peer name far0");
-  await ip("link add eth1 type veth peer name far1");
-  for (const name of ["eth0", "far0", "eth1"]) await ip(`link set ${name} up`);
-  await ip("addr add 192.0.2.5/24 dev eth0");
-  await ip("addr add 2001:db8::5/64 dev eth0 nodad");
+  await ip("link add nic0 address 02:00:00:00:00:10 mtu 1400 type veth peer name far0");
+  await ip("link add nic1 type veth peer name far1");
+  for (const name of ["nic0", "far0", "nic1"]) await ip(`link set ${name} up`);
+  await ip("addr add 192.0.2.5/24 dev nic0");
+  await ip("addr add 2001:db8::5/64 dev nic0 nodad");
   await ip("route add default via 192.0.2.1");
-  await ip("-6 route add default via 2001:db8::1 dev eth0");
+  await ip("-6 route add default via 2001:db8::1 dev nic0");
   // A route of another table is not the box's default route.
   await ip("route add default via 192.0.2.9 table 100");
 
   await t.test("links with their state, kind and addresses", async (t) => {
     // Some kernels put links of their own into every namespace.
-    const links = (await readLinks(box)).filter(({ name }) => /^(eth|far)\d$|^lo$/.test(name));
+    const links = (await readLinks(box)).filter(({ name }) => /^(nic|far)\d$|^lo$/.test(name));
     t.same(
       links.map(({ name, state, driver, carrier }) => [name, state, driver, carrier]),
       [
-        ["eth0", "up", "veth", true],
-        ["eth1", "no-carrier", "veth", false],
         ["far0", "up", "veth", true],
         ["far1", "down", "veth", false],
+        ["nic0", "up", "veth", true],
+        ["nic1", "no-carrier", "veth", false],
       ],
     );
-    const eth0 = links.find(({ name }) => name === "eth0");
-    t.match(eth0, { mac: "02:00:00:00:00:10", mtu: 1400, speed: 10_000, duplex: "full" });
-    t.ok(eth0?.addresses.includes("192.0.2.5/24"));
-    t.ok(eth0?.addresses.includes("2001:db8::5/64"));
-    const status = await readInterfaceStatus(box, "eth0");
+    const nic0 = links.find(({ name }) => name === "nic0");
+    t.match(nic0, { mac: "02:00:00:00:00:10", mtu: 1400, speed: 10_000, duplex: "full" });
+    t.ok(nic0?.addresses.includes("192.0.2.5/24"));
+    t.ok(nic0?.addresses.includes("2001:db8::5/64"));
+    const status = await readInterfaceStatus(box, "nic0");
     t.same(status.gateways.sort(), ["192.0.2.1", "2001:db8::1"]);
     t.ok(status.counters.sentPackets > 0);
   });
 
   await t.test("a lease is told from a fixed address, and duplicate detection is seen", async (t) => {
-    await ip("addr add 192.0.2.77/24 dev eth0 valid_lft 100 preferred_lft 100");
-    await ip("addr add 2001:db8::77/64 dev eth0");
+    await ip("addr add 192.0.2.77/24 dev nic0 valid_lft 100 preferred_lft 100");
+    await ip("addr add 2001:db8::77/64 dev nic0");
     const find = async (address: string) => (await netlink.addresses()).find((each) => each.address === address);
     t.match(await find("192.0.2.77/24"), { permanent: false, scope: "global" });
     t.match(await find("2001:db8::77/64"), { permanent: true, tentative: true });
@@ -66,7 +66,7 @@ async function test(): Promise<void> {
       return (await find("2001:db8::77/64"))?.tentative === false;
     });
     await ip("addr add 2001:db8::99/64 dev far0 nodad");
-    await ip("addr add 2001:db8::99/64 dev eth0");
+    await ip("addr add 2001:db8::99/64 dev nic0");
     await until("a duplicate", 10_000, async () => {
       return (await netlink.addresses()).some(({ address, dadFailed }) => address === "2001:db8::99/64" && dadFailed);
     });
@@ -77,23 +77,23 @@ async function test(): Promise<void> {
     const machine = makeMachine({ root });
     const wanted = configuration.parse({
       ...emptyConfiguration(),
-      interfaces: { eth0: { ipv4: { method: "static", addresses: ["192.0.2.5/24"], gateway: "192.0.2.1" } } },
-      virtualAddresses: { web: { interface: "eth0", address: "192.0.2.10/32" } },
+      interfaces: { nic0: { ipv4: { method: "static", addresses: ["192.0.2.5/24"], gateway: "192.0.2.1" } } },
+      virtualAddresses: { web: { interface: "nic0", address: "192.0.2.10/32" } },
     });
     const plan = async () => (await network.plan(wanted, machine)).map(({ summary }) => summary);
-    t.same(await plan(), ["set up interface eth0 (+192.0.2.5/24 +192.0.2.10/32)"]);
-    const path = machine.path("/run/systemd/network/10-steelyard-eth0.network");
-    await writeAtomically(path, renderNetwork(wanted).eth0?.file ?? "");
-    t.same(await plan(), ["repair interface eth0: 192.0.2.10/32 is gone"]);
-    await ip("addr add 192.0.2.10/32 dev eth0");
+    t.same(await plan(), ["set up interface nic0 (+192.0.2.5/24 +192.0.2.10/32)"]);
+    const path = machine.path("/run/systemd/network/10-steelyard-nic0.network");
+    await writeAtomically(path, renderNetwork(wanted).nic0?.file ?? "");
+    t.same(await plan(), ["repair interface nic0: 192.0.2.10/32 is gone"]);
+    await ip("addr add 192.0.2.10/32 dev nic0");
     t.same(await plan(), []);
-    await ip("addr del 192.0.2.5/24 dev eth0");
-    await ip("link set eth0 down");
+    await ip("addr del 192.0.2.5/24 dev nic0");
+    await ip("link set nic0 down");
     // The other end has lost its light, and so has this one: a gateway is not missed without carrier.
-    t.same(await plan(), ["repair interface eth0: 192.0.2.5/24 is gone, it is not up"]);
-    await ip("link set eth0 up");
-    await ip("addr add 192.0.2.5/24 dev eth0");
-    t.same(await plan(), ["repair interface eth0: gateway 192.0.2.1 is gone"]);
+    t.same(await plan(), ["repair interface nic0: 192.0.2.5/24 is gone, it is not up"]);
+    await ip("link set nic0 up");
+    await ip("addr add 192.0.2.5/24 dev nic0");
+    t.same(await plan(), ["repair interface nic0: gateway 192.0.2.1 is gone"]);
     await ip("route add default via 192.0.2.1");
     t.same(await plan(), []);
   });

@@ -6,6 +6,7 @@ import { makeControl } from "./commit/commit.ts";
 import { openStore } from "./configuration/store.ts";
 import { runFirstBoot } from "./first-boot/first-boot.ts";
 import { readFarmStates, readFarmStatuses, watchDataPlane } from "./lslb/l4/index.ts";
+import { nameCards } from "./network/identity/apply.ts";
 import { readAllCounters, readInterfaceStatus, readLinks } from "./network/status.ts";
 import { subsystems } from "./subsystems.ts";
 import { readSystemLoad, readSystemStatus, readSystemVersion } from "./system/status.ts";
@@ -26,6 +27,8 @@ async function main(): Promise<void> {
 
   const store = await openStore(machine.path("/config"), machine.log);
   const control = makeControl(store, subsystems, machine);
+  // Before anything names a card: files, rules and people do so by these names.
+  await nameCards(machine, Object.keys(control.current().configuration.interfaces));
   // Before anybody is served, and before the machine is brought to it: an unconfirmed generation does not survive a restart.
   await control.resume();
   const server = await createServer({

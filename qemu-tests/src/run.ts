@@ -62,7 +62,7 @@ ${bold("Steelyard's lab.")} This terminal becomes the appliance's serial console
 
   log in      ${login}
   API         https://127.0.0.1:${forwardedPort()}/api/v1   once the console shows its fingerprint
-  networks    client ${front.client.ipv4} -- eth0 ${front.box.ipv4} [appliance] eth1 ${back.box.ipv4} -- ${backends.b1.ipv4}, ${backends.b2.ipv4}
+  networks    client ${front.client.ipv4} -- nic0 ${front.box.ipv4} [appliance] nic1 ${back.box.ipv4} -- ${backends.b1.ipv4}, ${backends.b2.ipv4}
   free for farms  ${virtualAddresses.ipv4}, ${virtualAddresses.secondIpv4}, ${virtualAddresses.ipv6}
   servers     http on ${backendPorts.http} and ${backendPorts.alternativeHttp}, echo on ${backendPorts.echo}, UDP on ${backendPorts.udp}
   as client   ${inside("client")} curl http://${virtualAddresses.ipv4}/      (in another terminal, as root)

@@ -9,9 +9,9 @@ import { waitFor } from "../src/wait.ts";
 const badAnswerFile = `#steelyard
 version: 1
 admin: { password: "correct horse battery staple" }
-system: { hostname: "no spaces allowed", management: { interfaces: [eth0] } }
+system: { hostname: "no spaces allowed", management: { interfaces: [nic0] } }
 interfaces:
-  eth0: { ipv4: { method: static, addresses: [10.10.0.300/24] } }
+  nic0: { ipv4: { method: static, addresses: [10.10.0.300/24] } }
 `;
 
 /** A first boot with an answer file that does not fit its schema, and how it goes on when the disc is changed for another. */
@@ -40,7 +40,7 @@ async function checkRefusal({ box: { machine }, check }: SuiteContext): Promise<
       { timeout: machine.scale(40_000) },
     );
     t.match(text, /steelyard\.yaml/i, "the file is named");
-    t.match(text, /interfaces\.eth0\.ipv4\.addresses\.0/, "every field is named");
+    t.match(text, /interfaces\.nic0\.ipv4\.addresses\.0/, "every field is named");
     t.match(text, /expected an address/, "what is expected is said");
     t.notMatch(text, /correct horse/, "and no value of it is shown");
   });

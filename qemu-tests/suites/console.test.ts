@@ -41,15 +41,15 @@ async function answerQuestions({ box: { machine, password }, check }: SuiteConte
     t.match(await dialogue.expect(/Host name \[steelyard\]: /, soon), /Expected /, "what is expected is said");
     dialogue.type(hostname);
     const links = await dialogue.expect(/Management interface, .*: /, soon);
-    t.match(links, /1\s+eth0\s+52:54:00:5e:00:01\s+virtio_net/, "the cards are listed with what is known of them");
-    dialogue.type("eth0");
+    t.match(links, /1\s+nic0\s+52:54:00:5e:00:01\s+virtio_net/, "the cards are listed with what is known of them");
+    dialogue.type("nic0");
     await dialogue.expect(/IPv4 address by .*\[dhcp\]: /, soon);
     dialogue.type("");
     await dialogue.expect(/IPv6 address by .*\[none\]: /, soon);
     dialogue.type("automatic");
     await dialogue.expect(/DNS servers .*: /, soon);
     dialogue.type("");
-    await dialogue.expect(/SSH on eth0, .*\[no\]: /, soon);
+    await dialogue.expect(/SSH on nic0, .*\[no\]: /, soon);
     dialogue.type("");
   });
   await check("a weak password is refused, and so are two that differ", async (t) => {
@@ -86,7 +86,7 @@ async function checkAccess({ box: { machine, password }, check }: SuiteContext, 
     async (t) => {
       const api = new Api({ address: leased.ipv4, port: managementPort, fingerprint, timeout });
       await api.login("admin", password);
-      t.match(await api.get("/system"), { hostname, management: { interfaces: ["eth0"] } });
+      t.match(await api.get("/system"), { hostname, management: { interfaces: ["nic0"] } });
       t.equal((await api.send("POST", "/sessions", { body: { user: "admin", password: "admin" } })).status, 401);
       t.equal(await tryConnection(leased.ipv4, 22, 1_500), "silent", "SSH was not asked for");
       api.close();
@@ -96,23 +96,23 @@ async function checkAccess({ box: { machine, password }, check }: SuiteContext, 
 
 async function checkLease({ box: { machine }, check }: SuiteContext): Promise<void> {
   await check("DHCP gives the box its address, gateway and DNS", async (t) => {
-    const addresses = await machine.shell("ip -4 -oneline address show dev eth0");
+    const addresses = await machine.shell("ip -4 -oneline address show dev nic0");
     t.match(addresses, new RegExp(`inet ${leased.ipv4}/24 .*dynamic`));
     t.match(
       await machine.shell("ip -4 route show default"),
-      new RegExp(`^default via ${leased.gateway} dev eth0 proto dhcp`),
+      new RegExp(`^default via ${leased.gateway} dev nic0 proto dhcp`),
     );
-    t.match(await machine.shell("resolvectl dns eth0"), new RegExp(leased.dns.replaceAll(".", "\\.")));
+    t.match(await machine.shell("resolvectl dns nic0"), new RegExp(leased.dns.replaceAll(".", "\\.")));
     const { host, address } = leased.name;
     t.match(await machine.shell(`getent ahostsv4 ${host}`), new RegExp(`^${address} `), "a name only this DNS knows");
   });
   await check("router advertisements give it an IPv6 address and gateway", async (t) => {
     const address = await waitFor(
       "an address of the advertised prefix",
-      async () => /inet6 (fd10::\S+)\/64 scope global/.exec(await machine.shell("ip -6 address show dev eth0"))?.[1],
+      async () => /inet6 (fd10::\S+)\/64 scope global/.exec(await machine.shell("ip -6 address show dev nic0"))?.[1],
       { timeout: machine.scale(15_000) },
     );
-    t.match(await machine.shell("ip -6 route show default"), /^default .*via fe80::.* dev eth0 proto ra/m);
+    t.match(await machine.shell("ip -6 route show default"), /^default .*via fe80::.* dev nic0 proto ra/m);
     t.equal(await tryConnection(address, managementPort, machine.scale(2_000)), "open", "the API answers there");
   });
   await check("such a boot is a healthy one", async (t) => {

@@ -109,7 +109,7 @@ Sync {
 		IPv4_address ${back.box.ipv4}
 		IPv4_Destination_Address ${backends.b1.ipv4}
 		Port 3780
-		Interface eth1
+		Interface nic1
 		Checksum on
 	}
 }
@@ -132,7 +132,7 @@ async function checkKeepalived({ lab, box: { machine }, check }: SuiteContext): 
   const configuration = `
 vrrp_instance check {
 	state MASTER
-	interface eth1
+	interface nic1
 	version 3
 	virtual_router_id 51
 	priority 200
@@ -146,9 +146,9 @@ vrrp_instance check {
   await check("keepalived takes a VRRP address in its sandbox, and gives it up when it stops", async (t) => {
     await withDaemon(machine, "keepalived.service", { [path]: configuration }, async () => {
       await waitFor("the address to answer", answers, { timeout: machine.scale(10_000), interval: 200 });
-      t.match(await machine.shell("ip -brief address show dev eth1"), new RegExp(address));
+      t.match(await machine.shell("ip -brief address show dev nic1"), new RegExp(address));
     });
-    t.notMatch(await machine.shell("ip -brief address show dev eth1"), new RegExp(address));
+    t.notMatch(await machine.shell("ip -brief address show dev nic1"), new RegExp(address));
     await checkExposure(t, machine, "keepalived.service");
   });
 }

@@ -85,7 +85,7 @@ const badRequests: readonly BadRequest[] = [
   {
     what: "an interface with a bad address",
     method: "PATCH",
-    path: "/network/interfaces/eth1",
+    path: "/network/interfaces/nic1",
     body: { ipv4: { addresses: ["10.20.0.999/24"] } },
     field: /ipv4/,
     status: 400,

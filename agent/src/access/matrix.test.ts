@@ -56,7 +56,7 @@ const backend = { address: "198.51.100.1", port: 80 };
 /** What the parameters of an address stand for: objects that are there. */
 const parameters: Record<string, string> = {
   backend: "b1",
-  interface: "eth0",
+  interface: "nic0",
   address: "vip",
   generation: "1",
   user: "target",
@@ -88,8 +88,8 @@ t.test("every route answers every role as the table says, and what it refuses ch
   const prepared = {
     ...emptyConfiguration(),
     farms,
-    interfaces: { eth0: networkInterface.parse({}) },
-    virtualAddresses: { vip: virtualAddress.parse({ interface: "eth0", address: "192.0.2.10/24" }) },
+    interfaces: { nic0: networkInterface.parse({}) },
+    virtualAddresses: { vip: virtualAddress.parse({ interface: "nic0", address: "192.0.2.10/24" }) },
     roles: { shop, mine: role.parse({}) },
     groups: { team: group.parse({}) },
     users: {

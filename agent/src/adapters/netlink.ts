@@ -1,4 +1,4 @@
-import { createRtNetlink, type RtNetlinkSocket } from "node-netlink";
+import { createRtNetlink, type RtNetlinkSocket, rt } from "node-netlink";
 import { SteelyardError } from "../errors.ts";
 import { formatAddress, formatHardwareAddress, parseLinkKind } from "./netlink-codec.ts";
 
@@ -17,6 +17,8 @@ export type Link = {
   up: boolean;
   carrier: boolean;
   loopback: boolean;
+  /** Frames are Ethernet's (ARPHRD_ETHER). */
+  ethernet: boolean;
   /** Index of the bond or bridge it belongs to. */
   master: number | undefined;
 };
@@ -70,6 +72,7 @@ export function makeNetlink(): Netlink {
             // IFLA_CARRIER is 1 on a link that is down and was never asked: lowerUp says that there is a light.
             carrier: data.flags?.lowerUp === true,
             loopback: data.flags?.loopback === true,
+            ethernet: data.type === "ETHER" || data.type === rt.LinkType.ETHER,
             master: attrs.master,
           };
         });

@@ -53,10 +53,10 @@ export const pendingCommit = z
         parent: 7,
         author: "admin",
         source: "192.0.2.7",
-        message: "change interface eth0",
+        message: "change interface nic0",
         time: "2026-01-02T03:04:05.000Z",
         deadline: "2026-01-02T03:09:05.000Z",
-        reasons: ["the interface eth0 is used for management"],
+        reasons: ["the interface nic0 is used for management"],
       },
     ],
   });

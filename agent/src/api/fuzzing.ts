@@ -48,7 +48,7 @@ export type FuzzRequest = {
 };
 
 /** Used again and again, so that requests meet objects that other requests made. */
-const names = ["web", "b1", "eth0", "mail", "admin"];
+const names = ["web", "b1", "nic0", "mail", "admin"];
 
 const nasty: unknown[] = [
   null,
@@ -75,7 +75,7 @@ const nasty: unknown[] = [
   "١٢٣",
   "192.0.2.1/33",
   "::ffff:192.0.2.1",
-  "fe80::1%eth0",
+  "fe80::1%nic0",
   "0x7f.1",
   "1-0",
   "65536",

@@ -222,10 +222,10 @@ t.test("a dry run answers with the plan; warnings travel with the answer", async
 t.test("network objects and the system are changed the same way", async (t) => {
   const { server, control } = await setUpServer(t);
   const api = server.local;
-  const eth0 = { ipv4: { method: "static", addresses: ["192.0.2.5/24"], gateway: "192.0.2.1" } };
-  t.equal((await send(api, "PUT /api/v1/network/interfaces/eth0", eth0)).status, 201);
-  t.equal((await send(api, "PUT /api/v1/network/interfaces/eth0.100", {})).status, 201);
-  const address = { name: "web", interface: "eth0", address: "192.0.2.10/24" };
+  const nic0 = { ipv4: { method: "static", addresses: ["192.0.2.5/24"], gateway: "192.0.2.1" } };
+  t.equal((await send(api, "PUT /api/v1/network/interfaces/nic0", nic0)).status, 201);
+  t.equal((await send(api, "PUT /api/v1/network/interfaces/nic0.100", {})).status, 201);
+  const address = { name: "web", interface: "nic0", address: "192.0.2.10/24" };
   t.equal((await send(api, "POST /api/v1/network/virtual-addresses", address)).status, 201);
   t.match(
     await send(api, "POST /api/v1/network/virtual-addresses", { ...address, name: "x", address: "192.0.2.10/33" }),
@@ -239,12 +239,12 @@ t.test("network objects and the system are changed the same way", async (t) => {
   });
   t.match((await send(api, "PUT /api/v1/system", { hostname: "lb2" })).body, { management: { port: 444 } });
   t.match(control.current().configuration, {
-    interfaces: { eth0: {} },
+    interfaces: { nic0: {} },
     virtualAddresses: { web: {} },
     system: { hostname: "lb2" },
   });
   t.same((await send(api, "GET /api/v1/network/links")).body, { items: [], total: 0 });
-  t.equal((await send(api, "GET /api/v1/network/interfaces/eth9/status")).status, 404);
+  t.equal((await send(api, "GET /api/v1/network/interfaces/nic9/status")).status, 404);
   t.match((await send(api, "GET /api/v1/system/status")).body, { health: "ok", generation: 6 });
 });
 

@@ -148,7 +148,7 @@ function exampleOf(api: ApiCommand, document: ApiDocument): string[] {
 const exampleNames: Record<string, string> = {
   farm: "web",
   backend: "b1",
-  interface: "eth0",
+  interface: "nic0",
   address: "web",
   user: "alice",
   group: "operators",

@@ -10,15 +10,15 @@ import { setUpCommand } from "./testing.ts";
 
 t.test("a collection has its verbs without a line of code of its own", async (t) => {
   const { run, control, machine } = await setUpCommand(t);
-  t.match(await run("interface create eth1 mtu=1400 ipv4.method=dhcp"), {
+  t.match(await run("interface create nic1 mtu=1400 ipv4.method=dhcp"), {
     status: 0,
-    out: "interface eth1 created (generation 3)",
+    out: "interface nic1 created (generation 3)",
   });
-  t.match(control.current().configuration.interfaces.eth1, { mtu: 1400, ipv4: { method: "dhcp" } });
-  t.match(await run("address create web interface=eth1 address=192.0.2.10/24"), { status: 0 });
+  t.match(control.current().configuration.interfaces.nic1, { mtu: 1400, ipv4: { method: "dhcp" } });
+  t.match(await run("address create web interface=nic1 address=192.0.2.10/24"), { status: 0 });
   t.match(await run("address set web description=first"), { status: 0, out: /address web changed/ });
   t.match((await run("address show web")).out, /description: first/);
-  t.match((await run("address list")).out, /^NAME +ENABLED +INTERFACE +ADDRESS +DESCRIPTION\nweb +yes +eth1 +192/);
+  t.match((await run("address list")).out, /^NAME +ENABLED +INTERFACE +ADDRESS +DESCRIPTION\nweb +yes +nic1 +192/);
   t.match(await run("-q address list"), { out: "web" });
   t.match(await run("-q address set web description=second"), { out: "", err: "" });
   t.match(await run("address list --sort -name --limit 1"), { status: 0 });
@@ -28,7 +28,7 @@ t.test("a collection has its verbs without a line of code of its own", async (t)
   t.match(await run("address show web"), { status: 3, err: /there is no virtual address web/ });
 
   const file = machine.path("/address.yaml");
-  await writeFile(file, "interface: eth1\naddress: 192.0.2.11/24\ndescription: of a file\n");
+  await writeFile(file, "interface: nic1\naddress: 192.0.2.11/24\ndescription: of a file\n");
   t.match(await run(`address create mail --from ${file} address=192.0.2.12/24`), { status: 0 });
   t.match(control.current().configuration.virtualAddresses.mail, {
     address: "192.0.2.12/24",

@@ -19,7 +19,7 @@ export function addImportCommands(program: Command, act: Act): void {
     .description("take over the configuration of another product")
     .command("zevenet <backup>")
     .description("a backup of ZEVENET or SKUDONET CE 5 to 7 (.tar.gz or directory): tells what it would take")
-    .option("--map <eth0:ens192>", "interface of the backup and the one in its place here (repeatable)", collect, [])
+    .option("--map <eth0:nic0>", "interface of the backup and the one in its place here (repeatable)", collect, [])
     .option("--keep-interfaces", "leave the addresses of this box's interfaces as they are")
     .option("--diff", "show what changes, object by object")
     .option("--commit", "take it")
@@ -27,7 +27,7 @@ export function addImportCommands(program: Command, act: Act): void {
   note(zevenet, {
     examples: [
       "steelyard import zevenet backup-monday.tar.gz",
-      "steelyard import zevenet backup-monday.tar.gz --map eth0:ens192 --commit",
+      "steelyard import zevenet backup-monday.tar.gz --map eth0:nic0 --commit",
     ],
   });
 }

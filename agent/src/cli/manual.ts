@@ -44,7 +44,7 @@ On the box it talks to the agent over the local socket, as \`admin\`; run it as 
 \`list\`, \`show\`, \`create\`, \`set\` and \`delete\`, made from the API's own description. \`--help\` of a command lists its fields with their values, units and defaults.
 
 \`\`\`sh
-steelyard address add web 192.0.2.10/24 --interface eth0
+steelyard address add web 192.0.2.10/24 --interface nic0
 steelyard farm create web --vip 192.0.2.10 --port 80 --backend b1=198.51.100.1:80,weight=3 --backend b2=198.51.100.2:80
 steelyard farm set web algorithm=round-robin backends.b1.state=maintenance
 steelyard farm show web

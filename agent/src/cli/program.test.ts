@@ -113,17 +113,17 @@ t.test("status, interfaces, addresses, system and history", async (t) => {
   });
 
   t.match(
-    await run("interface set eth0 ipv4.method=static ipv4.addresses=192.0.2.5/24 ipv4.gateway=192.0.2.1 mtu=1400"),
+    await run("interface set nic0 ipv4.method=static ipv4.addresses=192.0.2.5/24 ipv4.gateway=192.0.2.1 mtu=1400"),
     { status: 0 },
   );
-  t.match(await run("interface set eth0 ipv4.gateway= mtu="), { status: 0 });
-  t.same(control.current().configuration.interfaces.eth0?.ipv4, { method: "static", addresses: ["192.0.2.5/24"] });
-  t.match((await run("interface list")).out, /eth0 +absent +static\/none/);
-  t.match((await run("interface show eth0")).out, /addresses: 192\.0\.2\.5\/24/);
-  t.match(await run("interface show eth9"), { status: 3 });
+  t.match(await run("interface set nic0 ipv4.gateway= mtu="), { status: 0 });
+  t.same(control.current().configuration.interfaces.nic0?.ipv4, { method: "static", addresses: ["192.0.2.5/24"] });
+  t.match((await run("interface list")).out, /nic0 +absent +static\/none/);
+  t.match((await run("interface show nic0")).out, /addresses: 192\.0\.2\.5\/24/);
+  t.match(await run("interface show nic9"), { status: 3 });
 
-  t.match(await run("address add web 192.0.2.10/24 --interface eth0"), { status: 0 });
-  t.match((await run("address list")).out, /web +yes +eth0 +192\.0\.2\.10\/24/);
+  t.match(await run("address add web 192.0.2.10/24 --interface nic0"), { status: 0 });
+  t.match((await run("address list")).out, /web +yes +nic0 +192\.0\.2\.10\/24/);
   t.match(await run("address delete web"), { status: 0 });
 
   t.match(await run("system set hostname=lb1 dns.servers=192.0.2.53,2001:db8::53 ssh.enabled=true"), { status: 0 });

@@ -167,7 +167,7 @@ function addNetworkCommands(program: Command, act: Act): void {
       .command("show <interface>")
       .description("one interface: settings, state and counters")
       .action(act(async (context, name: string) => (await import("./network.ts")).showInterface(context, name))),
-    { examples: ["steelyard interface show eth0"] },
+    { examples: ["steelyard interface show nic0"] },
   );
   note(
     addChangeOptions(
@@ -180,7 +180,7 @@ function addNetworkCommands(program: Command, act: Act): void {
       ),
     ),
     {
-      examples: ["steelyard interface set eth0 ipv4.method=static ipv4.addresses=192.0.2.5/24 ipv4.gateway=192.0.2.1"],
+      examples: ["steelyard interface set nic0 ipv4.method=static ipv4.addresses=192.0.2.5/24 ipv4.gateway=192.0.2.1"],
     },
   );
   const address = program.command("address").description("virtual addresses: those farms listen on");
@@ -195,7 +195,7 @@ function addNetworkCommands(program: Command, act: Act): void {
         (await import("./network.ts")).createAddress(context, name, where, words, options),
       ),
     ),
-    { examples: ["steelyard address add web 192.0.2.10/24 --interface eth0"] },
+    { examples: ["steelyard address add web 192.0.2.10/24 --interface nic0"] },
   );
 }
 

@@ -438,7 +438,7 @@ export default {
       "type": "string",
       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
       "examples": [
-       "eth0"
+       "nic0"
       ],
       "description": "Interface the address is put on"
      },
@@ -459,7 +459,7 @@ export default {
      {
       "description": "",
       "enabled": true,
-      "interface": "eth0",
+      "interface": "nic0",
       "address": "192.0.2.10/24"
      }
     ]
@@ -723,7 +723,7 @@ export default {
          "type": "string",
          "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
          "examples": [
-          "eth0"
+          "nic0"
          ]
         }
        },
@@ -814,7 +814,7 @@ export default {
       },
       "management": {
        "interfaces": [
-        "eth0"
+        "nic0"
        ],
        "port": 444
       },
@@ -1063,7 +1063,7 @@ export default {
        "object": {
         "type": "string",
         "maxLength": 128,
-        "description": "Path of the object in a generation: farms/web, network/interfaces/eth0, system",
+        "description": "Path of the object in a generation: farms/web, network/interfaces/nic0, system",
         "examples": [
          "farms/web"
         ]
@@ -1093,7 +1093,7 @@ export default {
        "object": {
         "type": "string",
         "maxLength": 128,
-        "description": "Path of the object in a generation: farms/web, network/interfaces/eth0, system",
+        "description": "Path of the object in a generation: farms/web, network/interfaces/nic0, system",
         "examples": [
          "farms/web"
         ]
@@ -1123,7 +1123,7 @@ export default {
        "object": {
         "type": "string",
         "maxLength": 128,
-        "description": "Path of the object in a generation: farms/web, network/interfaces/eth0, system",
+        "description": "Path of the object in a generation: farms/web, network/interfaces/nic0, system",
         "examples": [
          "farms/web"
         ]
@@ -1272,7 +1272,7 @@ export default {
        "type": "string",
        "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
        "examples": [
-        "eth0"
+        "nic0"
        ]
       },
       "additionalProperties": {
@@ -1330,12 +1330,12 @@ export default {
        "hostname": "lb1",
        "management": {
         "interfaces": [
-         "eth0"
+         "nic0"
         ]
        }
       },
       "interfaces": {
-       "eth0": {
+       "nic0": {
         "ipv4": {
          "method": "static",
          "addresses": [
@@ -2185,7 +2185,7 @@ export default {
       "type": "string",
       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
       "examples": [
-       "eth0"
+       "nic0"
       ],
       "description": "Name of the interface"
      },
@@ -2230,7 +2230,7 @@ export default {
     "additionalProperties": false,
     "examples": [
      {
-      "name": "eth0",
+      "name": "nic0",
       "ipv4": {
        "method": "static",
        "addresses": [
@@ -2249,7 +2249,7 @@ export default {
       "type": "string",
       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
       "examples": [
-       "eth0"
+       "nic0"
       ]
      },
      "description": {
@@ -2327,7 +2327,7 @@ export default {
       "type": "string",
       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
       "examples": [
-       "eth0"
+       "nic0"
       ],
       "description": "Interface the address is put on"
      },
@@ -2348,7 +2348,7 @@ export default {
     "examples": [
      {
       "name": "web",
-      "interface": "eth0",
+      "interface": "nic0",
       "address": "192.0.2.10/24"
      }
     ]
@@ -2380,7 +2380,7 @@ export default {
       "type": "string",
       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
       "examples": [
-       "eth0"
+       "nic0"
       ],
       "description": "Interface the address is put on"
      },
@@ -2399,7 +2399,7 @@ export default {
     "additionalProperties": false,
     "examples": [
      {
-      "interface": "eth0",
+      "interface": "nic0",
       "address": "192.0.2.10/24"
      }
     ]
@@ -2918,7 +2918,7 @@ export default {
       "type": "string",
       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
       "examples": [
-       "eth0"
+       "nic0"
       ],
       "description": "Interface the address is put on"
      },
@@ -2941,7 +2941,7 @@ export default {
      {
       "description": "",
       "enabled": true,
-      "interface": "eth0",
+      "interface": "nic0",
       "address": "192.0.2.10/24"
      }
     ]
@@ -3225,7 +3225,7 @@ export default {
          "type": "string",
          "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
          "examples": [
-          "eth0"
+          "nic0"
          ]
         }
        },
@@ -3335,7 +3335,7 @@ export default {
       },
       "management": {
        "interfaces": [
-        "eth0"
+        "nic0"
        ],
        "port": 444
       },
@@ -3825,11 +3825,11 @@ export default {
       "parent": 7,
       "author": "admin",
       "source": "192.0.2.7",
-      "message": "change interface eth0",
+      "message": "change interface nic0",
       "time": "2026-01-02T03:04:05.000Z",
       "deadline": "2026-01-02T03:09:05.000Z",
       "reasons": [
-       "the interface eth0 is used for management"
+       "the interface nic0 is used for management"
       ]
      }
     ]
@@ -5140,7 +5140,7 @@ export default {
     "additionalProperties": false,
     "examples": [
      {
-      "name": "eth0",
+      "name": "nic0",
       "mac": "52:54:00:12:34:56",
       "driver": "virtio_net",
       "bus": "0000:00:03.0",
@@ -5283,7 +5283,7 @@ export default {
     "additionalProperties": false,
     "examples": [
      {
-      "name": "eth0",
+      "name": "nic0",
       "mac": "52:54:00:12:34:56",
       "driver": "virtio_net",
       "bus": "0000:00:03.0",
@@ -6036,7 +6036,7 @@ export default {
       "type": "string",
       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
       "examples": [
-       "eth0"
+       "nic0"
       ],
       "description": "Name of the interface"
      },
@@ -6085,7 +6085,7 @@ export default {
     "additionalProperties": false,
     "examples": [
      {
-      "name": "eth0",
+      "name": "nic0",
       "ipv4": {
        "method": "static",
        "addresses": [
@@ -6129,7 +6129,7 @@ export default {
       "type": "string",
       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
       "examples": [
-       "eth0"
+       "nic0"
       ],
       "description": "Interface the address is put on"
      },
@@ -6152,7 +6152,7 @@ export default {
     "examples": [
      {
       "name": "web",
-      "interface": "eth0",
+      "interface": "nic0",
       "address": "192.0.2.10/24",
       "description": "",
       "enabled": true
@@ -15478,7 +15478,7 @@ export default {
         "example": {
          "items": [
           {
-           "name": "eth0",
+           "name": "nic0",
            "ipv4": {
             "method": "static",
             "addresses": [
@@ -15542,7 +15542,7 @@ export default {
         "$ref": "#/components/schemas/NamedInterfaceInput"
        },
        "example": {
-        "name": "eth0",
+        "name": "nic0",
         "ipv4": {
          "method": "static",
          "addresses": [
@@ -15638,7 +15638,7 @@ export default {
          "$ref": "#/components/schemas/NamedInterface"
         },
         "example": {
-         "name": "eth0",
+         "name": "nic0",
          "ipv4": {
           "method": "static",
           "addresses": [
@@ -15738,7 +15738,7 @@ export default {
        "type": "string",
        "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$"
       },
-      "example": "eth0",
+      "example": "nic0",
       "in": "path",
       "name": "interface",
       "required": true,
@@ -15761,7 +15761,7 @@ export default {
          "$ref": "#/components/schemas/NamedInterface"
         },
         "example": {
-         "name": "eth0",
+         "name": "nic0",
          "ipv4": {
           "method": "static",
           "addresses": [
@@ -15876,7 +15876,7 @@ export default {
        "type": "string",
        "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$"
       },
-      "example": "eth0",
+      "example": "nic0",
       "in": "path",
       "name": "interface",
       "required": true,
@@ -15910,7 +15910,7 @@ export default {
          "description": "The interface; for a dry run, the plan"
         },
         "example": {
-         "name": "eth0",
+         "name": "nic0",
          "ipv4": {
           "method": "static",
           "addresses": [
@@ -15953,7 +15953,7 @@ export default {
          "$ref": "#/components/schemas/NamedInterface"
         },
         "example": {
-         "name": "eth0",
+         "name": "nic0",
          "ipv4": {
           "method": "static",
           "addresses": [
@@ -16088,7 +16088,7 @@ export default {
        "type": "string",
        "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$"
       },
-      "example": "eth0",
+      "example": "nic0",
       "in": "path",
       "name": "interface",
       "required": true,
@@ -16119,7 +16119,7 @@ export default {
          "description": "The interface; for a dry run, the plan"
         },
         "example": {
-         "name": "eth0",
+         "name": "nic0",
          "ipv4": {
           "method": "static",
           "addresses": [
@@ -16234,7 +16234,7 @@ export default {
        "type": "string",
        "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$"
       },
-      "example": "eth0",
+      "example": "nic0",
       "in": "path",
       "name": "interface",
       "required": true,
@@ -16549,7 +16549,7 @@ export default {
          "items": [
           {
            "name": "web",
-           "interface": "eth0",
+           "interface": "nic0",
            "address": "192.0.2.10/24",
            "description": "",
            "enabled": true
@@ -16604,7 +16604,7 @@ export default {
        },
        "example": {
         "name": "web",
-        "interface": "eth0",
+        "interface": "nic0",
         "address": "192.0.2.10/24"
        }
       }
@@ -16696,7 +16696,7 @@ export default {
         },
         "example": {
          "name": "web",
-         "interface": "eth0",
+         "interface": "nic0",
          "address": "192.0.2.10/24",
          "description": "",
          "enabled": true
@@ -16811,7 +16811,7 @@ export default {
         },
         "example": {
          "name": "web",
-         "interface": "eth0",
+         "interface": "nic0",
          "address": "192.0.2.10/24",
          "description": "",
          "enabled": true
@@ -16876,7 +16876,7 @@ export default {
         "$ref": "#/components/schemas/VirtualAddressReplacementInput"
        },
        "example": {
-        "interface": "eth0",
+        "interface": "nic0",
         "address": "192.0.2.10/24"
        }
       }
@@ -16947,7 +16947,7 @@ export default {
         },
         "example": {
          "name": "web",
-         "interface": "eth0",
+         "interface": "nic0",
          "address": "192.0.2.10/24",
          "description": "",
          "enabled": true
@@ -16981,7 +16981,7 @@ export default {
         },
         "example": {
          "name": "web",
-         "interface": "eth0",
+         "interface": "nic0",
          "address": "192.0.2.10/24",
          "description": "",
          "enabled": true
@@ -17139,7 +17139,7 @@ export default {
         },
         "example": {
          "name": "web",
-         "interface": "eth0",
+         "interface": "nic0",
          "address": "192.0.2.10/24",
          "description": "",
          "enabled": true
@@ -17376,7 +17376,7 @@ export default {
        "type": "string",
        "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$"
       },
-      "example": "eth0",
+      "example": "nic0",
       "in": "path",
       "name": "interface",
       "required": true,
@@ -17396,7 +17396,7 @@ export default {
          "$ref": "#/components/schemas/InterfaceStatus"
         },
         "example": {
-         "name": "eth0",
+         "name": "nic0",
          "mac": "52:54:00:12:34:56",
          "driver": "virtio_net",
          "bus": "0000:00:03.0",
@@ -17782,7 +17782,7 @@ export default {
         "example": {
          "items": [
           {
-           "name": "eth0",
+           "name": "nic0",
            "mac": "52:54:00:12:34:56",
            "driver": "virtio_net",
            "bus": "0000:00:03.0",
@@ -17886,7 +17886,7 @@ export default {
          },
          "management": {
           "interfaces": [
-           "eth0"
+           "nic0"
           ],
           "port": 444
          },
@@ -17999,7 +17999,7 @@ export default {
         },
         "management": {
          "interfaces": [
-          "eth0"
+          "nic0"
          ],
          "port": 444
         },
@@ -18101,7 +18101,7 @@ export default {
          },
          "management": {
           "interfaces": [
-           "eth0"
+           "nic0"
           ],
           "port": 444
          },
@@ -18285,7 +18285,7 @@ export default {
          },
          "management": {
           "interfaces": [
-           "eth0"
+           "nic0"
           ],
           "port": 444
          },
@@ -19335,11 +19335,11 @@ export default {
          "parent": 7,
          "author": "admin",
          "source": "192.0.2.7",
-         "message": "change interface eth0",
+         "message": "change interface nic0",
          "time": "2026-01-02T03:04:05.000Z",
          "deadline": "2026-01-02T03:09:05.000Z",
          "reasons": [
-          "the interface eth0 is used for management"
+          "the interface nic0 is used for management"
          ]
         }
        }
@@ -19421,11 +19421,11 @@ export default {
          "parent": 7,
          "author": "admin",
          "source": "192.0.2.7",
-         "message": "change interface eth0",
+         "message": "change interface nic0",
          "time": "2026-01-02T03:04:05.000Z",
          "deadline": "2026-01-02T03:09:05.000Z",
          "reasons": [
-          "the interface eth0 is used for management"
+          "the interface nic0 is used for management"
          ]
         }
        }
@@ -19811,12 +19811,12 @@ export default {
          "hostname": "lb1",
          "management": {
           "interfaces": [
-           "eth0"
+           "nic0"
           ]
          }
         },
         "interfaces": {
-         "eth0": {
+         "nic0": {
           "ipv4": {
            "method": "static",
            "addresses": [
@@ -20101,12 +20101,12 @@ export default {
        ]
       },
       "example": [
-       "eth0:ens192"
+       "eth0:nic0"
       ],
       "in": "query",
       "name": "map",
       "required": false,
-      "description": "Interface of the backup and the one that takes its place here, such as eth0:ens192 (repeatable)"
+      "description": "Interface of the backup and the one that takes its place here, such as eth0:nic0 (repeatable)"
      },
      {
       "schema": {

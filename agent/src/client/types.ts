@@ -2663,7 +2663,7 @@ export interface components {
             prefer?: boolean;
         };
         ObjectChangeInput: {
-            /** @description Path of the object in a generation: farms/web, network/interfaces/eth0, system */
+            /** @description Path of the object in a generation: farms/web, network/interfaces/nic0, system */
             object: string;
             /**
              * @description Makes the object, or replaces it whole
@@ -2675,7 +2675,7 @@ export interface components {
                 [key: string]: unknown;
             };
         } | {
-            /** @description Path of the object in a generation: farms/web, network/interfaces/eth0, system */
+            /** @description Path of the object in a generation: farms/web, network/interfaces/nic0, system */
             object: string;
             /**
              * @description Changes fields: JSON merge patch, RFC 7396
@@ -2687,7 +2687,7 @@ export interface components {
                 [key: string]: unknown;
             };
         } | {
-            /** @description Path of the object in a generation: farms/web, network/interfaces/eth0, system */
+            /** @description Path of the object in a generation: farms/web, network/interfaces/nic0, system */
             object: string;
             /**
              * @description Deletes the object
@@ -6616,11 +6616,11 @@ export interface operations {
                      *       "parent": 7,
                      *       "author": "admin",
                      *       "source": "192.0.2.7",
-                     *       "message": "change interface eth0",
+                     *       "message": "change interface nic0",
                      *       "time": "2026-01-02T03:04:05.000Z",
                      *       "deadline": "2026-01-02T03:09:05.000Z",
                      *       "reasons": [
-                     *         "the interface eth0 is used for management"
+                     *         "the interface nic0 is used for management"
                      *       ]
                      *     }
                      */
@@ -6927,9 +6927,9 @@ export interface operations {
                 /** @description keep: the addresses of this box's own interfaces stay, as while the old box is still there */
                 interfaces?: "take" | "keep";
                 /**
-                 * @description Interface of the backup and the one that takes its place here, such as eth0:ens192 (repeatable)
+                 * @description Interface of the backup and the one that takes its place here, such as eth0:nic0 (repeatable)
                  * @example [
-                 *       "eth0:ens192"
+                 *       "eth0:nic0"
                  *     ]
                  */
                 map?: string | string[];
@@ -7047,11 +7047,11 @@ export interface operations {
                      *       "parent": 7,
                      *       "author": "admin",
                      *       "source": "192.0.2.7",
-                     *       "message": "change interface eth0",
+                     *       "message": "change interface nic0",
                      *       "time": "2026-01-02T03:04:05.000Z",
                      *       "deadline": "2026-01-02T03:09:05.000Z",
                      *       "reasons": [
-                     *         "the interface eth0 is used for management"
+                     *         "the interface nic0 is used for management"
                      *       ]
                      *     }
                      */
@@ -8661,12 +8661,12 @@ export interface operations {
                  *         "hostname": "lb1",
                  *         "management": {
                  *           "interfaces": [
-                 *             "eth0"
+                 *             "nic0"
                  *           ]
                  *         }
                  *       },
                  *       "interfaces": {
-                 *         "eth0": {
+                 *         "nic0": {
                  *           "ipv4": {
                  *             "method": "static",
                  *             "addresses": [
@@ -8768,7 +8768,7 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "name": "eth0",
+                     *           "name": "nic0",
                      *           "ipv4": {
                      *             "method": "static",
                      *             "addresses": [
@@ -8830,7 +8830,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "name": "eth0",
+                 *       "name": "nic0",
                  *       "ipv4": {
                  *         "method": "static",
                  *         "addresses": [
@@ -8889,7 +8889,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "name": "eth0",
+                     *       "name": "nic0",
                      *       "ipv4": {
                      *         "method": "static",
                      *         "addresses": [
@@ -8942,7 +8942,7 @@ export interface operations {
             path: {
                 /**
                  * @description Name of the interface
-                 * @example eth0
+                 * @example nic0
                  */
                 interface: string;
             };
@@ -8960,7 +8960,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "name": "eth0",
+                     *       "name": "nic0",
                      *       "ipv4": {
                      *         "method": "static",
                      *         "addresses": [
@@ -9025,7 +9025,7 @@ export interface operations {
             path: {
                 /**
                  * @description Name of the interface
-                 * @example eth0
+                 * @example nic0
                  */
                 interface: string;
             };
@@ -9061,7 +9061,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "name": "eth0",
+                     *       "name": "nic0",
                      *       "ipv4": {
                      *         "method": "static",
                      *         "addresses": [
@@ -9094,7 +9094,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "name": "eth0",
+                     *       "name": "nic0",
                      *       "ipv4": {
                      *         "method": "static",
                      *         "addresses": [
@@ -9152,7 +9152,7 @@ export interface operations {
             path: {
                 /**
                  * @description Name of the interface
-                 * @example eth0
+                 * @example nic0
                  */
                 interface: string;
             };
@@ -9239,7 +9239,7 @@ export interface operations {
             path: {
                 /**
                  * @description Name of the interface
-                 * @example eth0
+                 * @example nic0
                  */
                 interface: string;
             };
@@ -9267,7 +9267,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "name": "eth0",
+                     *       "name": "nic0",
                      *       "ipv4": {
                      *         "method": "static",
                      *         "addresses": [
@@ -9315,7 +9315,7 @@ export interface operations {
             path: {
                 /**
                  * @description Name of the interface
-                 * @example eth0
+                 * @example nic0
                  */
                 interface: string;
             };
@@ -9332,7 +9332,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "name": "eth0",
+                     *       "name": "nic0",
                      *       "mac": "52:54:00:12:34:56",
                      *       "driver": "virtio_net",
                      *       "bus": "0000:00:03.0",
@@ -9429,7 +9429,7 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "name": "eth0",
+                     *           "name": "nic0",
                      *           "mac": "52:54:00:12:34:56",
                      *           "driver": "virtio_net",
                      *           "bus": "0000:00:03.0",
@@ -9509,7 +9509,7 @@ export interface operations {
                      *       "items": [
                      *         {
                      *           "name": "web",
-                     *           "interface": "eth0",
+                     *           "interface": "nic0",
                      *           "address": "192.0.2.10/24",
                      *           "description": "",
                      *           "enabled": true
@@ -9562,7 +9562,7 @@ export interface operations {
                 /**
                  * @example {
                  *       "name": "web",
-                 *       "interface": "eth0",
+                 *       "interface": "nic0",
                  *       "address": "192.0.2.10/24"
                  *     }
                  */
@@ -9616,7 +9616,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "name": "web",
-                     *       "interface": "eth0",
+                     *       "interface": "nic0",
                      *       "address": "192.0.2.10/24",
                      *       "description": "",
                      *       "enabled": true
@@ -9678,7 +9678,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "name": "web",
-                     *       "interface": "eth0",
+                     *       "interface": "nic0",
                      *       "address": "192.0.2.10/24",
                      *       "description": "",
                      *       "enabled": true
@@ -9743,7 +9743,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "interface": "eth0",
+                 *       "interface": "nic0",
                  *       "address": "192.0.2.10/24"
                  *     }
                  */
@@ -9765,7 +9765,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "name": "web",
-                     *       "interface": "eth0",
+                     *       "interface": "nic0",
                      *       "address": "192.0.2.10/24",
                      *       "description": "",
                      *       "enabled": true
@@ -9789,7 +9789,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "name": "web",
-                     *       "interface": "eth0",
+                     *       "interface": "nic0",
                      *       "address": "192.0.2.10/24",
                      *       "description": "",
                      *       "enabled": true
@@ -9953,7 +9953,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "name": "web",
-                     *       "interface": "eth0",
+                     *       "interface": "nic0",
                      *       "address": "192.0.2.10/24",
                      *       "description": "",
                      *       "enabled": true
@@ -10316,7 +10316,7 @@ export interface operations {
                      *       },
                      *       "management": {
                      *         "interfaces": [
-                     *           "eth0"
+                     *           "nic0"
                      *         ],
                      *         "port": 444
                      *       },
@@ -10417,7 +10417,7 @@ export interface operations {
                  *       },
                  *       "management": {
                  *         "interfaces": [
-                 *           "eth0"
+                 *           "nic0"
                  *         ],
                  *         "port": 444
                  *       },
@@ -10483,7 +10483,7 @@ export interface operations {
                      *       },
                      *       "management": {
                      *         "interfaces": [
-                     *           "eth0"
+                     *           "nic0"
                      *         ],
                      *         "port": 444
                      *       },
@@ -10596,7 +10596,7 @@ export interface operations {
                      *       },
                      *       "management": {
                      *         "interfaces": [
-                     *           "eth0"
+                     *           "nic0"
                      *         ],
                      *         "port": 444
                      *       },

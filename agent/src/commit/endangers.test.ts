@@ -14,8 +14,8 @@ const eth = (address: string, gateway?: string) =>
   networkInterface.parse({ ipv4: { method: "static", addresses: [address], gateway } });
 const before: Configuration = {
   ...emptyConfiguration(),
-  system: system.parse({ management: { interfaces: ["eth0"] }, ssh: { enabled: true } }),
-  interfaces: { eth0: eth("192.0.2.5/24", "192.0.2.1"), eth1: eth("10.0.0.5/24") },
+  system: system.parse({ management: { interfaces: ["nic0"] }, ssh: { enabled: true } }),
+  interfaces: { nic0: eth("192.0.2.5/24", "192.0.2.1"), nic1: eth("10.0.0.5/24") },
   users: { admin: user.parse({ roles: ["admin"], sshKeys: ["ssh-ed25519 AAAA ada"] }) },
 };
 const interfaces = (change: Configuration["interfaces"]) => ({
@@ -25,17 +25,17 @@ const interfaces = (change: Configuration["interfaces"]) => ({
 
 t.test("a network change endangers by the management interface or by the default gateway", async (t) => {
   const judge = (after: Configuration) => endangersNetwork(before, after);
-  const [eth0] = [before.interfaces.eth0 ?? eth("192.0.2.5/24")];
+  const [nic0] = [before.interfaces.nic0 ?? eth("192.0.2.5/24")];
   t.same(judge(before), []);
-  t.same(judge(interfaces({ eth1: eth("10.0.0.6/24"), eth2: eth("10.9.0.1/24") })), [], "other interfaces do not");
-  t.same(judge(interfaces({ eth0: { ...eth0, description: "uplink" } })), [], "words do not");
-  t.same(judge(interfaces({ eth0: eth("192.0.2.6/24", "192.0.2.1") })), ["the interface eth0 is used for management"]);
-  t.same(judge({ ...before, interfaces: { eth1: eth("10.0.0.5/24") } }), [
-    "the interface eth0 is used for management",
+  t.same(judge(interfaces({ nic1: eth("10.0.0.6/24"), nic2: eth("10.9.0.1/24") })), [], "other interfaces do not");
+  t.same(judge(interfaces({ nic0: { ...nic0, description: "uplink" } })), [], "words do not");
+  t.same(judge(interfaces({ nic0: eth("192.0.2.6/24", "192.0.2.1") })), ["the interface nic0 is used for management"]);
+  t.same(judge({ ...before, interfaces: { nic1: eth("10.0.0.5/24") } }), [
+    "the interface nic0 is used for management",
     "the IPv4 default gateway changes",
   ]);
   const learns = networkInterface.parse({ ipv6: { method: "automatic" } });
-  t.same(judge(interfaces({ eth2: learns })), ["the IPv6 default gateway changes"]);
+  t.same(judge(interfaces({ nic2: learns })), ["the IPv6 default gateway changes"]);
 });
 
 t.test("a change of the system's settings endangers by where and how the box is managed", async (t) => {

@@ -123,7 +123,7 @@ const greatestTransaction = 16 * 1024 * 1024;
 const objectPath = z
   .string()
   .max(128, "expected the path of an object, like farms/web")
-  .describe("Path of the object in a generation: farms/web, network/interfaces/eth0, system")
+  .describe("Path of the object in a generation: farms/web, network/interfaces/nic0, system")
   .meta({ examples: ["farms/web"] });
 
 const objectChange = z

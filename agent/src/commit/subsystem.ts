@@ -38,7 +38,7 @@ export type SubsystemDefinition<Artefacts, Step extends StepBase> = {
   executors: Executors<Step>;
   /**
    * How a change of the configuration can cut off an operator who works over the network, in words for the operator:
-   * `the interface eth0 is used for management`. None when it cannot. Pure.
+   * `the interface nic0 is used for management`. None when it cannot. Pure.
    */
   endangers?(before: Configuration, after: Configuration): string[];
 };

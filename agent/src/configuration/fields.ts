@@ -45,8 +45,8 @@ export const objectName = z
 /** A Linux interface name (IFNAMSIZ 16 with the closing NUL; no slash or white space). */
 export const interfaceName = z
   .string()
-  .regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$/, "expected a network interface name of at most 15 characters, like eth0")
-  .meta({ examples: ["eth0"] });
+  .regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$/, "expected a network interface name of at most 15 characters, like nic0")
+  .meta({ examples: ["nic0"] });
 
 export const address = z
   .string()

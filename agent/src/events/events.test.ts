@@ -66,7 +66,7 @@ t.test("states are told when they change, and looked at only while somebody want
   const bus = makeEventBus({ now: () => new Date(time), log: quiet });
   let looks = 0;
   let farms = [{ name: "web", state: "up", backends: [{ name: "b1", effective: "up" }] }];
-  let links = [{ name: "eth0", state: "up" }];
+  let links = [{ name: "nic0", state: "up" }];
   const look = makeStateLook(bus, {
     readFarmStates: async () => {
       looks += 1;
@@ -87,7 +87,7 @@ t.test("states are told when they change, and looked at only while somebody want
   t.same(seen, [
     { kind: "farm-state", farm: "web", state: "down", before: "up" },
     { kind: "backend-state", farm: "web", backend: "b1", state: "maintenance", before: "up" },
-    { kind: "link-state", link: "eth0", state: "gone", before: "up" },
+    { kind: "link-state", link: "nic0", state: "gone", before: "up" },
   ]);
   stop();
   time += 30_000;

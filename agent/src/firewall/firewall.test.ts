@@ -13,7 +13,7 @@ import { verifyFirewall } from "./verify.ts";
 
 const image = join(dirname(fileURLToPath(import.meta.url)), "../../../image/overlay");
 
-function box(system: object, interfaces: string[] = ["eth0"]): Configuration {
+function box(system: object, interfaces: string[] = ["nic0"]): Configuration {
   const known = Object.fromEntries(interfaces.map((name) => [name, {}]));
   return configuration.parse({ ...emptyConfiguration(), system, interfaces: known });
 }
@@ -23,18 +23,18 @@ t.test("management follows the configuration: interfaces, the API's port, SSH's 
   t.same(management({}), { interfaces: [], ports: [444] });
   t.same(
     management({
-      management: { interfaces: ["eth1", "eth0", "eth1"], port: 8444 },
+      management: { interfaces: ["nic1", "nic0", "nic1"], port: 8444 },
       ssh: { enabled: true, port: 2222 },
     }),
-    { interfaces: ["eth0", "eth1"], ports: [2222, 8444] },
+    { interfaces: ["nic0", "nic1"], ports: [2222, 8444] },
   );
 });
 
 t.test("both sets are replaced in one transaction; an empty one is only emptied", async (t) => {
   t.equal(
-    renderManagementRules({ interfaces: ["eth0", "bond0.5"], ports: [22, 444] }),
+    renderManagementRules({ interfaces: ["nic0", "bond0.5"], ports: [22, 444] }),
     `flush set inet steelyard_base management_interfaces
-add element inet steelyard_base management_interfaces { "eth0", "bond0.5" }
+add element inet steelyard_base management_interfaces { "nic0", "bond0.5" }
 flush set inet steelyard_base management_ports
 add element inet steelyard_base management_ports { 22, 444 }
 `,
@@ -50,13 +50,13 @@ add element inet steelyard_base management_ports { 444 }
 
 t.test("a box nobody can manage is warned about, and so is an interface that is not configured", async (t) => {
   t.match(verifyFirewall(box({})), [{ severity: "warning", path: "system.management.interfaces" }]);
-  t.match(verifyFirewall(box({ management: { interfaces: ["eth0", "eth7"] } })), [
-    { severity: "warning", path: "system.management.interfaces.1", message: /eth7/ },
+  t.match(verifyFirewall(box({ management: { interfaces: ["nic0", "nic7"] } })), [
+    { severity: "warning", path: "system.management.interfaces.1", message: /nic7/ },
   ]);
 });
 
 t.test("the plan loads the table when it is not the image's, and else changes what differs", async (t) => {
-  const wanted = renderFirewall(box({ management: { interfaces: ["eth0"] } }));
+  const wanted = renderFirewall(box({ management: { interfaces: ["nic0"] } }));
   t.same(planFirewall(wanted, wanted), []);
   const now = (table: FirewallArtefacts["table"]): FirewallArtefacts => ({ ...wanted, table });
   t.match(planFirewall(now({ state: "missing" }), wanted), [{ kind: "load-base-table", summary: /missing/ }]);
@@ -64,7 +64,7 @@ t.test("the plan loads the table when it is not the image's, and else changes wh
     { kind: "load-base-table", summary: /input was changed/ },
   ]);
   t.match(planFirewall({ ...wanted, management: { interfaces: [], ports: [444] } }, wanted), [
-    { kind: "set-management", summary: "open management on eth0, tcp port 444" },
+    { kind: "set-management", summary: "open management on nic0, tcp port 444" },
   ]);
 });
 
@@ -73,14 +73,14 @@ t.test("nft's list says what is open and whether a chain was changed", async (t)
   const rule = (chain: string) => ({ rule: { chain } });
   const whole = [
     { metainfo: {} },
-    { set: { name: "management_interfaces", elem: ["eth1", "eth0"] } },
+    { set: { name: "management_interfaces", elem: ["nic1", "nic0"] } },
     { set: { name: "management_ports", elem: [444, 22] } },
     ...[base("input", "drop"), base("forward", "drop"), base("prerouting", "accept"), base("postrouting", "accept")],
     ...[rule("input"), rule("forward")],
   ];
   t.same(readBaseObjects(whole), {
     table: { state: "loaded" },
-    management: { interfaces: ["eth0", "eth1"], ports: [22, 444] },
+    management: { interfaces: ["nic0", "nic1"], ports: [22, 444] },
   });
   const without = (index: number) => readBaseObjects(whole.filter((_, at) => at !== index)).table;
   t.match(without(7), { state: "altered", reason: /input/ }, "the rules of input were flushed");
@@ -98,12 +98,12 @@ t.test("the table of the image is loaded and filled", async (t) => {
     return { code: missing ? 1 : 0, stdout: "", stderr: missing ? "Error: No such file or directory" : "" };
   };
   const machine = makeMachine({ root, run });
-  const wanted = box({ management: { interfaces: ["eth0"] } });
+  const wanted = box({ management: { interfaces: ["nic0"] } });
   for (const step of await firewall.plan(wanted, machine)) await step.execute();
   t.same(
     calls.map(({ argv }) => argv),
     ["nft --json list table inet steelyard_base", "nft --file -", "nft --file -"],
   );
   t.match(calls[1]?.input, /^table inet steelyard_base \{$/m);
-  t.match(calls[2]?.input, /^add element inet steelyard_base management_interfaces \{ "eth0" \}$/m);
+  t.match(calls[2]?.input, /^add element inet steelyard_base management_interfaces \{ "nic0" \}$/m);
 });

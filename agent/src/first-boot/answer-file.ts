@@ -66,7 +66,7 @@ export function locateProblems(text: string, problems: readonly Problem[]): Loca
   return problems.map((problem) => ({ ...locate(document.contents, problem.path, lines), ...problem }));
 }
 
-/** Follows a path such as `interfaces.eth0.100.mtu`, whose names may have dots in them. */
+/** Follows a path such as `interfaces.nic0.100.mtu`, whose names may have dots in them. */
 function locate(node: unknown, path: string, lines: LineCounter): { line?: number } {
   if (path === "") return {};
   const children = isMap(node)

@@ -19,11 +19,11 @@ const good = `#steelyard
 version: 1
 admin:
   password: "${password}"
-system: { hostname: lb1, management: { interfaces: [eth0] } }
+system: { hostname: lb1, management: { interfaces: [nic0] } }
 interfaces:
-  eth0: { ipv4: { method: static, addresses: [192.0.2.5/24], gateway: 192.0.2.1 } }
+  nic0: { ipv4: { method: static, addresses: [192.0.2.5/24], gateway: 192.0.2.1 } }
 virtualAddresses:
-  web: { interface: eth0, address: 192.0.2.10/24 }
+  web: { interface: nic0, address: 192.0.2.10/24 }
 `;
 
 type Disk = { label: string; fstype?: string; sequence: number; files: Record<string, string>; partition?: boolean };
@@ -141,7 +141,7 @@ t.test("a bad file configures nothing, is explained, and is read again when its 
     problems: [
       {
         line: 7,
-        path: "interfaces.eth0.ipv4.gateway",
+        path: "interfaces.nic0.ipv4.gateway",
         message: "expected an address within a network of this interface, or nothing can reach it",
       },
     ],
@@ -219,7 +219,7 @@ system:
   hostname: "-"
   color: red
 interfaces:
-  eth0.100:
+  nic0.100:
     mtu: 99
   "too long a name for one": {}
 farms:
@@ -232,8 +232,8 @@ farms:
     "2 admin.sshKeys.0: expected an OpenSSH public key on one line, like ssh-ed25519 AAAA… name",
     "4 system.hostname: expected a host name of letters, digits and hyphens, like lb1 or lb1.example.com",
     "5 system.color: there is no such field",
-    "8 interfaces.eth0.100.mtu: expected an MTU of at least 1280 bytes, which IPv6 needs (RFC 8200)",
-    "9 interfaces.too long a name for one: the name: expected a network interface name of at most 15 characters, like eth0",
+    "8 interfaces.nic0.100.mtu: expected an MTU of at least 1280 bytes, which IPv6 needs (RFC 8200)",
+    "9 interfaces.too long a name for one: the name: expected a network interface name of at most 15 characters, like nic0",
     ...complaints(many).filter((each) => each.includes("farms.web")),
   ]);
   t.ok(complaints(many).some((each) => each.startsWith("11 farms.web.")));

@@ -57,8 +57,8 @@ export const answers = z
       {
         version: 1,
         admin: { password: "correct horse battery" },
-        system: { hostname: "lb1", management: { interfaces: ["eth0"] } },
-        interfaces: { eth0: { ipv4: { method: "static", addresses: ["192.0.2.5/24"], gateway: "192.0.2.1" } } },
+        system: { hostname: "lb1", management: { interfaces: ["nic0"] } },
+        interfaces: { nic0: { ipv4: { method: "static", addresses: ["192.0.2.5/24"], gateway: "192.0.2.1" } } },
       },
     ],
   });

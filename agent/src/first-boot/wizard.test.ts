@@ -9,8 +9,8 @@ import { openTerminal } from "./terminal.ts";
 import { runWizard } from "./wizard.ts";
 
 const links = [
-  { name: "eth0", mac: "02:00:00:00:00:01", driver: "virtio_net", carrier: false, speed: undefined },
-  { name: "eth1", mac: "02:00:00:00:00:02", driver: "ixgbe", carrier: true, speed: 10_000 },
+  { name: "nic0", mac: "02:00:00:00:00:01", driver: "virtio_net", carrier: false, speed: undefined },
+  { name: "nic1", mac: "02:00:00:00:00:02", driver: "ixgbe", carrier: true, speed: 10_000 },
 ];
 const password = "correct horse battery";
 
@@ -49,8 +49,8 @@ t.test("Enter everywhere makes a box with DHCP on the interface that has a link"
   t.match(given, [
     {
       admin: { password },
-      system: { hostname: "steelyard", management: { interfaces: ["eth1"], port: 444 }, ssh: { enabled: false } },
-      interfaces: { eth1: { ipv4: { method: "dhcp" }, ipv6: { method: "none" } } },
+      system: { hostname: "steelyard", management: { interfaces: ["nic1"], port: 444 }, ssh: { enabled: false } },
+      interfaces: { nic1: { ipv4: { method: "dhcp" }, ipv6: { method: "none" } } },
     },
   ]);
   t.notMatch(screen(), password, "the password never shows");
@@ -69,7 +69,7 @@ t.test("wrong answers are explained and asked again", async (t) => {
   const { terminal, screen, left } = sitDown(t, [
     "no spaces please",
     "lb1.example.com",
-    "eth7",
+    "nic7",
     "r",
     "1",
     "sometimes",
@@ -104,11 +104,11 @@ t.test("wrong answers are explained and asked again", async (t) => {
       system: {
         hostname: "lb1.example.com",
         dns: { servers: ["192.0.2.53", "2001:db8::53"] },
-        management: { interfaces: ["eth0"] },
+        management: { interfaces: ["nic0"] },
         ssh: { enabled: true, passwordAuthentication: true },
       },
       interfaces: {
-        eth0: {
+        nic0: {
           ipv4: { method: "static", addresses: ["192.0.2.5/24"], gateway: "192.0.2.1" },
           ipv6: { method: "static", addresses: ["2001:db8::5/64"] },
         },
@@ -118,7 +118,7 @@ t.test("wrong answers are explained and asked again", async (t) => {
   ]);
   for (const expected of [
     "Expected a host name of letters, digits and hyphens",
-    "Expected one of eth0, eth1.",
+    "Expected one of nic0, nic1.",
     "Expected dhcp, static or none.",
     "Expected an address with its prefix length",
     "Expected an IPv4 address.",
@@ -131,7 +131,7 @@ t.test("wrong answers are explained and asked again", async (t) => {
 });
 
 t.test("what the commit refuses is shown, and the answers are kept as presets", async (t) => {
-  const first = ["lb1", "eth0", "static", "192.0.2.5/24", "192.0.2.1", "", "", "", password, password, ""];
+  const first = ["lb1", "nic0", "static", "192.0.2.5/24", "192.0.2.1", "", "", "", password, password, ""];
   const again = ["", "", "", "", "192.0.2.2", "", "", "", password, password, "no"];
   const third = ["", "", "", "", "", "", "", "", password, password, ""];
   const { terminal, screen, left } = sitDown(t, [...first, ...again, ...third]);
@@ -140,15 +140,15 @@ t.test("what the commit refuses is shown, and the answers are kept as presets", 
     terminal,
     readLinks: async () => links,
     complete: async ({ interfaces }) => {
-      gateways.push(interfaces?.eth0?.ipv4?.gateway);
+      gateways.push(interfaces?.nic0?.ipv4?.gateway);
       if (gateways.length > 1) return;
-      const problems = [{ path: "interfaces.eth0.ipv4.gateway", message: "expected another one" }];
+      const problems = [{ path: "interfaces.nic0.ipv4.gateway", message: "expected another one" }];
       throw new SteelyardError("invalid-configuration", "no", { problems });
     },
   });
   t.same(left(), []);
   t.same(gateways, ["192.0.2.1", "192.0.2.2"]);
-  t.match(screen(), "  interfaces.eth0.ipv4.gateway: expected another one\n");
+  t.match(screen(), "  interfaces.nic0.ipv4.gateway: expected another one\n");
 });
 
 t.test("the wizard gives way", async (t) => {
@@ -190,11 +190,11 @@ t.test("without a card the wizard looks until one is plugged in", async (t) => {
 
 t.test("the screens around the wizard", async (t) => {
   const fingerprint = Array.from({ length: 32 }, (_, at) => at.toString(16).padStart(2, "0").toUpperCase()).join(":");
-  const system = { hostname: "lb1", management: { interfaces: ["eth0"], port: 444 } };
+  const system = { hostname: "lb1", management: { interfaces: ["nic0"], port: 444 } };
   const addresses = ["192.0.2.5/24", "192.0.2.10/24", "2001:db8::5/64", "fe80::1/64"];
   const found = [
-    { name: "eth0", addresses },
-    { name: "eth1", addresses: ["198.51.100.5/24"] },
+    { name: "nic0", addresses },
+    { name: "nic1", addresses: ["198.51.100.5/24"] },
   ];
   const virtualAddresses = ["192.0.2.10/24"];
   const banner = renderBanner({ product: "Steelyard 0.1.0", system, links: found, virtualAddresses, fingerprint });
@@ -203,7 +203,7 @@ t.test("the screens around the wizard", async (t) => {
   t.ok(banner.split("\n").every((line) => line.length <= 80));
   t.match(
     renderBanner({ product: "Steelyard", system, links: [], virtualAddresses: [], fingerprint: undefined }),
-    "no address yet on eth0",
+    "no address yet on nic0",
   );
   const closed = { ...system, management: { interfaces: [], port: 443 } };
   t.match(
@@ -212,7 +212,7 @@ t.test("the screens around the wizard", async (t) => {
   );
 
   const problems = [
-    { line: 7, path: "interfaces.eth0.mtu", message: "expected a whole number" },
+    { line: 7, path: "interfaces.nic0.mtu", message: "expected a whole number" },
     { path: "", message: "x" },
   ];
   t.matchSnapshot(describeBadFile({ state: "bad-answer-file", source: "steelyard.yaml on /dev/vdb", problems }));

@@ -23,8 +23,8 @@ const query = changeQuery.extend({
     .union([z.string(), z.array(z.string())])
     .default([])
     .transform((given) => [given].flat().flatMap((each) => each.split(",")))
-    .describe("Interface of the backup and the one that takes its place here, such as eth0:ens192 (repeatable)")
-    .meta({ examples: [["eth0:ens192"]] }),
+    .describe("Interface of the backup and the one that takes its place here, such as eth0:nic0 (repeatable)")
+    .meta({ examples: [["eth0:nic0"]] }),
   interfaces: z
     .enum(["take", "keep"], "expected take or keep")
     .default("take")
@@ -136,7 +136,7 @@ export const addImportRoutes: Routes = (app, context) => {
   });
 };
 
-/** `eth0:ens192`; a VLAN has a dot, a virtual interface has no place in a map. */
+/** `eth0:nic0`; a VLAN has a dot, a virtual interface has no place in a map. */
 function readMap(pairs: readonly string[]): Map<string, string> {
   const problems: Problem[] = [];
   const map = new Map<string, string>();
@@ -144,7 +144,7 @@ function readMap(pairs: readonly string[]): Map<string, string> {
     const [from = "", to = "", ...rest] = pair.split(":");
     const valid = rest.length === 0 && interfaceName.safeParse(from).success && interfaceName.safeParse(to).success;
     if (!valid || map.has(from))
-      problems.push({ path: "map", message: `${JSON.stringify(pair)}: expected each interface once, as eth0:ens192` });
+      problems.push({ path: "map", message: `${JSON.stringify(pair)}: expected each interface once, as eth0:nic0` });
     map.set(from, to);
   }
   if (problems.length > 0)

@@ -18,9 +18,9 @@ function make(parts: Input): Configuration {
   return configuration.parse({ ...emptyConfiguration(), ...parts });
 }
 
-const eth0 = { ipv4: { method: "static", addresses: ["192.0.2.5/24"], gateway: "192.0.2.1" } };
-const eth1 = { ipv4: { method: "static", addresses: ["198.51.100.5/24"] } };
-const web = { interface: "eth0", address: "192.0.2.10/24" };
+const nic0 = { ipv4: { method: "static", addresses: ["192.0.2.5/24"], gateway: "192.0.2.1" } };
+const nic1 = { ipv4: { method: "static", addresses: ["198.51.100.5/24"] } };
+const web = { interface: "nic0", address: "192.0.2.10/24" };
 
 /** A machine whose kernel is a few arrays, and whose networkctl does what `networkd` says. */
 function setUp(
@@ -28,7 +28,7 @@ function setUp(
   options: { links?: string[]; networkd?: (kernel: Kernel, argv: readonly string[]) => void } = {},
 ) {
   const kernel: Kernel = {
-    links: (options.links ?? ["eth0", "eth1"]).map((name, at) => makeLink(name, at + 2)),
+    links: (options.links ?? ["nic0", "nic1"]).map((name, at) => makeLink(name, at + 2)),
     addresses: [],
     routes: [],
   };
@@ -72,7 +72,7 @@ type Kernel = {
 function makeLink(name: string, index: number, more: Partial<Link> = {}): Link {
   const mac = `02:00:00:00:00:0${index}`;
   const common = { permanentMac: undefined, kind: undefined, mtu: 1500, up: true, carrier: true };
-  return { index, name, mac, ...common, loopback: false, master: undefined, ...more };
+  return { index, name, mac, ...common, loopback: false, ethernet: true, master: undefined, ...more };
 }
 
 const onLink = (index: number, address: string, more: Partial<LinkAddress> = {}): LinkAddress => ({
@@ -88,11 +88,11 @@ const onLink = (index: number, address: string, more: Partial<LinkAddress> = {})
 t.test("a good configuration has no findings", async (t) => {
   const good = make({
     interfaces: {
-      eth0: { ...eth0, ipv6: { method: "static", addresses: ["2001:db8::5/64"], gateway: "fe80::1" } },
-      eth1,
-      eth2: { ipv4: { method: "static", addresses: ["203.0.113.0/31"] } },
+      nic0: { ...nic0, ipv6: { method: "static", addresses: ["2001:db8::5/64"], gateway: "fe80::1" } },
+      nic1,
+      nic2: { ipv4: { method: "static", addresses: ["203.0.113.0/31"] } },
     },
-    virtualAddresses: { web, far: { interface: "eth1", address: "203.0.113.99/32" } },
+    virtualAddresses: { web, far: { interface: "nic1", address: "203.0.113.99/32" } },
   });
   t.same(verifyNetwork(good), []);
 });
@@ -101,7 +101,7 @@ t.test("every mistake is found at once, each with its path", async (t) => {
   const bad = make({
     interfaces: {
       lo: {},
-      eth0: {
+      nic0: {
         ipv4: { method: "static", addresses: [], gateway: "192.0.2.1" },
         ipv6: {
           method: "static",
@@ -109,9 +109,9 @@ t.test("every mistake is found at once, each with its path", async (t) => {
           gateway: "2001:db8::5",
         },
       },
-      eth1: { ipv4: { method: "dhcp", addresses: ["192.0.2.1/24"] }, ipv6: { method: "none", gateway: "2001:db8::1" } },
-      eth2: { ipv4: { method: "dhcp", gateway: "192.0.2.1" }, ipv6: { method: "automatic", gateway: "fe80::1" } },
-      eth3: {
+      nic1: { ipv4: { method: "dhcp", addresses: ["192.0.2.1/24"] }, ipv6: { method: "none", gateway: "2001:db8::1" } },
+      nic2: { ipv4: { method: "dhcp", gateway: "192.0.2.1" }, ipv6: { method: "automatic", gateway: "fe80::1" } },
+      nic3: {
         ipv4: {
           method: "static",
           addresses: ["10.0.0.0/24", "10.0.1.255/24", "127.0.0.1/8", "224.0.0.1/24", "10.9.9.9/0"],
@@ -120,8 +120,8 @@ t.test("every mistake is found at once, each with its path", async (t) => {
       },
     },
     virtualAddresses: {
-      lost: { interface: "eth9", address: "192.0.2.77/24" },
-      cast: { interface: "eth0", address: "ff02::1/64" },
+      lost: { interface: "nic9", address: "192.0.2.77/24" },
+      cast: { interface: "nic0", address: "ff02::1/64" },
     },
   });
   const found = verifyNetwork(bad).filter(({ severity }) => severity === "error");
@@ -129,27 +129,27 @@ t.test("every mistake is found at once, each with its path", async (t) => {
     found.map(({ path, message }) => `${path}: ${message}`),
     [
       "interfaces.lo: expected a network card: lo belongs to the system",
-      "interfaces.eth0.ipv4.addresses: expected at least one address, for the method is static",
-      "interfaces.eth0.ipv4.gateway: expected an address within a network of this interface, or nothing can reach it",
-      "interfaces.eth0.ipv6.addresses.0: expected the address of a host, but this is the network of /64 itself",
-      "interfaces.eth0.ipv6.addresses.2: expected an IPv6 address",
-      "interfaces.eth0.ipv6.gateway: expected another address than the interface's own",
-      "interfaces.eth1.ipv4.addresses: expected no address, for the method is dhcp, not static",
-      "interfaces.eth1.ipv6.gateway: expected no gateway, for the interface has no address of this family",
-      "interfaces.eth2.ipv4.gateway: expected no gateway: dhcp brings its own",
-      "interfaces.eth2.ipv6.gateway: expected no gateway: automatic brings its own",
-      "interfaces.eth3.ipv4.addresses.0: expected the address of a host, but this is the network of /24 itself",
-      "interfaces.eth3.ipv4.addresses.1: expected the address of a host, but this is the broadcast address of /24",
-      "interfaces.eth3.ipv4.addresses.2: expected an address a host can have (unicast, not loopback)",
-      "interfaces.eth3.ipv4.addresses.3: expected an address a host can have (unicast, not loopback)",
-      "interfaces.eth3.ipv4.addresses.4: expected a prefix length of at least 1",
-      "interfaces.eth3.ipv4.gateway: expected an IPv4 address",
-      "virtualAddresses.lost.interface: expected a configured interface: lo, eth0, eth1, eth2, eth3",
+      "interfaces.nic0.ipv4.addresses: expected at least one address, for the method is static",
+      "interfaces.nic0.ipv4.gateway: expected an address within a network of this interface, or nothing can reach it",
+      "interfaces.nic0.ipv6.addresses.0: expected the address of a host, but this is the network of /64 itself",
+      "interfaces.nic0.ipv6.addresses.2: expected an IPv6 address",
+      "interfaces.nic0.ipv6.gateway: expected another address than the interface's own",
+      "interfaces.nic1.ipv4.addresses: expected no address, for the method is dhcp, not static",
+      "interfaces.nic1.ipv6.gateway: expected no gateway, for the interface has no address of this family",
+      "interfaces.nic2.ipv4.gateway: expected no gateway: dhcp brings its own",
+      "interfaces.nic2.ipv6.gateway: expected no gateway: automatic brings its own",
+      "interfaces.nic3.ipv4.addresses.0: expected the address of a host, but this is the network of /24 itself",
+      "interfaces.nic3.ipv4.addresses.1: expected the address of a host, but this is the broadcast address of /24",
+      "interfaces.nic3.ipv4.addresses.2: expected an address a host can have (unicast, not loopback)",
+      "interfaces.nic3.ipv4.addresses.3: expected an address a host can have (unicast, not loopback)",
+      "interfaces.nic3.ipv4.addresses.4: expected a prefix length of at least 1",
+      "interfaces.nic3.ipv4.gateway: expected an IPv4 address",
+      "virtualAddresses.lost.interface: expected a configured interface: lo, nic0, nic1, nic2, nic3",
       "virtualAddresses.cast.address: expected an address a host can have (unicast, not loopback)",
-      "interfaces.eth2.ipv4.gateway: expected one default gateway; eth0 has 192.0.2.1, this one 192.0.2.1",
-      "interfaces.eth3.ipv4.gateway: expected one default gateway; eth0 has 192.0.2.1, this one 2001:db8::1",
-      "interfaces.eth1.ipv6.gateway: expected one default gateway; eth0 has 2001:db8::5, this one 2001:db8::1",
-      "interfaces.eth2.ipv6.gateway: expected one default gateway; eth0 has 2001:db8::5, this one fe80::1",
+      "interfaces.nic2.ipv4.gateway: expected one default gateway; nic0 has 192.0.2.1, this one 192.0.2.1",
+      "interfaces.nic3.ipv4.gateway: expected one default gateway; nic0 has 192.0.2.1, this one 2001:db8::1",
+      "interfaces.nic1.ipv6.gateway: expected one default gateway; nic0 has 2001:db8::5, this one 2001:db8::1",
+      "interfaces.nic2.ipv6.gateway: expected one default gateway; nic0 has 2001:db8::5, this one fe80::1",
     ],
   );
 });
@@ -159,24 +159,24 @@ t.test("what one interface says may not fit another", async (t) => {
     verifyNetwork(make(parts)).map(({ severity, path, message }) => `${severity} ${path}: ${message}`);
   t.same(
     findings({
-      interfaces: { eth0, eth1 },
-      virtualAddresses: { web, again: { interface: "eth1", address: "192.0.2.10/32" } },
+      interfaces: { nic0, nic1 },
+      virtualAddresses: { web, again: { interface: "nic1", address: "192.0.2.10/32" } },
     }),
     [
       "error virtualAddresses.again.address: expected an address of its own; 192.0.2.10 is that of virtualAddresses.web.address",
     ],
   );
-  t.same(findings({ interfaces: { eth0, eth1 }, virtualAddresses: { own: { ...web, address: "192.0.2.5/32" } } }), [
-    "error virtualAddresses.own.address: expected an address of its own; 192.0.2.5 is that of interfaces.eth0.ipv4.addresses.0",
+  t.same(findings({ interfaces: { nic0, nic1 }, virtualAddresses: { own: { ...web, address: "192.0.2.5/32" } } }), [
+    "error virtualAddresses.own.address: expected an address of its own; 192.0.2.5 is that of interfaces.nic0.ipv4.addresses.0",
   ]);
-  t.same(findings({ interfaces: { eth0, eth1: { ipv4: { method: "static", addresses: ["192.0.2.6/25"] } } } }), [
-    "warning interfaces.eth1.ipv4.addresses.0: the network of 192.0.2.6/25 is also that of eth0 (192.0.2.5/24)",
+  t.same(findings({ interfaces: { nic0, nic1: { ipv4: { method: "static", addresses: ["192.0.2.6/25"] } } } }), [
+    "warning interfaces.nic1.ipv4.addresses.0: the network of 192.0.2.6/25 is also that of nic0 (192.0.2.5/24)",
   ]);
-  t.same(findings({ interfaces: { eth0, eth1: { ipv4: { method: "dhcp" } } } }), [
-    "warning interfaces.eth1.ipv4.method: eth1 may learn a default gateway beside that of eth0; the one of lower metric is used",
+  t.same(findings({ interfaces: { nic0, nic1: { ipv4: { method: "dhcp" } } } }), [
+    "warning interfaces.nic1.ipv4.method: nic1 may learn a default gateway beside that of nic0; the one of lower metric is used",
   ]);
-  t.same(findings({ interfaces: { eth0: { ...eth0, enabled: false }, eth1 }, virtualAddresses: { web } }), [
-    "warning virtualAddresses.web.interface: eth0 is disabled, so the address is not up",
+  t.same(findings({ interfaces: { nic0: { ...nic0, enabled: false }, nic1 }, virtualAddresses: { web } }), [
+    "warning virtualAddresses.web.interface: nic0 is disabled, so the address is not up",
   ]);
 });
 
@@ -195,15 +195,15 @@ t.test("the rendered files", async (t) => {
   const artefacts = renderNetwork(
     make({
       interfaces: {
-        eth0: { ...eth0, mtu: 9000, ipv6: { method: "static", addresses: ["2001:db8::5/64"], gateway: "fe80::1" } },
-        eth1: { ipv4: { method: "dhcp" }, ipv6: { method: "automatic" } },
-        eth2: { enabled: false, ipv4: { method: "static", addresses: ["203.0.113.5/24"] } },
+        nic0: { ...nic0, mtu: 9000, ipv6: { method: "static", addresses: ["2001:db8::5/64"], gateway: "fe80::1" } },
+        nic1: { ipv4: { method: "dhcp" }, ipv6: { method: "automatic" } },
+        nic2: { enabled: false, ipv4: { method: "static", addresses: ["203.0.113.5/24"] } },
       },
       virtualAddresses: {
         web,
-        six: { interface: "eth0", address: "2001:DB8:0::10/64" },
+        six: { interface: "nic0", address: "2001:DB8:0::10/64" },
         off: { ...web, address: "192.0.2.11/24", enabled: false },
-        elsewhere: { interface: "eth1", address: "198.51.100.10/32" },
+        elsewhere: { interface: "nic1", address: "198.51.100.10/32" },
       },
     }),
   );
@@ -214,10 +214,10 @@ t.test("the rendered files", async (t) => {
 });
 
 t.test("the plan", async (t) => {
-  const wanted = renderNetwork(make({ interfaces: { eth0, eth1 }, virtualAddresses: { web } }));
+  const wanted = renderNetwork(make({ interfaces: { nic0, nic1 }, virtualAddresses: { web } }));
   const plan = (now: NetworkArtefacts, then = wanted) => planNetwork(now, then);
   const with1 = (change: Partial<NetworkArtefacts[string]>) =>
-    ({ ...wanted, eth0: { ...wanted.eth0, ...change } }) as NetworkArtefacts;
+    ({ ...wanted, nic0: { ...wanted.nic0, ...change } }) as NetworkArtefacts;
   t.same(plan(wanted), [], "nothing to do when all is as wanted");
   t.same(
     plan(with1({ addresses: ["192.0.2.5/24", "192.0.2.10/24", "192.0.2.99/24"] })),
@@ -225,31 +225,31 @@ t.test("the plan", async (t) => {
     "a stranger's address is left alone",
   );
   t.match(plan({}), [
-    { kind: "configure-interface", summary: "set up interface eth0 (+192.0.2.5/24 +192.0.2.10/24)" },
-    { kind: "configure-interface", summary: "set up interface eth1 (+198.51.100.5/24)" },
+    { kind: "configure-interface", summary: "set up interface nic0 (+192.0.2.5/24 +192.0.2.10/24)" },
+    { kind: "configure-interface", summary: "set up interface nic1 (+198.51.100.5/24)" },
   ]);
   t.match(plan(with1({ addresses: ["192.0.2.5/24"] })), [
-    { kind: "repair-interface", summary: "repair interface eth0: 192.0.2.10/24 is gone", announce: ["192.0.2.10/24"] },
+    { kind: "repair-interface", summary: "repair interface nic0: 192.0.2.10/24 is gone", announce: ["192.0.2.10/24"] },
   ]);
   t.match(plan(with1({ gateways: [], up: false })), [
-    { summary: "repair interface eth0: gateway 192.0.2.1 is gone, it is not up" },
+    { summary: "repair interface nic0: gateway 192.0.2.1 is gone, it is not up" },
   ]);
   t.same(plan(with1({ gateways: [], seen: { present: true, carrier: false } })), [], "no gateway without carrier");
   t.same(plan(with1({ addresses: [], seen: { present: false, carrier: false } })), [], "a card that is away waits");
-  t.match(plan(wanted, renderNetwork(make({ interfaces: { eth0 } }))), [
+  t.match(plan(wanted, renderNetwork(make({ interfaces: { nic0 } }))), [
     {
       kind: "release-interface",
-      summary: "release interface eth1",
+      summary: "release interface nic1",
       expect: { absent: ["198.51.100.5/24"], up: false },
     },
-    { kind: "configure-interface", summary: "change interface eth0 (-192.0.2.10/24)" },
+    { kind: "configure-interface", summary: "change interface nic0 (-192.0.2.10/24)" },
   ]);
   const moved = renderNetwork(
-    make({ interfaces: { eth0, eth1 }, virtualAddresses: { web: { ...web, interface: "eth1" } } }),
+    make({ interfaces: { nic0, nic1 }, virtualAddresses: { web: { ...web, interface: "nic1" } } }),
   );
   t.same(
     plan(moved, wanted).map(({ summary }) => summary),
-    ["change interface eth1 (-192.0.2.10/24)", "change interface eth0 (+192.0.2.10/24)"],
+    ["change interface nic1 (-192.0.2.10/24)", "change interface nic0 (+192.0.2.10/24)"],
     "an address leaves one interface before it comes to the other",
   );
 });
@@ -266,32 +266,32 @@ t.test("applying writes, waits for the kernel and tells the neighbours", async (
       routes.push({ index: 2, family: "ipv4", gateway: "192.0.2.1" });
     },
   });
-  const wanted = make({ interfaces: { eth0 }, virtualAddresses: { web } });
+  const wanted = make({ interfaces: { nic0 }, virtualAddresses: { web } });
   await network.check(wanted, machine);
   for (const step of await network.plan(wanted, machine)) await step.execute();
-  t.same(await files(), ["10-steelyard-eth0.network"]);
+  t.same(await files(), ["10-steelyard-nic0.network"]);
   const { mode } = await fs.stat(machine.path("/run/systemd/network"));
   t.equal(mode & 0o777, 0o755, "networkd has a user of its own and must get in");
   t.same(ran, [
     "networkctl reload",
-    "arping -q -U -c 1 -I eth0 192.0.2.5",
-    "arping -q -A -c 1 -I eth0 192.0.2.5",
-    "arping -q -U -c 1 -I eth0 192.0.2.10",
-    "arping -q -A -c 1 -I eth0 192.0.2.10",
+    "arping -q -U -c 1 -I nic0 192.0.2.5",
+    "arping -q -A -c 1 -I nic0 192.0.2.5",
+    "arping -q -U -c 1 -I nic0 192.0.2.10",
+    "arping -q -A -c 1 -I nic0 192.0.2.10",
   ]);
   t.same(await network.plan(wanted, machine), [], "and then there is nothing to do");
 
   kernel.addresses.splice(1);
   ran.length = 0;
   const [repair] = await network.plan(wanted, machine);
-  t.equal(repair?.summary, "repair interface eth0: 192.0.2.10/24 is gone");
-  await t.rejects(async () => repair?.execute(), { message: "eth0: 192.0.2.10/24 is not there after 30 s" });
-  t.same(ran, ["networkctl reconfigure eth0"]);
+  t.equal(repair?.summary, "repair interface nic0: 192.0.2.10/24 is gone");
+  await t.rejects(async () => repair?.execute(), { message: "nic0: 192.0.2.10/24 is not there after 30 s" });
+  t.same(ran, ["networkctl reconfigure nic0"]);
 
   ran.length = 0;
   const [release] = await network.plan(make({}), machine);
   await release?.execute();
-  t.same(ran, ["networkctl reload", "ip link set dev eth0 down"]);
+  t.same(ran, ["networkctl reload", "ip link set dev nic0 down"]);
   t.same(await files(), []);
   t.same(await network.plan(make({}), machine), []);
 });
@@ -303,36 +303,36 @@ t.test("an address that another host has fails at once", async (t) => {
     },
   });
   const wanted = make({
-    interfaces: { eth0 },
-    virtualAddresses: { six: { interface: "eth0", address: "2001:db8::10/64" } },
+    interfaces: { nic0 },
+    virtualAddresses: { six: { interface: "nic0", address: "2001:db8::10/64" } },
   });
   const [step] = await network.plan(wanted, machine);
   await t.rejects(async () => step?.execute(), {
     code: "command-failed",
-    message: "eth0: another host has 2001:db8::10/64",
+    message: "nic0: another host has 2001:db8::10/64",
   });
 });
 
 t.test("a card that is not there", async (t) => {
-  const { machine, warnings, files } = setUp(t, { links: ["eth1"] });
-  const wanted = make({ interfaces: { eth0 } });
+  const { machine, warnings, files } = setUp(t, { links: ["nic1"] });
+  const wanted = make({ interfaces: { nic0 } });
   await t.rejects(network.check(wanted, machine), {
     code: "invalid-configuration",
-    problems: [{ path: "interfaces.eth0", message: "expected an interface of this appliance: eth1" }],
+    problems: [{ path: "interfaces.nic0", message: "expected an interface of this appliance: nic1" }],
   });
   const [step] = await network.plan(wanted, machine);
   await step?.execute();
-  t.same(warnings, ["interface eth0 is not in this machine; its settings wait for it"], "at boot its settings wait");
-  t.same(await files(), ["10-steelyard-eth0.network"]);
+  t.same(warnings, ["interface nic0 is not in this machine; its settings wait for it"], "at boot its settings wait");
+  t.same(await files(), ["10-steelyard-nic0.network"]);
   await network.check(wanted, machine);
   t.same(await network.plan(wanted, machine), [], "and it keeps nobody from changing the rest");
 });
 
 t.test("what the machine reports", async (t) => {
-  const { machine, kernel } = setUp(t, { links: ["eth10", "eth2"] });
+  const { machine, kernel } = setUp(t, { links: ["nic10", "nic2"] });
   const card = machine.path("/sys/devices/pci0000:00/0000:00:03.0/virtio2");
-  const link = machine.path("/sys/class/net/eth10");
-  await fs.mkdir(machine.path("/sys/class/net/eth10/statistics"), { recursive: true });
+  const link = machine.path("/sys/class/net/nic10");
+  await fs.mkdir(machine.path("/sys/class/net/nic10/statistics"), { recursive: true });
   await fs.mkdir(machine.path("/sys/bus/virtio/drivers/virtio_net"), { recursive: true });
   await fs.mkdir(card, { recursive: true });
   await fs.symlink(card, `${link}/device`);
@@ -346,9 +346,9 @@ t.test("what the machine reports", async (t) => {
   (kernel.links[1] as Link).carrier = false;
 
   t.match(await readLinks(machine), [
-    { name: "eth2", driver: "bond", state: "no-carrier", speed: undefined, addresses: [] },
+    { name: "nic2", driver: "bond", state: "no-carrier", speed: undefined, addresses: [] },
     {
-      name: "eth10",
+      name: "nic10",
       mac: "02:00:00:00:00:02",
       driver: "virtio_net",
       bus: "0000:00:03.0",
@@ -357,12 +357,12 @@ t.test("what the machine reports", async (t) => {
       state: "up",
     },
   ]);
-  t.match(await readInterfaceStatus(machine, "eth10"), {
+  t.match(await readInterfaceStatus(machine, "nic10"), {
     addresses: ["192.0.2.5/24"],
     gateways: ["192.0.2.1"],
     counters: { receivedBytes: 1234, sentBytes: 0 },
   });
-  await t.rejects(readInterfaceStatus(machine, "eth7"), { code: "not-found" });
+  await t.rejects(readInterfaceStatus(machine, "nic7"), { code: "not-found" });
 });
 
 t.test("raw attributes of netlink", async (t) => {

@@ -9,7 +9,7 @@ import { interfaceName } from "../configuration/fields.ts";
 import { type Configuration, collections } from "../configuration/schema.ts";
 
 const linkExample = {
-  name: "eth0",
+  name: "nic0",
   mac: "52:54:00:12:34:56",
   driver: "virtio_net",
   bus: "0000:00:03.0",
@@ -95,7 +95,7 @@ const interfaces: CollectionDefinition = {
   noun: "interface",
   operation: { one: "Interface", many: "Interfaces" },
   example: {
-    name: "eth0",
+    name: "nic0",
     ipv4: { method: "static", addresses: ["192.0.2.5/24"], gateway: "192.0.2.1" },
   },
   read: (configuration) => configuration.interfaces,
@@ -117,7 +117,7 @@ const virtualAddresses: CollectionDefinition = {
   noun: "virtual address",
   command: "address",
   operation: { one: "VirtualAddress", many: "VirtualAddresses" },
-  example: { name: "web", interface: "eth0", address: "192.0.2.10/24" },
+  example: { name: "web", interface: "nic0", address: "192.0.2.10/24" },
   read: (configuration) => configuration.virtualAddresses,
   replace: (configuration, _parameters, objects) => ({
     ...configuration,

@@ -68,7 +68,7 @@ export const virtualAddress = z
   })
   .meta({
     id: "VirtualAddress",
-    examples: [{ description: "", enabled: true, interface: "eth0", address: "192.0.2.10/24" }],
+    examples: [{ description: "", enabled: true, interface: "nic0", address: "192.0.2.10/24" }],
   });
 
 export type NetworkInterface = z.output<typeof networkInterface>;

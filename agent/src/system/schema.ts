@@ -83,7 +83,7 @@ export const system = z
         timeZone: "Europe/Berlin",
         hosts: [{ address: "192.0.2.80", names: ["files.example.com"] }],
         proxy: { url: "http://proxy.example.com:3128", bypass: ["example.com"] },
-        management: { interfaces: ["eth0"], port: 444 },
+        management: { interfaces: ["nic0"], port: 444 },
         ssh: { enabled: true, port: 22, passwordAuthentication: false },
       },
     ],

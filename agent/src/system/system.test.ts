@@ -66,30 +66,30 @@ t.test("every mistake is found at once, each with its path", async (t) => {
   const say = (parts: Parameters<typeof make>[0]) =>
     verifySystem(make(parts)).map(({ severity, path, message }) => `${severity} ${path}: ${message}`);
   t.same(
-    say({ system: { management: { interfaces: ["eth0"] } }, interfaces: { eth0: { ipv4: { method: "dhcp" } } } }),
+    say({ system: { management: { interfaces: ["nic0"] } }, interfaces: { nic0: { ipv4: { method: "dhcp" } } } }),
     [],
   );
   t.same(
     say({
       system: {
         hostname: "localhost.localdomain",
-        management: { interfaces: ["eth0", "eth0", "eth1", "eth2", "toString"], port: 22 },
+        management: { interfaces: ["nic0", "nic0", "nic1", "nic2", "toString"], port: 22 },
         ssh: { enabled: true },
         ntp: { servers: ["192.0.2.1", "ntp.example.com"] },
       },
       interfaces: {
-        eth0: { ipv4: { method: "static", addresses: ["192.0.2.5/24"] } },
-        eth1: { enabled: false },
-        eth2: {},
+        nic0: { ipv4: { method: "static", addresses: ["192.0.2.5/24"] } },
+        nic1: { enabled: false },
+        nic2: {},
       },
       users: { admin: { passwordHash: hash } },
     }),
     [
       "error system.hostname: expected a name of its own, not localhost",
-      "error system.management.interfaces.1: expected each interface once, but eth0 stands here again",
-      "warning system.management.interfaces.2: eth1 is disabled, so nothing answers there",
-      "warning system.management.interfaces.3: eth2 has no address of its own, so nothing answers there but virtual addresses",
-      "error system.management.interfaces.4: expected a configured interface: eth0, eth1, eth2",
+      "error system.management.interfaces.1: expected each interface once, but nic0 stands here again",
+      "warning system.management.interfaces.2: nic1 is disabled, so nothing answers there",
+      "warning system.management.interfaces.3: nic2 has no address of its own, so nothing answers there but virtual addresses",
+      "error system.management.interfaces.4: expected a configured interface: nic0, nic1, nic2",
       "error system.ssh.port: expected another port than that of the API, 22",
       "warning system.ssh.enabled: nobody can log in: no user has an SSH key or a password that SSH would take",
       "warning system.ntp.servers.1: ntp.example.com cannot be looked up: there is no DNS server in system.dns.servers",

@@ -3,7 +3,7 @@ import { stringify } from "yaml";
 import { back, front, virtualAddresses } from "../lab/plan.ts";
 
 /** Names the kernel gives the cards, in the order of `vm/arguments.ts`. */
-export const interfaces = { front: "eth0", back: "eth1" } as const;
+export const interfaces = { front: "nic0", back: "nic1" } as const;
 
 /** A password nobody knows beforehand. */
 export function makePassword(): string {

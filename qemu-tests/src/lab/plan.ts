@@ -1,7 +1,7 @@
 /**
  * The networks around the box, the same in every run since they stand in namespaces of the run's own:
  *
- *     client ── front (bridge) ── eth0 [box] eth1 ── back (bridge) ── b1, b2
+ *     client ── front (bridge) ── nic0 [box] nic1 ── back (bridge) ── b1, b2
  *
  * Client and backends are namespaces, so source addresses are real. Backends have their default route through the box, which
  * destination-only translation (dnat) needs.

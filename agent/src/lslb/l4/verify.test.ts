@@ -2,22 +2,22 @@ import t from "tap";
 import { type Configuration, configuration, emptyConfiguration } from "../../configuration/schema.ts";
 import { verifyFarms } from "./verify.ts";
 
-/** A box with eth0 at 192.0.2.5 and 2001:db8::5, and virtual addresses 192.0.2.10, .11 and 2001:db8::10. */
+/** A box with nic0 at 192.0.2.5 and 2001:db8::5, and virtual addresses 192.0.2.10, .11 and 2001:db8::10. */
 function box(farms: Record<string, object>, more: object = {}): Configuration {
   const base = {
     ...emptyConfiguration(),
-    system: { management: { interfaces: ["eth0"] }, ssh: { enabled: true } },
+    system: { management: { interfaces: ["nic0"] }, ssh: { enabled: true } },
     interfaces: {
-      eth0: {
+      nic0: {
         ipv4: { method: "static", addresses: ["192.0.2.5/24"] },
         ipv6: { method: "static", addresses: ["2001:db8::5/64"] },
       },
     },
     virtualAddresses: {
-      v4: { interface: "eth0", address: "192.0.2.10/24" },
-      other: { interface: "eth1", address: "192.0.2.11/24" },
-      off: { interface: "eth0", address: "192.0.2.12/24", enabled: false },
-      v6: { interface: "eth0", address: "2001:db8::10/64" },
+      v4: { interface: "nic0", address: "192.0.2.10/24" },
+      other: { interface: "nic1", address: "192.0.2.11/24" },
+      off: { interface: "nic0", address: "192.0.2.12/24", enabled: false },
+      v6: { interface: "nic0", address: "2001:db8::10/64" },
     },
     ...more,
     farms: Object.fromEntries(
@@ -88,14 +88,14 @@ t.test("every mistake of one farm is named by its path, all at once", async (t) 
 t.test("an address the box does not have is an error, and a warning when the network may give it", async (t) => {
   const web = { virtualAddresses: ["203.0.113.1"] };
   t.same(findings({ web }), ["error farms.web.virtualAddresses.0"]);
-  const dhcp = { interfaces: { eth0: { ipv4: { method: "dhcp" } } } };
+  const dhcp = { interfaces: { nic0: { ipv4: { method: "dhcp" } } } };
   t.same(findings({ web }, dhcp), ["warning farms.web.virtualAddresses.0"]);
-  t.same(findings({ web }, { interfaces: { eth0: { enabled: false, ipv4: { method: "dhcp" } } } }), [
+  t.same(findings({ web }, { interfaces: { nic0: { enabled: false, ipv4: { method: "dhcp" } } } }), [
     "error farms.web.virtualAddresses.0",
   ]);
   const six = { virtualAddresses: ["2001:db8:9::1"], backends: { b1: { address: "2001:db8:1::1" } } };
   t.same(findings({ six }, dhcp), ["error farms.six.virtualAddresses.0"], "DHCP gives no IPv6 address");
-  t.same(findings({ six }, { interfaces: { eth0: { ipv6: { method: "automatic" } } } }), [
+  t.same(findings({ six }, { interfaces: { nic0: { ipv6: { method: "automatic" } } } }), [
     "warning farms.six.virtualAddresses.0",
   ]);
   t.same(findings({ web: { virtualAddresses: ["192.0.2.12"] } }), ["warning farms.web.virtualAddresses.0"]);
@@ -116,7 +116,7 @@ t.test("management is not taken away: an error on the box's own address, a warni
   ]);
   t.same(findings({ a: { ...own, ports: ["22"], protocol: "udp" } }), []);
   t.same(findings({ a: { ports: ["22"] } }), ["warning farms.a.ports.0"]);
-  t.same(findings({ a: { ports: ["22"], virtualAddresses: ["192.0.2.11"] } }), [], "nobody manages the box on eth1");
+  t.same(findings({ a: { ports: ["22"], virtualAddresses: ["192.0.2.11"] } }), [], "nobody manages the box on nic1");
 });
 
 t.test("a farm of several ports names a port for all backends, with a warning, or for none", async (t) => {

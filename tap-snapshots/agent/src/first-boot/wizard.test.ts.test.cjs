@@ -13,21 +13,21 @@ the rest is done over the API. Enter takes what stands in brackets.
 Host name [steelyard]: 
 
   #   name             MAC                driver         link
-  1   eth0             02:00:00:00:00:01  virtio_net     no link
-  2   eth1             02:00:00:00:00:02  ixgbe          10000 Mbit/s
+  1   nic0             02:00:00:00:00:01  virtio_net     no link
+  2   nic1             02:00:00:00:00:02  ixgbe          10000 Mbit/s
 
-Management interface, by name or number (r looks again) [eth1]: 
+Management interface, by name or number (r looks again) [nic1]: 
 IPv4 address by (dhcp, static, none) [dhcp]: 
 IPv6 address by (automatic, static, none) [none]: 
 DNS servers (- for none) [-]: 
-SSH on eth1, with the administrator's password (yes, no) [no]: 
+SSH on nic1, with the administrator's password (yes, no) [no]: 
 
 The administrator's name is admin. At least 10 characters; they do not show.
 Password for admin: 
 The same again: 
 
   Host name   steelyard
-  Management  eth1
+  Management  nic1
   IPv4        dhcp
   IPv6        none
   DNS         none
@@ -54,7 +54,7 @@ exports[`agent/src/first-boot/wizard.test.ts > TAP > the screens around the wiza
 exports[`agent/src/first-boot/wizard.test.ts > TAP > the screens around the wizard > must match snapshot 2`] = `
 
 The answer file steelyard.yaml on /dev/vdb is wrong:
-  line 7, interfaces.eth0.mtu: expected a whole number
+  line 7, interfaces.nic0.mtu: expected a whole number
   x
 
 Nothing was configured. Mend the file and connect its disk again: it is read at

@@ -5,10 +5,10 @@
  * Make sure to inspect the output below.  Do not ignore changes!
  */
 'use strict'
-exports[`agent/src/network/network.test.ts > TAP > the rendered files > eth0 1`] = `
+exports[`agent/src/network/network.test.ts > TAP > the rendered files > nic0 1`] = `
 # Rendered by the Steelyard agent; edits are lost. See systemd.network(5).
 [Match]
-Name=eth0
+Name=nic0
 
 [Link]
 ActivationPolicy=up
@@ -46,7 +46,7 @@ Gateway=fe80::1
 
 `
 
-exports[`agent/src/network/network.test.ts > TAP > the rendered files > eth0: what the kernel must have 1`] = `
+exports[`agent/src/network/network.test.ts > TAP > the rendered files > nic0: what the kernel must have 1`] = `
 Object {
   "addresses": Array [
     "192.0.2.5/24",
@@ -62,10 +62,10 @@ Object {
 }
 `
 
-exports[`agent/src/network/network.test.ts > TAP > the rendered files > eth1 1`] = `
+exports[`agent/src/network/network.test.ts > TAP > the rendered files > nic1 1`] = `
 # Rendered by the Steelyard agent; edits are lost. See systemd.network(5).
 [Match]
-Name=eth1
+Name=nic1
 
 [Link]
 ActivationPolicy=up
@@ -105,7 +105,7 @@ Address=198.51.100.10/32
 
 `
 
-exports[`agent/src/network/network.test.ts > TAP > the rendered files > eth1: what the kernel must have 1`] = `
+exports[`agent/src/network/network.test.ts > TAP > the rendered files > nic1: what the kernel must have 1`] = `
 Object {
   "addresses": Array [
     "198.51.100.10/32",
@@ -115,10 +115,10 @@ Object {
 }
 `
 
-exports[`agent/src/network/network.test.ts > TAP > the rendered files > eth2 1`] = `
+exports[`agent/src/network/network.test.ts > TAP > the rendered files > nic2 1`] = `
 # Rendered by the Steelyard agent; edits are lost. See systemd.network(5).
 [Match]
-Name=eth2
+Name=nic2
 
 [Link]
 ActivationPolicy=always-down
@@ -131,7 +131,7 @@ LinkLocalAddressing=no
 
 `
 
-exports[`agent/src/network/network.test.ts > TAP > the rendered files > eth2: what the kernel must have 1`] = `
+exports[`agent/src/network/network.test.ts > TAP > the rendered files > nic2: what the kernel must have 1`] = `
 Object {
   "addresses": Array [],
   "gateways": Array [],

@@ -94,24 +94,24 @@ export async function buildLab(tcp: number[], udp: number[]): Promise<Lab> {
 }
 
 /** The image's own kernel settings, as far as a network namespace has them. */
-async function applySettings(): Promise<void> {
+export async function applySettings(): Promise<void> {
   const text = readFileSync(join(overlay, "usr/lib/sysctl.d/50-steelyard.conf"), "utf8");
   for (const [, key = "", value = ""] of text.matchAll(/^(net\.(?:ipv4|ipv6|netfilter)\.[\w.]+) = (.+)$/gm))
     await fs.writeFile(`/proc/sys/${key.replaceAll(".", "/")}`, value).catch(() => {});
 }
 
-async function link(name: string, pid: number, addresses: string[]): Promise<void> {
+export async function link(name: string, pid: number, addresses: string[]): Promise<void> {
   await run(["ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", String(pid)]);
   await addAddresses(name, addresses);
 }
 
-async function addAddresses(name: string, addresses: string[]): Promise<void> {
+export async function addAddresses(name: string, addresses: string[]): Promise<void> {
   await run(["ip", "link", "set", name, "up"]);
   for (const each of addresses)
     await run(["ip", "address", "add", each, "dev", name, ...(each.includes(":") ? ["nodad"] : [])]);
 }
 
-async function address(pid: number, addresses: string[], ...gateways: string[]): Promise<void> {
+export async function address(pid: number, addresses: string[], ...gateways: string[]): Promise<void> {
   const enter = ["nsenter", `--net=/proc/${pid}/ns/net`] as const;
   await run([...enter, "ip", "link", "set", "lo", "up"]);
   await run([...enter, "ip", "link", "set", "eth0", "up"]);
@@ -120,7 +120,7 @@ async function address(pid: number, addresses: string[], ...gateways: string[]):
   for (const each of gateways) await run([...enter, "ip", "route", "add", "default", "via", each]);
 }
 
-async function startPeer(): Promise<Peer> {
+export async function startPeer(): Promise<Peer> {
   const child = spawn("unshare", ["--net", process.execPath, ...process.execArgv, join(here, "traffic.ts")], {
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
@@ -147,7 +147,7 @@ async function startPeer(): Promise<Peer> {
   return { ask, pid: child.pid, end: () => child.kill() };
 }
 
-function simulateUnit(root: string): NftlbUnit {
+export function simulateUnit(root: string): NftlbUnit {
   let child: ChildProcess | undefined;
   let wanted = false;
   let started = 0;

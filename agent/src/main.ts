@@ -8,6 +8,7 @@ import { runFirstBoot } from "./first-boot/first-boot.ts";
 import { readFarmStates, readFarmStatuses, watchDataPlane } from "./lslb/l4/index.ts";
 import { nameCards } from "./network/identity/apply.ts";
 import { readAllCounters, readInterfaceStatus, readLinks } from "./network/status.ts";
+import { readRoutes, readRules, watchNetwork } from "./routing/index.ts";
 import { subsystems } from "./subsystems.ts";
 import { readSystemLoad, readSystemStatus, readSystemVersion } from "./system/status.ts";
 
@@ -43,6 +44,8 @@ async function main(): Promise<void> {
         ...(await readSystemLoad(machine)),
         interfaces: await readAllCounters(machine),
       }),
+      readRoutes: () => readRoutes(machine, control.current().configuration),
+      readRules: () => readRules(machine, control.current().configuration),
       readSystemStatus: () => readSystemStatus(machine, control),
     },
     version: (await readSystemVersion(machine)).version,
@@ -67,7 +70,10 @@ async function main(): Promise<void> {
     await control.reconcile("start").catch(() => undefined); // It has logged why; the watch tries again.
   }
   await manager.ready(`serving generation ${control.current().generation}`);
-  await watchDataPlane(machine, control, { subsystems, signal: stop.signal });
+  await Promise.all([
+    watchDataPlane(machine, control, { subsystems, signal: stop.signal }),
+    watchNetwork(machine, control, stop.signal),
+  ]);
 
   async function shutDown(): Promise<void> {
     await manager.stopping();

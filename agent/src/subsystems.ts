@@ -3,7 +3,8 @@ import type { Subsystem } from "./commit/subsystem.ts";
 import { firewall } from "./firewall/index.ts";
 import { l4 } from "./lslb/l4/index.ts";
 import { network } from "./network/index.ts";
+import { routing } from "./routing/index.ts";
 import { system } from "./system/index.ts";
 
 /** The registry: what a configuration consists of. The order of applying follows from what each depends on. */
-export const subsystems: readonly Subsystem[] = [access, network, firewall, l4, system];
+export const subsystems: readonly Subsystem[] = [access, network, routing, firewall, l4, system];

@@ -20,6 +20,7 @@ import { addFirstBootRoutes } from "../first-boot/routes.ts";
 import { addImportRoutes } from "../import/routes.ts";
 import { addFarmRoutes } from "../lslb/l4/routes.ts";
 import { addNetworkRoutes } from "../network/routes.ts";
+import { addRoutingRoutes } from "../routing/routes.ts";
 import { addSystemRoutes } from "../system/routes.ts";
 import { addAuditing } from "./auditing.ts";
 import { addAuthentication } from "./authentication.ts";
@@ -39,6 +40,7 @@ const routes: readonly Routes[] = [
   addSecondFactorRoutes,
   addFarmRoutes,
   addNetworkRoutes,
+  addRoutingRoutes,
   addSystemRoutes,
   addConfigurationRoutes,
   addConfirmationRoutes,

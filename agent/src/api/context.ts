@@ -11,6 +11,7 @@ import type { ErrorCode } from "../errors.ts";
 import type { EventHub } from "../events/hub.ts";
 import type { FarmStatus } from "../lslb/l4/routes.ts";
 import type { InterfaceStatus, Link } from "../network/routes.ts";
+import type { RouteStatus, RuleStatus } from "../routing/routes.ts";
 import type { SystemStatus } from "../system/routes.ts";
 import type { IdempotencyStore } from "./idempotency-store.ts";
 import type { ProblemDocument } from "./problem.ts";
@@ -25,6 +26,9 @@ export type StatusReaders = {
   readLinks(): Promise<Link[]>;
   readInterfaceStatus(name: string): Promise<InterfaceStatus>;
   readSystemStatus(): Promise<SystemStatus>;
+  /** Of the kernel, with who made each. */
+  readRoutes(): Promise<RouteStatus[]>;
+  readRules(): Promise<RuleStatus[]>;
   /** All farms at once, connections not counted. */
   readFarmStates(): Promise<FarmStatus[]>;
   /** For the topic `statistics`: counters and load, cheap to read. */

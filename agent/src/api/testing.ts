@@ -110,6 +110,8 @@ export async function setUpServer(t: Pick<Test, "teardown">, options: TestOption
           backends: [],
         })),
       readStatistics: async () => ({ load: [0, 0, 0] }),
+      readRoutes: async () => [],
+      readRules: async () => [],
       readInterfaceStatus: async (name) => {
         throw new SteelyardError("not-found", `there is no interface ${name}`);
       },

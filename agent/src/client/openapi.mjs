@@ -321,6 +321,10 @@ export default {
       "examples": [
        "192.0.2.10"
       ]
+     },
+     "defaultRoute": {
+      "description": "Left out: true. false: the gateway serves answers to what came in by this interface, and is not the box's default gateway",
+      "type": "boolean"
      }
     },
     "additionalProperties": false
@@ -356,6 +360,10 @@ export default {
       "examples": [
        "192.0.2.10"
       ]
+     },
+     "defaultRoute": {
+      "description": "Left out: true. false: the gateway serves answers to what came in by this interface, and is not the box's default gateway",
+      "type": "boolean"
      }
     },
     "additionalProperties": false,
@@ -2404,6 +2412,488 @@ export default {
      }
     ]
    },
+   "NamedRoutingTableInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the routing table"
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "id": {
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 999,
+      "description": "Number of the table in the kernel; 253 to 255 are the kernel's own"
+     }
+    },
+    "required": [
+     "name",
+     "id"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "partner",
+      "id": 100
+     }
+    ]
+   },
+   "RoutingTableReplacementInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "description": "When given, the name in the address: an object keeps its name",
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ]
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "id": {
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 999,
+      "description": "Number of the table in the kernel; 253 to 255 are the kernel's own"
+     }
+    },
+    "required": [
+     "id"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "id": 100
+     }
+    ]
+   },
+   "NamedRoutingRuleInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the routing rule"
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "enabled": {
+      "default": true,
+      "description": "false: the rule is not in the kernel",
+      "type": "boolean"
+     },
+     "priority": {
+      "type": "integer",
+      "minimum": 29000,
+      "maximum": 30999,
+      "description": "Rules are asked in rising order, these before those that the box makes by itself"
+     },
+     "from": {
+      "description": "Network the packet comes from",
+      "type": "string",
+      "examples": [
+       "198.51.100.0/24"
+      ]
+     },
+     "to": {
+      "description": "Network the packet goes to",
+      "type": "string",
+      "examples": [
+       "198.51.100.0/24"
+      ]
+     },
+     "mark": {
+      "description": "Mark of the packet",
+      "type": "object",
+      "properties": {
+       "value": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 4294967295
+       },
+       "mask": {
+        "default": 4294967295,
+        "description": "Bits that count",
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 4294967295
+       }
+      },
+      "required": [
+       "value"
+      ],
+      "additionalProperties": false
+     },
+     "interface": {
+      "description": "Interface the packet came in by; lo: the box itself sends it",
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "nic0"
+      ]
+     },
+     "not": {
+      "default": false,
+      "description": "true: for packets that do not fit",
+      "type": "boolean"
+     },
+     "table": {
+      "default": "main",
+      "description": "main, the name of a routing table, or that of an interface: its own table",
+      "examples": [
+       "main"
+      ],
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$"
+     }
+    },
+    "required": [
+     "name",
+     "priority"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "from-partner",
+      "priority": 29100,
+      "from": "198.51.100.0/24",
+      "table": "partner"
+     }
+    ]
+   },
+   "RoutingRuleReplacementInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "description": "When given, the name in the address: an object keeps its name",
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ]
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "enabled": {
+      "default": true,
+      "description": "false: the rule is not in the kernel",
+      "type": "boolean"
+     },
+     "priority": {
+      "type": "integer",
+      "minimum": 29000,
+      "maximum": 30999,
+      "description": "Rules are asked in rising order, these before those that the box makes by itself"
+     },
+     "from": {
+      "description": "Network the packet comes from",
+      "type": "string",
+      "examples": [
+       "198.51.100.0/24"
+      ]
+     },
+     "to": {
+      "description": "Network the packet goes to",
+      "type": "string",
+      "examples": [
+       "198.51.100.0/24"
+      ]
+     },
+     "mark": {
+      "description": "Mark of the packet",
+      "type": "object",
+      "properties": {
+       "value": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 4294967295
+       },
+       "mask": {
+        "default": 4294967295,
+        "description": "Bits that count",
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 4294967295
+       }
+      },
+      "required": [
+       "value"
+      ],
+      "additionalProperties": false
+     },
+     "interface": {
+      "description": "Interface the packet came in by; lo: the box itself sends it",
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "nic0"
+      ]
+     },
+     "not": {
+      "default": false,
+      "description": "true: for packets that do not fit",
+      "type": "boolean"
+     },
+     "table": {
+      "default": "main",
+      "description": "main, the name of a routing table, or that of an interface: its own table",
+      "examples": [
+       "main"
+      ],
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$"
+     }
+    },
+    "required": [
+     "priority"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "priority": 29100,
+      "from": "198.51.100.0/24",
+      "table": "partner"
+     }
+    ]
+   },
+   "NamedRouteInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the route"
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "enabled": {
+      "default": true,
+      "description": "false: the route is not in the kernel",
+      "type": "boolean"
+     },
+     "type": {
+      "default": "unicast",
+      "description": "unicast leads on; the others drop packets: silently, as unreachable, or as forbidden",
+      "type": "string",
+      "enum": [
+       "unicast",
+       "blackhole",
+       "unreachable",
+       "prohibit"
+      ]
+     },
+     "destination": {
+      "description": "Network the route leads to; 0.0.0.0/0 or ::/0 for a default route",
+      "type": "string",
+      "examples": [
+       "198.51.100.0/24"
+      ]
+     },
+     "via": {
+      "description": "Address of the router",
+      "type": "string",
+      "examples": [
+       "192.0.2.10"
+      ]
+     },
+     "interface": {
+      "description": "Interface the packets leave by",
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "nic0"
+      ]
+     },
+     "metric": {
+      "default": 0,
+      "description": "The lower of two routes to one network is used; in IPv6, 0 stands for 1024",
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     },
+     "table": {
+      "default": "main",
+      "description": "main, the name of a routing table, or that of an interface: its own table",
+      "examples": [
+       "main"
+      ],
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$"
+     },
+     "source": {
+      "description": "Address the box sends from, where the sender names none",
+      "type": "string",
+      "examples": [
+       "192.0.2.10"
+      ]
+     },
+     "mtu": {
+      "description": "Bytes",
+      "type": "integer",
+      "minimum": 68,
+      "maximum": 65535
+     },
+     "onlink": {
+      "default": false,
+      "description": "true: the router is on the link, though no network of the interface holds it",
+      "type": "boolean"
+     }
+    },
+    "required": [
+     "name",
+     "destination"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "partner",
+      "destination": "203.0.113.0/24",
+      "via": "192.0.2.254",
+      "interface": "eth0"
+     }
+    ]
+   },
+   "RouteReplacementInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "description": "When given, the name in the address: an object keeps its name",
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ]
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "enabled": {
+      "default": true,
+      "description": "false: the route is not in the kernel",
+      "type": "boolean"
+     },
+     "type": {
+      "default": "unicast",
+      "description": "unicast leads on; the others drop packets: silently, as unreachable, or as forbidden",
+      "type": "string",
+      "enum": [
+       "unicast",
+       "blackhole",
+       "unreachable",
+       "prohibit"
+      ]
+     },
+     "destination": {
+      "description": "Network the route leads to; 0.0.0.0/0 or ::/0 for a default route",
+      "type": "string",
+      "examples": [
+       "198.51.100.0/24"
+      ]
+     },
+     "via": {
+      "description": "Address of the router",
+      "type": "string",
+      "examples": [
+       "192.0.2.10"
+      ]
+     },
+     "interface": {
+      "description": "Interface the packets leave by",
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "nic0"
+      ]
+     },
+     "metric": {
+      "default": 0,
+      "description": "The lower of two routes to one network is used; in IPv6, 0 stands for 1024",
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     },
+     "table": {
+      "default": "main",
+      "description": "main, the name of a routing table, or that of an interface: its own table",
+      "examples": [
+       "main"
+      ],
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$"
+     },
+     "source": {
+      "description": "Address the box sends from, where the sender names none",
+      "type": "string",
+      "examples": [
+       "192.0.2.10"
+      ]
+     },
+     "mtu": {
+      "description": "Bytes",
+      "type": "integer",
+      "minimum": 68,
+      "maximum": 65535
+     },
+     "onlink": {
+      "default": false,
+      "description": "true: the router is on the link, though no network of the interface holds it",
+      "type": "boolean"
+     }
+    },
+    "required": [
+     "destination"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "destination": "203.0.113.0/24",
+      "via": "192.0.2.254",
+      "interface": "eth0"
+     }
+    ]
+   },
    "Bindings": {
     "type": "object",
     "properties": {
@@ -2787,6 +3277,10 @@ export default {
        "192.0.2.10"
       ],
       "type": "string"
+     },
+     "defaultRoute": {
+      "description": "Left out: true. false: the gateway serves answers to what came in by this interface, and is not the box's default gateway",
+      "type": "boolean"
      }
     },
     "required": [
@@ -2826,6 +3320,10 @@ export default {
        "192.0.2.10"
       ],
       "type": "string"
+     },
+     "defaultRoute": {
+      "description": "Left out: true. false: the gateway serves answers to what came in by this interface, and is not the box's default gateway",
+      "type": "boolean"
      }
     },
     "required": [
@@ -4729,6 +5227,9 @@ export default {
       },
       "interfaces": {},
       "virtualAddresses": {},
+      "routingTables": {},
+      "routingRules": {},
+      "routingRoutes": {},
       "farms": {},
       "access": {
        "sessions": {
@@ -5308,6 +5809,138 @@ export default {
        "sentErrors": 0,
        "sentDropped": 0
       }
+     }
+    ]
+   },
+   "RouteStatus": {
+    "type": "object",
+    "properties": {
+     "family": {
+      "type": "string",
+      "enum": [
+       "ipv4",
+       "ipv6"
+      ],
+      "description": "Address family"
+     },
+     "type": {
+      "type": "string",
+      "description": "unicast, blackhole, unreachable or prohibit"
+     },
+     "destination": {
+      "type": "string",
+      "description": "default, or the network"
+     },
+     "via": {
+      "description": "The router",
+      "type": "string"
+     },
+     "interface": {
+      "description": "The interface packets leave by",
+      "type": "string"
+     },
+     "table": {
+      "type": "string",
+      "description": "Name of the table, its number when it has none; an interface's own has the interface's"
+     },
+     "metric": {
+      "type": "integer",
+      "description": "The lower of two routes to one network is used"
+     },
+     "source": {
+      "description": "Address the box sends from",
+      "type": "string"
+     },
+     "origin": {
+      "type": "string",
+      "enum": [
+       "steelyard",
+       "kernel",
+       "lease",
+       "static",
+       "unmanaged"
+      ],
+      "description": "Who made it. steelyard: the box, as configured; kernel: with an address; lease: DHCP or a router advertisement; unmanaged: somebody else, and it is left alone"
+     },
+     "text": {
+      "type": "string",
+      "description": "As ip-route(8) would be told"
+     }
+    },
+    "required": [
+     "family",
+     "type",
+     "destination",
+     "table",
+     "metric",
+     "origin",
+     "text"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "family": "ipv4",
+      "type": "unicast",
+      "destination": "203.0.113.0/24",
+      "via": "192.0.2.254",
+      "interface": "eth0",
+      "table": "main",
+      "metric": 0,
+      "origin": "steelyard",
+      "text": "unicast 203.0.113.0/24 via 192.0.2.254 dev eth0 table 254 metric 0"
+     }
+    ]
+   },
+   "RuleStatus": {
+    "type": "object",
+    "properties": {
+     "family": {
+      "type": "string",
+      "enum": [
+       "ipv4",
+       "ipv6"
+      ],
+      "description": "Address family"
+     },
+     "priority": {
+      "type": "integer",
+      "description": "Rules are asked in rising order"
+     },
+     "table": {
+      "type": "string",
+      "description": "Name of the table, its number when it has none; an interface's own has the interface's"
+     },
+     "origin": {
+      "type": "string",
+      "enum": [
+       "steelyard",
+       "kernel",
+       "lease",
+       "static",
+       "unmanaged"
+      ],
+      "description": "Who made it. steelyard: the box, as configured; kernel: with an address; lease: DHCP or a router advertisement; unmanaged: somebody else, and it is left alone"
+     },
+     "text": {
+      "type": "string",
+      "description": "As ip-rule(8) would be told"
+     }
+    },
+    "required": [
+     "family",
+     "priority",
+     "table",
+     "origin",
+     "text"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "family": "ipv4",
+      "priority": 29100,
+      "table": "partner",
+      "origin": "steelyard",
+      "text": "priority 29100 from 198.51.100.0/24 lookup 100"
      }
     ]
    },
@@ -6156,6 +6789,272 @@ export default {
       "address": "192.0.2.10/24",
       "description": "",
       "enabled": true
+     }
+    ]
+   },
+   "NamedRoutingTable": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the routing table"
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "id": {
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 999,
+      "description": "Number of the table in the kernel; 253 to 255 are the kernel's own"
+     }
+    },
+    "required": [
+     "name",
+     "description",
+     "id"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "partner",
+      "id": 100,
+      "description": ""
+     }
+    ]
+   },
+   "NamedRoutingRule": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the routing rule"
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "enabled": {
+      "default": true,
+      "description": "false: the rule is not in the kernel",
+      "type": "boolean"
+     },
+     "priority": {
+      "type": "integer",
+      "minimum": 29000,
+      "maximum": 30999,
+      "description": "Rules are asked in rising order, these before those that the box makes by itself"
+     },
+     "from": {
+      "description": "Network the packet comes from",
+      "examples": [
+       "198.51.100.0/24"
+      ],
+      "type": "string"
+     },
+     "to": {
+      "description": "Network the packet goes to",
+      "examples": [
+       "198.51.100.0/24"
+      ],
+      "type": "string"
+     },
+     "mark": {
+      "description": "Mark of the packet",
+      "type": "object",
+      "properties": {
+       "value": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 4294967295
+       },
+       "mask": {
+        "default": 4294967295,
+        "description": "Bits that count",
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 4294967295
+       }
+      },
+      "required": [
+       "value",
+       "mask"
+      ],
+      "additionalProperties": false
+     },
+     "interface": {
+      "description": "Interface the packet came in by; lo: the box itself sends it",
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "nic0"
+      ]
+     },
+     "not": {
+      "default": false,
+      "description": "true: for packets that do not fit",
+      "type": "boolean"
+     },
+     "table": {
+      "default": "main",
+      "description": "main, the name of a routing table, or that of an interface: its own table",
+      "examples": [
+       "main"
+      ],
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$"
+     }
+    },
+    "required": [
+     "name",
+     "description",
+     "enabled",
+     "priority",
+     "not",
+     "table"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "from-partner",
+      "priority": 29100,
+      "from": "198.51.100.0/24",
+      "table": "partner",
+      "description": "",
+      "enabled": true,
+      "not": false
+     }
+    ]
+   },
+   "NamedRoute": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the route"
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "enabled": {
+      "default": true,
+      "description": "false: the route is not in the kernel",
+      "type": "boolean"
+     },
+     "type": {
+      "default": "unicast",
+      "description": "unicast leads on; the others drop packets: silently, as unreachable, or as forbidden",
+      "type": "string",
+      "enum": [
+       "unicast",
+       "blackhole",
+       "unreachable",
+       "prohibit"
+      ]
+     },
+     "destination": {
+      "examples": [
+       "198.51.100.0/24"
+      ],
+      "description": "Network the route leads to; 0.0.0.0/0 or ::/0 for a default route",
+      "type": "string"
+     },
+     "via": {
+      "description": "Address of the router",
+      "examples": [
+       "192.0.2.10"
+      ],
+      "type": "string"
+     },
+     "interface": {
+      "description": "Interface the packets leave by",
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "nic0"
+      ]
+     },
+     "metric": {
+      "default": 0,
+      "description": "The lower of two routes to one network is used; in IPv6, 0 stands for 1024",
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     },
+     "table": {
+      "default": "main",
+      "description": "main, the name of a routing table, or that of an interface: its own table",
+      "examples": [
+       "main"
+      ],
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$"
+     },
+     "source": {
+      "description": "Address the box sends from, where the sender names none",
+      "examples": [
+       "192.0.2.10"
+      ],
+      "type": "string"
+     },
+     "mtu": {
+      "description": "Bytes",
+      "type": "integer",
+      "minimum": 68,
+      "maximum": 65535
+     },
+     "onlink": {
+      "default": false,
+      "description": "true: the router is on the link, though no network of the interface holds it",
+      "type": "boolean"
+     }
+    },
+    "required": [
+     "name",
+     "description",
+     "enabled",
+     "type",
+     "destination",
+     "metric",
+     "table",
+     "onlink"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "partner",
+      "destination": "203.0.113.0/24",
+      "via": "192.0.2.254",
+      "interface": "eth0",
+      "description": "",
+      "enabled": true,
+      "type": "unicast",
+      "metric": 0,
+      "table": "main",
+      "onlink": false
      }
     ]
    },
@@ -15396,6 +16295,28 @@ export default {
        ]
       },
       "in": "query",
+      "name": "ipv4.defaultRoute",
+      "required": false,
+      "description": "Only those whose ipv4.defaultRoute is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
       "name": "ipv6.method",
       "required": false,
       "description": "Only those whose ipv6.method is this (any characters stand in for *); several times: one of these"
@@ -15443,6 +16364,28 @@ export default {
       "name": "ipv6.gateway",
       "required": false,
       "description": "Only those whose ipv6.gateway is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "ipv6.defaultRoute",
+      "required": false,
+      "description": "Only those whose ipv6.defaultRoute is this (true or false); several times: one of these"
      },
      {
       "$ref": "#/components/parameters/RequestId"
@@ -17830,6 +18773,3903 @@ export default {
     }
    }
   },
+  "/api/v1/routing/tables": {
+   "get": {
+    "operationId": "listRoutingTables",
+    "summary": "List routing tables",
+    "tags": [
+     "Routing"
+    ],
+    "description": "Every routing table with all its fields; filtered, sorted and in pages when asked for.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "Fields with commas between them, - before one for descending order; name unless told"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: name, description, id"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "name",
+      "required": false,
+      "description": "Only those whose name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "description",
+      "required": false,
+      "description": "Only those whose description is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "id",
+      "required": false,
+      "description": "Only those whose id is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "routing table",
+    "x-permission": "network:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/NamedRoutingTable"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "name": "partner",
+           "id": 100,
+           "description": ""
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "post": {
+    "operationId": "createRoutingTable",
+    "summary": "Create a routing table",
+    "tags": [
+     "Routing"
+    ],
+    "description": "The routing table with its name. Fields that are left out get their defaults; a name that is taken is refused.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/NamedRoutingTableInput"
+       },
+       "example": {
+        "name": "partner",
+        "id": 100
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "routing table",
+    "x-permission": "network:create",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedRoutingTable"
+        },
+        "example": {
+         "name": "partner",
+         "id": 100,
+         "description": ""
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   }
+  },
+  "/api/v1/routing/tables/{table}": {
+   "get": {
+    "operationId": "getRoutingTable",
+    "summary": "Read a routing table",
+    "tags": [
+     "Routing"
+    ],
+    "description": "With all its fields, defaults filled in: what was read can be put back as it is.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "table",
+      "required": true,
+      "description": "Name of the routing table"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "routing table",
+    "x-permission": "network:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedRoutingTable"
+        },
+        "example": {
+         "name": "partner",
+         "id": 100,
+         "description": ""
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "304": {
+      "description": "The tag of If-None-Match still holds",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "put": {
+    "operationId": "putRoutingTable",
+    "summary": "Create a routing table or replace it whole",
+    "tags": [
+     "Routing"
+    ],
+    "description": "Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/RoutingTableReplacementInput"
+       },
+       "example": {
+        "id": 100
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "table",
+      "required": true,
+      "description": "Name of the routing table"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "routing table",
+    "x-permission": "network:update",
+    "responses": {
+     "200": {
+      "description": "The routing table; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedRoutingTable"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The routing table; for a dry run, the plan"
+        },
+        "example": {
+         "name": "partner",
+         "id": 100,
+         "description": ""
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedRoutingTable"
+        },
+        "example": {
+         "name": "partner",
+         "id": 100,
+         "description": ""
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   },
+   "patch": {
+    "operationId": "patchRoutingTable",
+    "summary": "Change fields of a routing table (JSON merge patch, RFC 7396)",
+    "tags": [
+     "Routing"
+    ],
+    "description": "Fields that are left out stay; null takes one back to its default, or removes a member.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/merge-patch+json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      },
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "table",
+      "required": true,
+      "description": "Name of the routing table"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "routing table",
+    "x-permission": "network:update",
+    "responses": {
+     "200": {
+      "description": "The routing table; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedRoutingTable"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The routing table; for a dry run, the plan"
+        },
+        "example": {
+         "name": "partner",
+         "id": 100,
+         "description": ""
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   },
+   "delete": {
+    "operationId": "deleteRoutingTable",
+    "summary": "Delete a routing table",
+    "tags": [
+     "Routing"
+    ],
+    "description": "Refused while something else needs the routing table.",
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "table",
+      "required": true,
+      "description": "Name of the routing table"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "routing table",
+    "x-permission": "network:delete",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "204": {
+      "description": "Deleted",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   }
+  },
+  "/api/v1/routing/rules": {
+   "get": {
+    "operationId": "listRoutingRules",
+    "summary": "List routing rules",
+    "tags": [
+     "Routing"
+    ],
+    "description": "Every routing rule with all its fields; filtered, sorted and in pages when asked for.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "Fields with commas between them, - before one for descending order; name unless told"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: name, description, enabled, priority, from, to, mark, interface, not, table"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "name",
+      "required": false,
+      "description": "Only those whose name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "description",
+      "required": false,
+      "description": "Only those whose description is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "enabled",
+      "required": false,
+      "description": "Only those whose enabled is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "priority",
+      "required": false,
+      "description": "Only those whose priority is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "from",
+      "required": false,
+      "description": "Only those whose from is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "to",
+      "required": false,
+      "description": "Only those whose to is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "mark.value",
+      "required": false,
+      "description": "Only those whose mark.value is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "mark.mask",
+      "required": false,
+      "description": "Only those whose mark.mask is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "interface",
+      "required": false,
+      "description": "Only those whose interface is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "not",
+      "required": false,
+      "description": "Only those whose not is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "table",
+      "required": false,
+      "description": "Only those whose table is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "routing rule",
+    "x-permission": "network:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/NamedRoutingRule"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "name": "from-partner",
+           "priority": 29100,
+           "from": "198.51.100.0/24",
+           "table": "partner",
+           "description": "",
+           "enabled": true,
+           "not": false
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "post": {
+    "operationId": "createRoutingRule",
+    "summary": "Create a routing rule",
+    "tags": [
+     "Routing"
+    ],
+    "description": "The routing rule with its name. Fields that are left out get their defaults; a name that is taken is refused.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/NamedRoutingRuleInput"
+       },
+       "example": {
+        "name": "from-partner",
+        "priority": 29100,
+        "from": "198.51.100.0/24",
+        "table": "partner"
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "routing rule",
+    "x-permission": "network:create",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedRoutingRule"
+        },
+        "example": {
+         "name": "from-partner",
+         "priority": 29100,
+         "from": "198.51.100.0/24",
+         "table": "partner",
+         "description": "",
+         "enabled": true,
+         "not": false
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   }
+  },
+  "/api/v1/routing/rules/{rule}": {
+   "get": {
+    "operationId": "getRoutingRule",
+    "summary": "Read a routing rule",
+    "tags": [
+     "Routing"
+    ],
+    "description": "With all its fields, defaults filled in: what was read can be put back as it is.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "rule",
+      "required": true,
+      "description": "Name of the routing rule"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "routing rule",
+    "x-permission": "network:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedRoutingRule"
+        },
+        "example": {
+         "name": "from-partner",
+         "priority": 29100,
+         "from": "198.51.100.0/24",
+         "table": "partner",
+         "description": "",
+         "enabled": true,
+         "not": false
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "304": {
+      "description": "The tag of If-None-Match still holds",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "put": {
+    "operationId": "putRoutingRule",
+    "summary": "Create a routing rule or replace it whole",
+    "tags": [
+     "Routing"
+    ],
+    "description": "Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/RoutingRuleReplacementInput"
+       },
+       "example": {
+        "priority": 29100,
+        "from": "198.51.100.0/24",
+        "table": "partner"
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "rule",
+      "required": true,
+      "description": "Name of the routing rule"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "routing rule",
+    "x-permission": "network:update",
+    "responses": {
+     "200": {
+      "description": "The routing rule; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedRoutingRule"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The routing rule; for a dry run, the plan"
+        },
+        "example": {
+         "name": "from-partner",
+         "priority": 29100,
+         "from": "198.51.100.0/24",
+         "table": "partner",
+         "description": "",
+         "enabled": true,
+         "not": false
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedRoutingRule"
+        },
+        "example": {
+         "name": "from-partner",
+         "priority": 29100,
+         "from": "198.51.100.0/24",
+         "table": "partner",
+         "description": "",
+         "enabled": true,
+         "not": false
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   },
+   "patch": {
+    "operationId": "patchRoutingRule",
+    "summary": "Change fields of a routing rule (JSON merge patch, RFC 7396)",
+    "tags": [
+     "Routing"
+    ],
+    "description": "Fields that are left out stay; null takes one back to its default, or removes a member.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/merge-patch+json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      },
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "rule",
+      "required": true,
+      "description": "Name of the routing rule"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "routing rule",
+    "x-permission": "network:update",
+    "responses": {
+     "200": {
+      "description": "The routing rule; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedRoutingRule"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The routing rule; for a dry run, the plan"
+        },
+        "example": {
+         "name": "from-partner",
+         "priority": 29100,
+         "from": "198.51.100.0/24",
+         "table": "partner",
+         "description": "",
+         "enabled": true,
+         "not": false
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   },
+   "delete": {
+    "operationId": "deleteRoutingRule",
+    "summary": "Delete a routing rule",
+    "tags": [
+     "Routing"
+    ],
+    "description": "Refused while something else needs the routing rule.",
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "rule",
+      "required": true,
+      "description": "Name of the routing rule"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "routing rule",
+    "x-permission": "network:delete",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "204": {
+      "description": "Deleted",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   }
+  },
+  "/api/v1/routing/routes": {
+   "get": {
+    "operationId": "listRoutes",
+    "summary": "List routes",
+    "tags": [
+     "Routing"
+    ],
+    "description": "Every route with all its fields; filtered, sorted and in pages when asked for.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "Fields with commas between them, - before one for descending order; name unless told"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: name, description, enabled, type, destination, via, interface, metric, table, source, mtu, onlink"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "name",
+      "required": false,
+      "description": "Only those whose name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "description",
+      "required": false,
+      "description": "Only those whose description is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "enabled",
+      "required": false,
+      "description": "Only those whose enabled is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "type",
+      "required": false,
+      "description": "Only those whose type is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "destination",
+      "required": false,
+      "description": "Only those whose destination is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "via",
+      "required": false,
+      "description": "Only those whose via is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "interface",
+      "required": false,
+      "description": "Only those whose interface is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "metric",
+      "required": false,
+      "description": "Only those whose metric is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "table",
+      "required": false,
+      "description": "Only those whose table is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "source",
+      "required": false,
+      "description": "Only those whose source is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "mtu",
+      "required": false,
+      "description": "Only those whose mtu is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "onlink",
+      "required": false,
+      "description": "Only those whose onlink is this (true or false); several times: one of these"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "routing route",
+    "x-permission": "network:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/NamedRoute"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "name": "partner",
+           "destination": "203.0.113.0/24",
+           "via": "192.0.2.254",
+           "interface": "eth0",
+           "description": "",
+           "enabled": true,
+           "type": "unicast",
+           "metric": 0,
+           "table": "main",
+           "onlink": false
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "post": {
+    "operationId": "createRoute",
+    "summary": "Create a route",
+    "tags": [
+     "Routing"
+    ],
+    "description": "The route with its name. Fields that are left out get their defaults; a name that is taken is refused.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/NamedRouteInput"
+       },
+       "example": {
+        "name": "partner",
+        "destination": "203.0.113.0/24",
+        "via": "192.0.2.254",
+        "interface": "eth0"
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "routing route",
+    "x-permission": "network:create",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedRoute"
+        },
+        "example": {
+         "name": "partner",
+         "destination": "203.0.113.0/24",
+         "via": "192.0.2.254",
+         "interface": "eth0",
+         "description": "",
+         "enabled": true,
+         "type": "unicast",
+         "metric": 0,
+         "table": "main",
+         "onlink": false
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   }
+  },
+  "/api/v1/routing/routes/{route}": {
+   "get": {
+    "operationId": "getRoute",
+    "summary": "Read a route",
+    "tags": [
+     "Routing"
+    ],
+    "description": "With all its fields, defaults filled in: what was read can be put back as it is.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "route",
+      "required": true,
+      "description": "Name of the route"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "routing route",
+    "x-permission": "network:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedRoute"
+        },
+        "example": {
+         "name": "partner",
+         "destination": "203.0.113.0/24",
+         "via": "192.0.2.254",
+         "interface": "eth0",
+         "description": "",
+         "enabled": true,
+         "type": "unicast",
+         "metric": 0,
+         "table": "main",
+         "onlink": false
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "304": {
+      "description": "The tag of If-None-Match still holds",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "put": {
+    "operationId": "putRoute",
+    "summary": "Create a route or replace it whole",
+    "tags": [
+     "Routing"
+    ],
+    "description": "Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/RouteReplacementInput"
+       },
+       "example": {
+        "destination": "203.0.113.0/24",
+        "via": "192.0.2.254",
+        "interface": "eth0"
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "route",
+      "required": true,
+      "description": "Name of the route"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "routing route",
+    "x-permission": "network:update",
+    "responses": {
+     "200": {
+      "description": "The route; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedRoute"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The route; for a dry run, the plan"
+        },
+        "example": {
+         "name": "partner",
+         "destination": "203.0.113.0/24",
+         "via": "192.0.2.254",
+         "interface": "eth0",
+         "description": "",
+         "enabled": true,
+         "type": "unicast",
+         "metric": 0,
+         "table": "main",
+         "onlink": false
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedRoute"
+        },
+        "example": {
+         "name": "partner",
+         "destination": "203.0.113.0/24",
+         "via": "192.0.2.254",
+         "interface": "eth0",
+         "description": "",
+         "enabled": true,
+         "type": "unicast",
+         "metric": 0,
+         "table": "main",
+         "onlink": false
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   },
+   "patch": {
+    "operationId": "patchRoute",
+    "summary": "Change fields of a route (JSON merge patch, RFC 7396)",
+    "tags": [
+     "Routing"
+    ],
+    "description": "Fields that are left out stay; null takes one back to its default, or removes a member.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/merge-patch+json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      },
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "route",
+      "required": true,
+      "description": "Name of the route"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "routing route",
+    "x-permission": "network:update",
+    "responses": {
+     "200": {
+      "description": "The route; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedRoute"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The route; for a dry run, the plan"
+        },
+        "example": {
+         "name": "partner",
+         "destination": "203.0.113.0/24",
+         "via": "192.0.2.254",
+         "interface": "eth0",
+         "description": "",
+         "enabled": true,
+         "type": "unicast",
+         "metric": 0,
+         "table": "main",
+         "onlink": false
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   },
+   "delete": {
+    "operationId": "deleteRoute",
+    "summary": "Delete a route",
+    "tags": [
+     "Routing"
+    ],
+    "description": "Refused while something else needs the route.",
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "route",
+      "required": true,
+      "description": "Name of the route"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "routing route",
+    "x-permission": "network:delete",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "204": {
+      "description": "Deleted",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   }
+  },
+  "/api/v1/routing/status/routes": {
+   "get": {
+    "operationId": "listRouteStatuses",
+    "summary": "The routes the kernel has, and who made each",
+    "tags": [
+     "Routing"
+    ],
+    "description": "Of every table but the kernel's own table of local addresses. `origin=unmanaged`: those that are left alone.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "Fields with commas between them, - before one for descending order; family,table,destination,metric unless told"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: family, type, destination, via, interface, table, metric, source, origin, text"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "family",
+      "required": false,
+      "description": "Only those whose family is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "type",
+      "required": false,
+      "description": "Only those whose type is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "destination",
+      "required": false,
+      "description": "Only those whose destination is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "via",
+      "required": false,
+      "description": "Only those whose via is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "interface",
+      "required": false,
+      "description": "Only those whose interface is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "table",
+      "required": false,
+      "description": "Only those whose table is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "metric",
+      "required": false,
+      "description": "Only those whose metric is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "source",
+      "required": false,
+      "description": "Only those whose source is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "origin",
+      "required": false,
+      "description": "Only those whose origin is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "text",
+      "required": false,
+      "description": "Only those whose text is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "routing status routes",
+    "x-permission": "network:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/RouteStatus"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "family": "ipv4",
+           "type": "unicast",
+           "destination": "203.0.113.0/24",
+           "via": "192.0.2.254",
+           "interface": "eth0",
+           "table": "main",
+           "metric": 0,
+           "origin": "steelyard",
+           "text": "unicast 203.0.113.0/24 via 192.0.2.254 dev eth0 table 254 metric 0"
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/routing/status/rules": {
+   "get": {
+    "operationId": "listRuleStatuses",
+    "summary": "The routing rules the kernel has, and who made each",
+    "tags": [
+     "Routing"
+    ],
+    "description": "In the order in which the kernel asks them.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "Fields with commas between them, - before one for descending order; family,priority unless told"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: family, priority, table, origin, text"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "family",
+      "required": false,
+      "description": "Only those whose family is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "priority",
+      "required": false,
+      "description": "Only those whose priority is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "table",
+      "required": false,
+      "description": "Only those whose table is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "origin",
+      "required": false,
+      "description": "Only those whose origin is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "text",
+      "required": false,
+      "description": "Only those whose text is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "routing status rules",
+    "x-permission": "network:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/RuleStatus"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "family": "ipv4",
+           "priority": 29100,
+           "table": "partner",
+           "origin": "steelyard",
+           "text": "priority 29100 from 198.51.100.0/24 lookup 100"
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
   "/api/v1/system": {
    "get": {
     "operationId": "getSystem",
@@ -18507,6 +23347,9 @@ export default {
          },
          "interfaces": {},
          "virtualAddresses": {},
+         "routingTables": {},
+         "routingRules": {},
+         "routingRoutes": {},
          "farms": {},
          "access": {
           "sessions": {
@@ -18996,6 +23839,9 @@ export default {
           },
           "interfaces": {},
           "virtualAddresses": {},
+          "routingTables": {},
+          "routingRules": {},
+          "routingRoutes": {},
           "farms": {},
           "access": {
            "sessions": {

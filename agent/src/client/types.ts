@@ -1077,6 +1077,214 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/routing/routes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List routes
+         * @description Every route with all its fields; filtered, sorted and in pages when asked for.
+         */
+        get: operations["listRoutes"];
+        put?: never;
+        /**
+         * Create a route
+         * @description The route with its name. Fields that are left out get their defaults; a name that is taken is refused.
+         */
+        post: operations["createRoute"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/routing/routes/{route}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a route
+         * @description With all its fields, defaults filled in: what was read can be put back as it is.
+         */
+        get: operations["getRoute"];
+        /**
+         * Create a route or replace it whole
+         * @description Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.
+         */
+        put: operations["putRoute"];
+        post?: never;
+        /**
+         * Delete a route
+         * @description Refused while something else needs the route.
+         */
+        delete: operations["deleteRoute"];
+        options?: never;
+        head?: never;
+        /**
+         * Change fields of a route (JSON merge patch, RFC 7396)
+         * @description Fields that are left out stay; null takes one back to its default, or removes a member.
+         */
+        patch: operations["patchRoute"];
+        trace?: never;
+    };
+    "/api/v1/routing/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List routing rules
+         * @description Every routing rule with all its fields; filtered, sorted and in pages when asked for.
+         */
+        get: operations["listRoutingRules"];
+        put?: never;
+        /**
+         * Create a routing rule
+         * @description The routing rule with its name. Fields that are left out get their defaults; a name that is taken is refused.
+         */
+        post: operations["createRoutingRule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/routing/rules/{rule}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a routing rule
+         * @description With all its fields, defaults filled in: what was read can be put back as it is.
+         */
+        get: operations["getRoutingRule"];
+        /**
+         * Create a routing rule or replace it whole
+         * @description Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.
+         */
+        put: operations["putRoutingRule"];
+        post?: never;
+        /**
+         * Delete a routing rule
+         * @description Refused while something else needs the routing rule.
+         */
+        delete: operations["deleteRoutingRule"];
+        options?: never;
+        head?: never;
+        /**
+         * Change fields of a routing rule (JSON merge patch, RFC 7396)
+         * @description Fields that are left out stay; null takes one back to its default, or removes a member.
+         */
+        patch: operations["patchRoutingRule"];
+        trace?: never;
+    };
+    "/api/v1/routing/status/routes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The routes the kernel has, and who made each
+         * @description Of every table but the kernel's own table of local addresses. `origin=unmanaged`: those that are left alone.
+         */
+        get: operations["listRouteStatuses"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/routing/status/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The routing rules the kernel has, and who made each
+         * @description In the order in which the kernel asks them.
+         */
+        get: operations["listRuleStatuses"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/routing/tables": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List routing tables
+         * @description Every routing table with all its fields; filtered, sorted and in pages when asked for.
+         */
+        get: operations["listRoutingTables"];
+        put?: never;
+        /**
+         * Create a routing table
+         * @description The routing table with its name. Fields that are left out get their defaults; a name that is taken is refused.
+         */
+        post: operations["createRoutingTable"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/routing/tables/{table}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a routing table
+         * @description With all its fields, defaults filled in: what was read can be put back as it is.
+         */
+        get: operations["getRoutingTable"];
+        /**
+         * Create a routing table or replace it whole
+         * @description Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.
+         */
+        put: operations["putRoutingTable"];
+        post?: never;
+        /**
+         * Delete a routing table
+         * @description Refused while something else needs the routing table.
+         */
+        delete: operations["deleteRoutingTable"];
+        options?: never;
+        head?: never;
+        /**
+         * Change fields of a routing table (JSON merge patch, RFC 7396)
+         * @description Fields that are left out stay; null takes one back to its default, or removes a member.
+         */
+        patch: operations["patchRoutingTable"];
+        trace?: never;
+    };
     "/api/v1/sessions": {
         parameters: {
             query?: never;
@@ -1930,6 +2138,8 @@ export interface components {
              * @default []
              */
             addresses: string[];
+            /** @description Left out: true. false: the gateway serves answers to what came in by this interface, and is not the box's default gateway */
+            defaultRoute?: boolean;
             /** @description Default gateway reached through this interface */
             gateway?: string;
             /**
@@ -1945,6 +2155,8 @@ export interface components {
              * @default []
              */
             addresses?: string[];
+            /** @description Left out: true. false: the gateway serves answers to what came in by this interface, and is not the box's default gateway */
+            defaultRoute?: boolean;
             /** @description Default gateway reached through this interface */
             gateway?: string;
             /**
@@ -1961,6 +2173,8 @@ export interface components {
              * @default []
              */
             addresses: string[];
+            /** @description Left out: true. false: the gateway serves answers to what came in by this interface, and is not the box's default gateway */
+            defaultRoute?: boolean;
             /** @description Default gateway reached through this interface */
             gateway?: string;
             /**
@@ -1977,6 +2191,8 @@ export interface components {
              * @default []
              */
             addresses?: string[];
+            /** @description Left out: true. false: the gateway serves answers to what came in by this interface, and is not the box's default gateway */
+            defaultRoute?: boolean;
             /** @description Default gateway reached through this interface */
             gateway?: string;
             /**
@@ -2481,6 +2697,200 @@ export interface components {
              */
             permissions?: string[];
         };
+        NamedRoute: {
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description: string;
+            /** @description Network the route leads to; 0.0.0.0/0 or ::/0 for a default route */
+            destination: string;
+            /**
+             * @description false: the route is not in the kernel
+             * @default true
+             */
+            enabled: boolean;
+            /** @description Interface the packets leave by */
+            interface?: string;
+            /**
+             * @description The lower of two routes to one network is used; in IPv6, 0 stands for 1024
+             * @default 0
+             */
+            metric: number;
+            /** @description Bytes */
+            mtu?: number;
+            /** @description Name of the route */
+            name: string;
+            /**
+             * @description true: the router is on the link, though no network of the interface holds it
+             * @default false
+             */
+            onlink: boolean;
+            /** @description Address the box sends from, where the sender names none */
+            source?: string;
+            /**
+             * @description main, the name of a routing table, or that of an interface: its own table
+             * @default main
+             */
+            table: string;
+            /**
+             * @description unicast leads on; the others drop packets: silently, as unreachable, or as forbidden
+             * @default unicast
+             * @enum {string}
+             */
+            type: "unicast" | "blackhole" | "unreachable" | "prohibit";
+            /** @description Address of the router */
+            via?: string;
+        };
+        NamedRouteInput: {
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description?: string;
+            /** @description Network the route leads to; 0.0.0.0/0 or ::/0 for a default route */
+            destination: string;
+            /**
+             * @description false: the route is not in the kernel
+             * @default true
+             */
+            enabled?: boolean;
+            /** @description Interface the packets leave by */
+            interface?: string;
+            /**
+             * @description The lower of two routes to one network is used; in IPv6, 0 stands for 1024
+             * @default 0
+             */
+            metric?: number;
+            /** @description Bytes */
+            mtu?: number;
+            /** @description Name of the route */
+            name: string;
+            /**
+             * @description true: the router is on the link, though no network of the interface holds it
+             * @default false
+             */
+            onlink?: boolean;
+            /** @description Address the box sends from, where the sender names none */
+            source?: string;
+            /**
+             * @description main, the name of a routing table, or that of an interface: its own table
+             * @default main
+             */
+            table?: string;
+            /**
+             * @description unicast leads on; the others drop packets: silently, as unreachable, or as forbidden
+             * @default unicast
+             * @enum {string}
+             */
+            type?: "unicast" | "blackhole" | "unreachable" | "prohibit";
+            /** @description Address of the router */
+            via?: string;
+        };
+        NamedRoutingRule: {
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description: string;
+            /**
+             * @description false: the rule is not in the kernel
+             * @default true
+             */
+            enabled: boolean;
+            /** @description Network the packet comes from */
+            from?: string;
+            /** @description Interface the packet came in by; lo: the box itself sends it */
+            interface?: string;
+            /** @description Mark of the packet */
+            mark?: {
+                /**
+                 * @description Bits that count
+                 * @default 4294967295
+                 */
+                mask: number;
+                value: number;
+            };
+            /** @description Name of the routing rule */
+            name: string;
+            /**
+             * @description true: for packets that do not fit
+             * @default false
+             */
+            not: boolean;
+            /** @description Rules are asked in rising order, these before those that the box makes by itself */
+            priority: number;
+            /**
+             * @description main, the name of a routing table, or that of an interface: its own table
+             * @default main
+             */
+            table: string;
+            /** @description Network the packet goes to */
+            to?: string;
+        };
+        NamedRoutingRuleInput: {
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description?: string;
+            /**
+             * @description false: the rule is not in the kernel
+             * @default true
+             */
+            enabled?: boolean;
+            /** @description Network the packet comes from */
+            from?: string;
+            /** @description Interface the packet came in by; lo: the box itself sends it */
+            interface?: string;
+            /** @description Mark of the packet */
+            mark?: {
+                /**
+                 * @description Bits that count
+                 * @default 4294967295
+                 */
+                mask?: number;
+                value: number;
+            };
+            /** @description Name of the routing rule */
+            name: string;
+            /**
+             * @description true: for packets that do not fit
+             * @default false
+             */
+            not?: boolean;
+            /** @description Rules are asked in rising order, these before those that the box makes by itself */
+            priority: number;
+            /**
+             * @description main, the name of a routing table, or that of an interface: its own table
+             * @default main
+             */
+            table?: string;
+            /** @description Network the packet goes to */
+            to?: string;
+        };
+        NamedRoutingTable: {
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description: string;
+            /** @description Number of the table in the kernel; 253 to 255 are the kernel's own */
+            id: number;
+            /** @description Name of the routing table */
+            name: string;
+        };
+        NamedRoutingTableInput: {
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description?: string;
+            /** @description Number of the table in the kernel; 253 to 255 are the kernel's own */
+            id: number;
+            /** @description Name of the routing table */
+            name: string;
+        };
         NamedUser: {
             /**
              * @description For people
@@ -2882,6 +3292,149 @@ export interface components {
              * @default []
              */
             permissions?: string[];
+        };
+        RouteReplacementInput: {
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description?: string;
+            /** @description Network the route leads to; 0.0.0.0/0 or ::/0 for a default route */
+            destination: string;
+            /**
+             * @description false: the route is not in the kernel
+             * @default true
+             */
+            enabled?: boolean;
+            /** @description Interface the packets leave by */
+            interface?: string;
+            /**
+             * @description The lower of two routes to one network is used; in IPv6, 0 stands for 1024
+             * @default 0
+             */
+            metric?: number;
+            /** @description Bytes */
+            mtu?: number;
+            /** @description When given, the name in the address: an object keeps its name */
+            name?: string;
+            /**
+             * @description true: the router is on the link, though no network of the interface holds it
+             * @default false
+             */
+            onlink?: boolean;
+            /** @description Address the box sends from, where the sender names none */
+            source?: string;
+            /**
+             * @description main, the name of a routing table, or that of an interface: its own table
+             * @default main
+             */
+            table?: string;
+            /**
+             * @description unicast leads on; the others drop packets: silently, as unreachable, or as forbidden
+             * @default unicast
+             * @enum {string}
+             */
+            type?: "unicast" | "blackhole" | "unreachable" | "prohibit";
+            /** @description Address of the router */
+            via?: string;
+        };
+        RouteStatus: {
+            /** @description default, or the network */
+            destination: string;
+            /**
+             * @description Address family
+             * @enum {string}
+             */
+            family: "ipv4" | "ipv6";
+            /** @description The interface packets leave by */
+            interface?: string;
+            /** @description The lower of two routes to one network is used */
+            metric: number;
+            /**
+             * @description Who made it. steelyard: the box, as configured; kernel: with an address; lease: DHCP or a router advertisement; unmanaged: somebody else, and it is left alone
+             * @enum {string}
+             */
+            origin: "steelyard" | "kernel" | "lease" | "static" | "unmanaged";
+            /** @description Address the box sends from */
+            source?: string;
+            /** @description Name of the table, its number when it has none; an interface's own has the interface's */
+            table: string;
+            /** @description As ip-route(8) would be told */
+            text: string;
+            /** @description unicast, blackhole, unreachable or prohibit */
+            type: string;
+            /** @description The router */
+            via?: string;
+        };
+        RoutingRuleReplacementInput: {
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description?: string;
+            /**
+             * @description false: the rule is not in the kernel
+             * @default true
+             */
+            enabled?: boolean;
+            /** @description Network the packet comes from */
+            from?: string;
+            /** @description Interface the packet came in by; lo: the box itself sends it */
+            interface?: string;
+            /** @description Mark of the packet */
+            mark?: {
+                /**
+                 * @description Bits that count
+                 * @default 4294967295
+                 */
+                mask?: number;
+                value: number;
+            };
+            /** @description When given, the name in the address: an object keeps its name */
+            name?: string;
+            /**
+             * @description true: for packets that do not fit
+             * @default false
+             */
+            not?: boolean;
+            /** @description Rules are asked in rising order, these before those that the box makes by itself */
+            priority: number;
+            /**
+             * @description main, the name of a routing table, or that of an interface: its own table
+             * @default main
+             */
+            table?: string;
+            /** @description Network the packet goes to */
+            to?: string;
+        };
+        RoutingTableReplacementInput: {
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description?: string;
+            /** @description Number of the table in the kernel; 253 to 255 are the kernel's own */
+            id: number;
+            /** @description When given, the name in the address: an object keeps its name */
+            name?: string;
+        };
+        RuleStatus: {
+            /**
+             * @description Address family
+             * @enum {string}
+             */
+            family: "ipv4" | "ipv6";
+            /**
+             * @description Who made it. steelyard: the box, as configured; kernel: with an address; lease: DHCP or a router advertisement; unmanaged: somebody else, and it is left alone
+             * @enum {string}
+             */
+            origin: "steelyard" | "kernel" | "lease" | "static" | "unmanaged";
+            /** @description Rules are asked in rising order */
+            priority: number;
+            /** @description Name of the table, its number when it has none; an interface's own has the interface's */
+            table: string;
+            /** @description As ip-rule(8) would be told */
+            text: string;
         };
         SecondFactorChallengeInput: {
             /** @description Of the answer second-factor-required */
@@ -6531,6 +7084,9 @@ export interface operations {
                      *       },
                      *       "interfaces": {},
                      *       "virtualAddresses": {},
+                     *       "routingTables": {},
+                     *       "routingRules": {},
+                     *       "routingRoutes": {},
                      *       "farms": {},
                      *       "access": {
                      *         "sessions": {
@@ -6853,6 +7409,9 @@ export interface operations {
                      *         },
                      *         "interfaces": {},
                      *         "virtualAddresses": {},
+                     *         "routingTables": {},
+                     *         "routingRules": {},
+                     *         "routingRoutes": {},
                      *         "farms": {},
                      *         "access": {
                      *           "sessions": {
@@ -8723,12 +9282,16 @@ export interface operations {
                 fields?: string;
                 /** @description Only those whose ipv4.addresses is this (any characters stand in for *); several times: one of these */
                 "ipv4.addresses"?: string | string[];
+                /** @description Only those whose ipv4.defaultRoute is this (true or false); several times: one of these */
+                "ipv4.defaultRoute"?: string | string[];
                 /** @description Only those whose ipv4.gateway is this (any characters stand in for *); several times: one of these */
                 "ipv4.gateway"?: string | string[];
                 /** @description Only those whose ipv4.method is this (any characters stand in for *); several times: one of these */
                 "ipv4.method"?: string | string[];
                 /** @description Only those whose ipv6.addresses is this (any characters stand in for *); several times: one of these */
                 "ipv6.addresses"?: string | string[];
+                /** @description Only those whose ipv6.defaultRoute is this (true or false); several times: one of these */
+                "ipv6.defaultRoute"?: string | string[];
                 /** @description Only those whose ipv6.gateway is this (any characters stand in for *); several times: one of these */
                 "ipv6.gateway"?: string | string[];
                 /** @description Only those whose ipv6.method is this (any characters stand in for *); several times: one of these */
@@ -10014,6 +10577,1766 @@ export interface operations {
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
+        };
+    };
+    listRoutes: {
+        parameters: {
+            query?: {
+                /** @description Only those whose description is this (any characters stand in for *); several times: one of these */
+                description?: string | string[];
+                /** @description Only those whose destination is this (any characters stand in for *); several times: one of these */
+                destination?: string | string[];
+                /** @description Only those whose enabled is this (true or false); several times: one of these */
+                enabled?: string | string[];
+                /** @description Only these fields of each object, with commas between them: name, description, enabled, type, destination, via, interface, metric, table, source, mtu, onlink */
+                fields?: string;
+                /** @description Only those whose interface is this (any characters stand in for *); several times: one of these */
+                interface?: string | string[];
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Only those whose metric is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                metric?: string | string[];
+                /** @description Only those whose mtu is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                mtu?: string | string[];
+                /** @description Only those whose name is this (any characters stand in for *); several times: one of these */
+                name?: string | string[];
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+                /** @description Only those whose onlink is this (true or false); several times: one of these */
+                onlink?: string | string[];
+                /** @description Fields with commas between them, - before one for descending order; name unless told */
+                sort?: string;
+                /** @description Only those whose source is this (any characters stand in for *); several times: one of these */
+                source?: string | string[];
+                /** @description Only those whose table is this (any characters stand in for *); several times: one of these */
+                table?: string | string[];
+                /** @description Only those whose type is this (any characters stand in for *); several times: one of these */
+                type?: string | string[];
+                /** @description Only those whose via is this (any characters stand in for *); several times: one of these */
+                via?: string | string[];
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "partner",
+                     *           "destination": "203.0.113.0/24",
+                     *           "via": "192.0.2.254",
+                     *           "interface": "eth0",
+                     *           "description": "",
+                     *           "enabled": true,
+                     *           "type": "unicast",
+                     *           "metric": 0,
+                     *           "table": "main",
+                     *           "onlink": false
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["NamedRoute"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    createRoute: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "partner",
+                 *       "destination": "203.0.113.0/24",
+                 *       "via": "192.0.2.254",
+                 *       "interface": "eth0"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NamedRouteInput"];
+            };
+        };
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "partner",
+                     *       "destination": "203.0.113.0/24",
+                     *       "via": "192.0.2.254",
+                     *       "interface": "eth0",
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "type": "unicast",
+                     *       "metric": 0,
+                     *       "table": "main",
+                     *       "onlink": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedRoute"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    getRoute: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the route
+                 * @example web
+                 */
+                route: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "partner",
+                     *       "destination": "203.0.113.0/24",
+                     *       "via": "192.0.2.254",
+                     *       "interface": "eth0",
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "type": "unicast",
+                     *       "metric": 0,
+                     *       "table": "main",
+                     *       "onlink": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedRoute"];
+                };
+            };
+            /** @description The tag of If-None-Match still holds */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    putRoute: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the route
+                 * @example web
+                 */
+                route: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "destination": "203.0.113.0/24",
+                 *       "via": "192.0.2.254",
+                 *       "interface": "eth0"
+                 *     }
+                 */
+                "application/json": components["schemas"]["RouteReplacementInput"];
+            };
+        };
+        responses: {
+            /** @description The route; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "partner",
+                     *       "destination": "203.0.113.0/24",
+                     *       "via": "192.0.2.254",
+                     *       "interface": "eth0",
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "type": "unicast",
+                     *       "metric": 0,
+                     *       "table": "main",
+                     *       "onlink": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedRoute"] | components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "partner",
+                     *       "destination": "203.0.113.0/24",
+                     *       "via": "192.0.2.254",
+                     *       "interface": "eth0",
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "type": "unicast",
+                     *       "metric": 0,
+                     *       "table": "main",
+                     *       "onlink": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedRoute"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    deleteRoute: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the route
+                 * @example web
+                 */
+                route: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Deleted */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    patchRoute: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the route
+                 * @example web
+                 */
+                route: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": components["schemas"]["MergePatchInput"];
+                /** @example {} */
+                "application/merge-patch+json": components["schemas"]["MergePatchInput"];
+            };
+        };
+        responses: {
+            /** @description The route; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "partner",
+                     *       "destination": "203.0.113.0/24",
+                     *       "via": "192.0.2.254",
+                     *       "interface": "eth0",
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "type": "unicast",
+                     *       "metric": 0,
+                     *       "table": "main",
+                     *       "onlink": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedRoute"] | components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    listRoutingRules: {
+        parameters: {
+            query?: {
+                /** @description Only those whose description is this (any characters stand in for *); several times: one of these */
+                description?: string | string[];
+                /** @description Only those whose enabled is this (true or false); several times: one of these */
+                enabled?: string | string[];
+                /** @description Only these fields of each object, with commas between them: name, description, enabled, priority, from, to, mark, interface, not, table */
+                fields?: string;
+                /** @description Only those whose from is this (any characters stand in for *); several times: one of these */
+                from?: string | string[];
+                /** @description Only those whose interface is this (any characters stand in for *); several times: one of these */
+                interface?: string | string[];
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Only those whose mark.mask is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "mark.mask"?: string | string[];
+                /** @description Only those whose mark.value is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "mark.value"?: string | string[];
+                /** @description Only those whose name is this (any characters stand in for *); several times: one of these */
+                name?: string | string[];
+                /** @description Only those whose not is this (true or false); several times: one of these */
+                not?: string | string[];
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+                /** @description Only those whose priority is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                priority?: string | string[];
+                /** @description Fields with commas between them, - before one for descending order; name unless told */
+                sort?: string;
+                /** @description Only those whose table is this (any characters stand in for *); several times: one of these */
+                table?: string | string[];
+                /** @description Only those whose to is this (any characters stand in for *); several times: one of these */
+                to?: string | string[];
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "from-partner",
+                     *           "priority": 29100,
+                     *           "from": "198.51.100.0/24",
+                     *           "table": "partner",
+                     *           "description": "",
+                     *           "enabled": true,
+                     *           "not": false
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["NamedRoutingRule"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    createRoutingRule: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "from-partner",
+                 *       "priority": 29100,
+                 *       "from": "198.51.100.0/24",
+                 *       "table": "partner"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NamedRoutingRuleInput"];
+            };
+        };
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "from-partner",
+                     *       "priority": 29100,
+                     *       "from": "198.51.100.0/24",
+                     *       "table": "partner",
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "not": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedRoutingRule"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    getRoutingRule: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the routing rule
+                 * @example web
+                 */
+                rule: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "from-partner",
+                     *       "priority": 29100,
+                     *       "from": "198.51.100.0/24",
+                     *       "table": "partner",
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "not": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedRoutingRule"];
+                };
+            };
+            /** @description The tag of If-None-Match still holds */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    putRoutingRule: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the routing rule
+                 * @example web
+                 */
+                rule: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "priority": 29100,
+                 *       "from": "198.51.100.0/24",
+                 *       "table": "partner"
+                 *     }
+                 */
+                "application/json": components["schemas"]["RoutingRuleReplacementInput"];
+            };
+        };
+        responses: {
+            /** @description The routing rule; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "from-partner",
+                     *       "priority": 29100,
+                     *       "from": "198.51.100.0/24",
+                     *       "table": "partner",
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "not": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedRoutingRule"] | components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "from-partner",
+                     *       "priority": 29100,
+                     *       "from": "198.51.100.0/24",
+                     *       "table": "partner",
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "not": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedRoutingRule"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    deleteRoutingRule: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the routing rule
+                 * @example web
+                 */
+                rule: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Deleted */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    patchRoutingRule: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the routing rule
+                 * @example web
+                 */
+                rule: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": components["schemas"]["MergePatchInput"];
+                /** @example {} */
+                "application/merge-patch+json": components["schemas"]["MergePatchInput"];
+            };
+        };
+        responses: {
+            /** @description The routing rule; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "from-partner",
+                     *       "priority": 29100,
+                     *       "from": "198.51.100.0/24",
+                     *       "table": "partner",
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "not": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedRoutingRule"] | components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    listRouteStatuses: {
+        parameters: {
+            query?: {
+                /** @description Only those whose destination is this (any characters stand in for *); several times: one of these */
+                destination?: string | string[];
+                /** @description Only those whose family is this (any characters stand in for *); several times: one of these */
+                family?: string | string[];
+                /** @description Only these fields of each object, with commas between them: family, type, destination, via, interface, table, metric, source, origin, text */
+                fields?: string;
+                /** @description Only those whose interface is this (any characters stand in for *); several times: one of these */
+                interface?: string | string[];
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Only those whose metric is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                metric?: string | string[];
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+                /** @description Only those whose origin is this (any characters stand in for *); several times: one of these */
+                origin?: string | string[];
+                /** @description Fields with commas between them, - before one for descending order; family,table,destination,metric unless told */
+                sort?: string;
+                /** @description Only those whose source is this (any characters stand in for *); several times: one of these */
+                source?: string | string[];
+                /** @description Only those whose table is this (any characters stand in for *); several times: one of these */
+                table?: string | string[];
+                /** @description Only those whose text is this (any characters stand in for *); several times: one of these */
+                text?: string | string[];
+                /** @description Only those whose type is this (any characters stand in for *); several times: one of these */
+                type?: string | string[];
+                /** @description Only those whose via is this (any characters stand in for *); several times: one of these */
+                via?: string | string[];
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "family": "ipv4",
+                     *           "type": "unicast",
+                     *           "destination": "203.0.113.0/24",
+                     *           "via": "192.0.2.254",
+                     *           "interface": "eth0",
+                     *           "table": "main",
+                     *           "metric": 0,
+                     *           "origin": "steelyard",
+                     *           "text": "unicast 203.0.113.0/24 via 192.0.2.254 dev eth0 table 254 metric 0"
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["RouteStatus"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listRuleStatuses: {
+        parameters: {
+            query?: {
+                /** @description Only those whose family is this (any characters stand in for *); several times: one of these */
+                family?: string | string[];
+                /** @description Only these fields of each object, with commas between them: family, priority, table, origin, text */
+                fields?: string;
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+                /** @description Only those whose origin is this (any characters stand in for *); several times: one of these */
+                origin?: string | string[];
+                /** @description Only those whose priority is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                priority?: string | string[];
+                /** @description Fields with commas between them, - before one for descending order; family,priority unless told */
+                sort?: string;
+                /** @description Only those whose table is this (any characters stand in for *); several times: one of these */
+                table?: string | string[];
+                /** @description Only those whose text is this (any characters stand in for *); several times: one of these */
+                text?: string | string[];
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "family": "ipv4",
+                     *           "priority": 29100,
+                     *           "table": "partner",
+                     *           "origin": "steelyard",
+                     *           "text": "priority 29100 from 198.51.100.0/24 lookup 100"
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["RuleStatus"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listRoutingTables: {
+        parameters: {
+            query?: {
+                /** @description Only those whose description is this (any characters stand in for *); several times: one of these */
+                description?: string | string[];
+                /** @description Only these fields of each object, with commas between them: name, description, id */
+                fields?: string;
+                /** @description Only those whose id is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                id?: string | string[];
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Only those whose name is this (any characters stand in for *); several times: one of these */
+                name?: string | string[];
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+                /** @description Fields with commas between them, - before one for descending order; name unless told */
+                sort?: string;
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "partner",
+                     *           "id": 100,
+                     *           "description": ""
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["NamedRoutingTable"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    createRoutingTable: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "partner",
+                 *       "id": 100
+                 *     }
+                 */
+                "application/json": components["schemas"]["NamedRoutingTableInput"];
+            };
+        };
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "partner",
+                     *       "id": 100,
+                     *       "description": ""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedRoutingTable"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    getRoutingTable: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the routing table
+                 * @example web
+                 */
+                table: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "partner",
+                     *       "id": 100,
+                     *       "description": ""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedRoutingTable"];
+                };
+            };
+            /** @description The tag of If-None-Match still holds */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    putRoutingTable: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the routing table
+                 * @example web
+                 */
+                table: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "id": 100
+                 *     }
+                 */
+                "application/json": components["schemas"]["RoutingTableReplacementInput"];
+            };
+        };
+        responses: {
+            /** @description The routing table; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "partner",
+                     *       "id": 100,
+                     *       "description": ""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedRoutingTable"] | components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "partner",
+                     *       "id": 100,
+                     *       "description": ""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedRoutingTable"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    deleteRoutingTable: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the routing table
+                 * @example web
+                 */
+                table: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Deleted */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    patchRoutingTable: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the routing table
+                 * @example web
+                 */
+                table: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": components["schemas"]["MergePatchInput"];
+                /** @example {} */
+                "application/merge-patch+json": components["schemas"]["MergePatchInput"];
+            };
+        };
+        responses: {
+            /** @description The routing table; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "partner",
+                     *       "id": 100,
+                     *       "description": ""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedRoutingTable"] | components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     createSession: {

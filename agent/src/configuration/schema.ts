@@ -2,6 +2,7 @@ import { z } from "zod";
 import { accessSettings, apiKey, group, role, user, userName } from "../access/schema.ts";
 import { l4Farm } from "../lslb/l4/schema.ts";
 import { networkInterface, virtualAddress } from "../network/schema.ts";
+import { routingRoute, routingRule, routingTable } from "../routing/schema.ts";
 import { system } from "../system/schema.ts";
 import { interfaceName, objectName } from "./fields.ts";
 
@@ -15,6 +16,9 @@ export const configuration = z.strictObject({
   system: system,
   interfaces: z.record(interfaceName, networkInterface),
   virtualAddresses: z.record(objectName, virtualAddress),
+  routingTables: z.record(objectName, routingTable).default({}),
+  routingRules: z.record(objectName, routingRule).default({}),
+  routingRoutes: z.record(objectName, routingRoute).default({}),
   farms: z.record(objectName, farm),
   access: accessSettings.default(accessSettings.parse({})),
   users: z.record(userName, user),
@@ -58,6 +62,27 @@ export const collections = {
     resource: "network",
     boundBy: "interface",
   },
+  routingTables: {
+    directory: "network/routing/tables",
+    name: objectName,
+    object: routingTable,
+    secrets: [],
+    resource: "network",
+  },
+  routingRules: {
+    directory: "network/routing/rules",
+    name: objectName,
+    object: routingRule,
+    secrets: [],
+    resource: "network",
+  },
+  routingRoutes: {
+    directory: "network/routing/routes",
+    name: objectName,
+    object: routingRoute,
+    secrets: [],
+    resource: "network",
+  },
   farms: { directory: "farms", name: objectName, object: farm, secrets: [], resource: "farms", boundBy: "name" },
   users: {
     directory: "access/users",
@@ -87,6 +112,9 @@ export function emptyConfiguration(): Configuration {
     system: system.parse({}),
     interfaces: {},
     virtualAddresses: {},
+    routingTables: {},
+    routingRules: {},
+    routingRoutes: {},
     farms: {},
     access: accessSettings.parse({}),
     users: {},

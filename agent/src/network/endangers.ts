@@ -26,8 +26,8 @@ function essence(settings: NetworkInterface | undefined): object {
 function gateways({ interfaces }: Configuration, family: (typeof families)[number]): object {
   const enabled = Object.entries(interfaces).filter(([, settings]) => settings.enabled);
   return enabled.flatMap(([name, settings]) => {
-    const { method, gateway } = settings[family];
+    const { method, gateway, defaultRoute } = settings[family];
     const learns = method === "dhcp" || method === "automatic";
-    return learns || gateway !== undefined ? [{ name, learns, gateway }] : [];
+    return learns || gateway !== undefined ? [{ name, learns, gateway, isDefault: defaultRoute !== false }] : [];
   });
 }

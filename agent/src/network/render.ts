@@ -52,7 +52,9 @@ function renderDown(name: string, settings: NetworkInterface): InterfaceArtefact
 function renderUp(name: string, settings: NetworkInterface, own: [string, VirtualAddress][]): InterfaceArtefact {
   const { ipv4, ipv6 } = settings;
   const fixed = [...ipv4.addresses, ...ipv6.addresses];
-  const gateways = [ipv4.gateway, ipv6.gateway].filter((each) => each !== undefined);
+  const gateways = [ipv4, ipv6].flatMap(({ gateway, defaultRoute }) =>
+    gateway && defaultRoute !== false ? [gateway] : [],
+  );
   const hasIpv6 = ipv6.method !== "none" || own.some(([, { address }]) => addressFamily(address) === "ipv6");
   const file = section([
     headline,
@@ -67,8 +69,8 @@ function renderUp(name: string, settings: NetworkInterface, own: [string, Virtua
     `IgnoreCarrierLoss=${ipv4.method === "dhcp" || ipv6.method === "automatic" ? "10s" : "yes"}`,
     // Traffic does not depend on networkd: its restart keeps what a lease gave.
     "KeepConfiguration=dynamic-on-stop",
-    ...(ipv4.method === "dhcp" ? dhcpSection : []),
-    ...(ipv6.method === "automatic" ? advertisementSection : []),
+    ...(ipv4.method === "dhcp" ? [...dhcpSection, ...lastResort(ipv4, "")] : []),
+    ...(ipv6.method === "automatic" ? [...advertisementSection, ...lastResort(ipv6, "[IPv6AcceptRA]")] : []),
     ...fixed.flatMap((address) => ["", "[Address]", `Address=${address}`]),
     ...own.flatMap(([label, { address }]) => renderVirtualAddress(label, address)),
     ...gateways.flatMap((gateway) => ["", "[Route]", `Gateway=${gateway}`]),
@@ -112,6 +114,15 @@ const advertisementSection = [
   "UseHostname=no",
   "UseDomains=no",
 ];
+
+/**
+ * A learned gateway that is not to be the default one stays in the main table, where the routing finds it, behind every other.
+ * The section is said again: systemd reads both as one.
+ */
+function lastResort({ defaultRoute }: { defaultRoute?: boolean | undefined }, section: string): string[] {
+  if (defaultRoute !== false) return [];
+  return [...(section === "" ? [] : ["", section]), "RouteMetric=65535"];
+}
 
 function renderVirtualAddress(name: string, address: string): string[] {
   // A deprecated IPv6 address serves those who come to it and is never the source of what the box sends (RFC 6724 rule 3).

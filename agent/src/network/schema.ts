@@ -9,6 +9,12 @@ const fixed = {
     .default([])
     .describe("For method static"),
   gateway: address.optional().describe("Default gateway reached through this interface"),
+  defaultRoute: z
+    .boolean("expected true or false")
+    .optional()
+    .describe(
+      "Left out: true. false: the gateway serves answers to what came in by this interface, and is not the box's default gateway",
+    ),
 };
 
 const ipv4 = z

@@ -124,14 +124,14 @@ function findOverlaps(interfaces: [string, NetworkInterface][]): Finding[] {
 
 /** One default gateway per family; one that DHCP may add beside it is only odd, for it has the lower priority. */
 function verifyDefaultRoutes(interfaces: [string, NetworkInterface][], family: Family): Finding[] {
-  const active = interfaces.filter(([, { enabled }]) => enabled);
+  const active = interfaces.filter(([, settings]) => settings.enabled && settings[family].defaultRoute !== false);
   const given = active.filter(([, settings]) => settings[family].gateway !== undefined);
   const learned = active.filter(([, settings]) => settings[family].method === learning[family]);
   const [first] = given;
   const second = given.slice(1).map(([name, settings]) => {
     return error(
       `interfaces.${name}.${family}.gateway`,
-      `expected one default gateway; ${first?.[0]} has ${first?.[1][family].gateway}, this one ${settings[family].gateway}`,
+      `expected one default gateway; ${first?.[0]} has ${first?.[1][family].gateway}, this one ${settings[family].gateway}: set defaultRoute to false for one that only serves answers`,
     );
   });
   const rivals = [...given.slice(0, 1), ...learned].map(([name]) => name);

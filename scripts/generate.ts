@@ -6,8 +6,8 @@ import { setUpServer } from "../agent/src/api/testing.ts";
 import type { ApiDocument } from "../agent/src/cli/model.ts";
 
 /**
- * What is made from the API's description of itself and committed: the description, the types of the client, and the manual
- * of the command. `npm run generate` writes them; a test fails when one is stale.
+ * What is made from the API's description of itself and committed: the description, the types of the client, the manual of
+ * the command and the reference of the answer file. `npm run generate` writes them; a test fails when one is stale.
  */
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -16,6 +16,7 @@ export const generatedFiles = {
   document: "agent/src/client/openapi.mjs",
   types: "agent/src/client/types.ts",
   manual: "docs/cli.md",
+  answers: "docs/answer-file.md",
   completion: "image/overlay/usr/share/bash-completion/completions/steelyard",
 } as const;
 
@@ -30,10 +31,13 @@ export async function generate(keep?: (path: string, text: string) => Promise<vo
   const types = await generateTypes(api);
   await keep?.(generatedFiles.document, document);
   await keep?.(generatedFiles.types, types);
+  const { writeReference } = await import("../agent/src/first-boot/reference.ts");
+  const answers = writeReference(api as ApiDocument);
+  await keep?.(generatedFiles.answers, answers);
   const command = await describeCommand(api as ApiDocument);
   await keep?.(generatedFiles.manual, command.manual);
   await keep?.(generatedFiles.completion, command.completion);
-  return { document, types, ...command };
+  return { document, types, answers, ...command };
 }
 
 /** Of the program that is made from a document. It loads the one just kept: that may have been in conflict, or not there. */

@@ -9,7 +9,7 @@ const nothing = { print: () => {}, warn: () => {}, write: () => {}, colours: fal
 const surroundings = { output: nothing, environment: {}, input: process.stdin };
 
 t.test(
-  "what is generated from the API is not stale: the client, the manual, the completion (npm run generate)",
+  "what is generated from the API is not stale: the client, the manuals, the completion (npm run generate)",
   async (t) => {
     const fresh = await generate();
     for (const [name, path] of Object.entries(generatedFiles)) {

@@ -5301,6 +5301,170 @@ export default {
      }
     ]
    },
+   "FirstBootReport": {
+    "type": "object",
+    "properties": {
+     "time": {
+      "type": "string",
+      "description": "RFC 3339, UTC"
+     },
+     "source": {
+      "type": "string",
+      "description": "Where the answers came from"
+     },
+     "sha256": {
+      "description": "Of the file as it was read; none for answers from the console",
+      "type": "string"
+     },
+     "outcome": {
+      "type": "string",
+      "enum": [
+       "applied",
+       "refused"
+      ],
+      "description": "refused: nothing was configured"
+     },
+     "generation": {
+      "description": "What was made of it",
+      "type": "integer"
+     },
+     "applied": {
+      "description": "Names of what was made",
+      "type": "object",
+      "properties": {
+       "hostname": {
+        "type": "string",
+        "description": "Name of the box"
+       },
+       "admin": {
+        "type": "array",
+        "items": {
+         "type": "string"
+        },
+        "description": "How the administrator logs in; no secret is among it"
+       },
+       "managementInterfaces": {
+        "type": "array",
+        "items": {
+         "type": "string"
+        },
+        "description": "Where the box is managed"
+       },
+       "interfaces": {
+        "type": "array",
+        "items": {
+         "type": "string"
+        },
+        "description": "Interfaces that were configured"
+       },
+       "virtualAddresses": {
+        "type": "array",
+        "items": {
+         "type": "string"
+        },
+        "description": "Virtual addresses that were made"
+       },
+       "farms": {
+        "type": "array",
+        "items": {
+         "type": "string"
+        },
+        "description": "Farms that were made"
+       }
+      },
+      "required": [
+       "hostname",
+       "admin",
+       "managementInterfaces",
+       "interfaces",
+       "virtualAddresses",
+       "farms"
+      ],
+      "additionalProperties": false
+     },
+     "warnings": {
+      "type": "array",
+      "items": {
+       "type": "object",
+       "properties": {
+        "path": {
+         "type": "string",
+         "description": "Of the field"
+        },
+        "message": {
+         "type": "string",
+         "description": "What is expected"
+        }
+       },
+       "required": [
+        "path",
+        "message"
+       ],
+       "additionalProperties": false
+      },
+      "description": "What was odd and accepted"
+     },
+     "problems": {
+      "type": "array",
+      "items": {
+       "type": "object",
+       "properties": {
+        "path": {
+         "type": "string",
+         "description": "Of the field"
+        },
+        "message": {
+         "type": "string",
+         "description": "What is expected"
+        },
+        "line": {
+         "description": "Of the file, from 1",
+         "type": "integer"
+        }
+       },
+       "required": [
+        "path",
+        "message"
+       ],
+       "additionalProperties": false
+      },
+      "description": "Why it was refused"
+     }
+    },
+    "required": [
+     "time",
+     "source",
+     "outcome",
+     "warnings",
+     "problems"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "time": "2026-01-01T12:00:00.000Z",
+      "source": "steelyard.yaml on /dev/vdb",
+      "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+      "outcome": "applied",
+      "generation": 1,
+      "applied": {
+       "hostname": "lb1",
+       "admin": [
+        "password, given as its hash"
+       ],
+       "managementInterfaces": [
+        "eth0"
+       ],
+       "interfaces": [
+        "eth0"
+       ],
+       "virtualAddresses": [],
+       "farms": []
+      },
+      "warnings": [],
+      "problems": []
+     }
+    ]
+   },
    "ImportItem": {
     "type": "object",
     "properties": {
@@ -24598,6 +24762,80 @@ export default {
            "generation": 7
           }
          ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
+  "/api/v1/first-boot/report": {
+   "get": {
+    "operationId": "getFirstBootReport",
+    "summary": "Read what became of the first boot",
+    "tags": [
+     "System"
+    ],
+    "description": "Source, time, what was made and what was odd, without secrets. 404 on a box that left none.",
+    "x-permission": "configuration:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/FirstBootReport"
+        },
+        "example": {
+         "time": "2026-01-01T12:00:00.000Z",
+         "source": "steelyard.yaml on /dev/vdb",
+         "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+         "outcome": "applied",
+         "generation": 1,
+         "applied": {
+          "hostname": "lb1",
+          "admin": [
+           "password, given as its hash"
+          ],
+          "managementInterfaces": [
+           "eth0"
+          ],
+          "interfaces": [
+           "eth0"
+          ],
+          "virtualAddresses": [],
+          "farms": []
+         },
+         "warnings": [],
+         "problems": []
         }
        }
       },

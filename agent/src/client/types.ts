@@ -905,6 +905,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/first-boot/report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read what became of the first boot
+         * @description Source, time, what was made and what was odd, without secrets. 404 on a box that left none.
+         */
+        get: operations["getFirstBootReport"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/network/interfaces": {
         parameters: {
             query?: never;
@@ -1872,6 +1892,52 @@ export interface components {
             virtualAddresses?: {
                 [key: string]: components["schemas"]["VirtualAddressInput"];
             };
+        };
+        FirstBootReport: {
+            /** @description Names of what was made */
+            applied?: {
+                /** @description How the administrator logs in; no secret is among it */
+                admin: string[];
+                /** @description Farms that were made */
+                farms: string[];
+                /** @description Name of the box */
+                hostname: string;
+                /** @description Interfaces that were configured */
+                interfaces: string[];
+                /** @description Where the box is managed */
+                managementInterfaces: string[];
+                /** @description Virtual addresses that were made */
+                virtualAddresses: string[];
+            };
+            /** @description What was made of it */
+            generation?: number;
+            /**
+             * @description refused: nothing was configured
+             * @enum {string}
+             */
+            outcome: "applied" | "refused";
+            /** @description Why it was refused */
+            problems: {
+                /** @description Of the file, from 1 */
+                line?: number;
+                /** @description What is expected */
+                message: string;
+                /** @description Of the field */
+                path: string;
+            }[];
+            /** @description Of the file as it was read; none for answers from the console */
+            sha256?: string;
+            /** @description Where the answers came from */
+            source: string;
+            /** @description RFC 3339, UTC */
+            time: string;
+            /** @description What was odd and accepted */
+            warnings: {
+                /** @description What is expected */
+                message: string;
+                /** @description Of the field */
+                path: string;
+            }[];
         };
         FirstBootResult: {
             /** @description The first generation */
@@ -9266,6 +9332,64 @@ export interface operations {
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getFirstBootReport: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "time": "2026-01-01T12:00:00.000Z",
+                     *       "source": "steelyard.yaml on /dev/vdb",
+                     *       "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *       "outcome": "applied",
+                     *       "generation": 1,
+                     *       "applied": {
+                     *         "hostname": "lb1",
+                     *         "admin": [
+                     *           "password, given as its hash"
+                     *         ],
+                     *         "managementInterfaces": [
+                     *           "eth0"
+                     *         ],
+                     *         "interfaces": [
+                     *           "eth0"
+                     *         ],
+                     *         "virtualAddresses": [],
+                     *         "farms": []
+                     *       },
+                     *       "warnings": [],
+                     *       "problems": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["FirstBootReport"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];

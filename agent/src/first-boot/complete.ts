@@ -5,6 +5,7 @@ import type { Author, CommitResult, ConfigurationControl } from "../commit/contr
 import { describeIssues } from "../configuration/issues.ts";
 import { type Configuration, emptyConfiguration } from "../configuration/schema.ts";
 import { type Problem, SteelyardError } from "../errors.ts";
+import { type FirstBootReport, summarizeAnswers, writeReport } from "./report.ts";
 import { type Answers, answers } from "./schema.ts";
 
 /** True while the box has no configuration: only then is there a first boot. */
@@ -31,9 +32,10 @@ export function badAnswers(problems: Problem[]): SteelyardError {
  */
 export async function completeFirstBoot(
   control: ConfigurationControl,
-  machine: Pick<Machine, "randomBytes">,
+  machine: Machine,
   raw: unknown,
   author: Author = { user: "admin", source: "console" },
+  origin: Pick<FirstBootReport, "source" | "sha256"> = { source: "the console" },
 ): Promise<CommitResult> {
   refuseLate(control);
   const given = parseAnswers(raw);
@@ -42,7 +44,7 @@ export async function completeFirstBoot(
       ? given.admin.passwordHash
       : await hashPassword(given.admin.password, machine.randomBytes);
   try {
-    return await control.commit({
+    const done = await control.commit({
       author,
       message: "first boot",
       change: () => {
@@ -50,6 +52,11 @@ export async function completeFirstBoot(
         return makeConfiguration(given, hash);
       },
     });
+    const { generation } = done;
+    const warnings = done.warnings.map(({ path, message }) => ({ path, message }));
+    const applied = summarizeAnswers(given);
+    await writeReport(machine, { ...origin, outcome: "applied", generation, applied, warnings, problems: [] });
+    return done;
   } catch (error) {
     throw error instanceof SteelyardError ? inTermsOfAnswers(error) : error;
   }

@@ -4,8 +4,12 @@ import type { ConfigurationControl } from "../commit/control.ts";
 import { SteelyardError } from "../errors.ts";
 import { type LocatedProblem, locateProblems, parseAnswerFile } from "./answer-file.ts";
 import { badAnswers, completeFirstBoot, isFirstBoot } from "./complete.ts";
-import { type AnswerFile, findVolume, readVolume } from "./media.ts";
+import { hashOf } from "./location.ts";
+import type { AnswerFile } from "./media.ts";
+import { writeReport } from "./report.ts";
+import { makeSources, type SourceOptions } from "./sources.ts";
 import { type FirstBootState, writeFirstBootState } from "./state.ts";
+import { usualPatience } from "./temporary-network.ts";
 
 export type FirstBootOptions = {
   machine: Machine;
@@ -14,6 +18,8 @@ export type FirstBootOptions = {
   signal?: AbortSignal;
   /** Milliseconds between two looks for an answer file. */
   interval?: number;
+  /** Of the network that fetching answers takes. */
+  patience?: SourceOptions["patience"];
 };
 
 /**
@@ -23,9 +29,15 @@ export type FirstBootOptions = {
  * Run it while the local socket is served and nothing else. An answer file that is wrong brings up nothing; it is read again
  * when its disk has been replaced, and what it says is tried again, for a card that it names may only be slow to appear.
  */
-export async function runFirstBoot({ machine, control, signal, interval = 5_000 }: FirstBootOptions): Promise<void> {
+export async function runFirstBoot({
+  machine,
+  control,
+  signal,
+  interval = 5_000,
+  patience = usualPatience,
+}: FirstBootOptions): Promise<void> {
   const tell = makeTeller(machine);
-  const read = makeReader(machine);
+  const read = makeSources({ machine, signal, onFetch: (source) => tell({ state: "fetching", source }), patience });
   let tried: string | undefined;
   // Disks and cards that the kernel is still finding are not missing.
   if (isFirstBoot(control))
@@ -50,16 +62,20 @@ async function applyAnswerFile(
   { source, text, hostname }: AnswerFile,
   machine: Machine,
   control: ConfigurationControl,
-  tell: (state: FirstBootState) => Promise<void>,
+  tell: Tell,
 ): Promise<void> {
   const parsed = parseAnswerFile(text, hostname);
-  if ("problems" in parsed) return await tell({ state: "bad-answer-file", source, problems: parsed.problems });
+  const origin = { source, sha256: hashOf(text) };
+  const refuse = async (problems: LocatedProblem[]) => {
+    if (await tell({ state: "bad-answer-file", source, problems }))
+      await writeReport(machine, { ...origin, outcome: "refused", warnings: [], problems });
+  };
+  if ("problems" in parsed) return await refuse(parsed.problems);
   try {
-    await completeFirstBoot(control, machine, parsed.answers, { user: "admin", source: "answer-file" });
+    await completeFirstBoot(control, machine, parsed.answers, { user: "admin", source: "answer-file" }, origin);
   } catch (error) {
     if (!isFirstBoot(control)) return;
-    const { problems } = describeFailure(error);
-    await tell({ state: "bad-answer-file", source, problems: locateProblems(text, problems) });
+    await refuse(locateProblems(text, describeFailure(error).problems));
   }
 }
 
@@ -69,34 +85,24 @@ function describeFailure(error: unknown): { state: "bad-answer-file"; source: st
   return { state: "bad-answer-file", source: "", problems };
 }
 
-/** Writes and logs the state when it has changed. */
-function makeTeller(machine: Machine): (state: FirstBootState) => Promise<void> {
+type Tell = (state: FirstBootState) => Promise<boolean>;
+
+/** Writes and logs the state when it has changed; gives back whether it has. */
+function makeTeller(machine: Machine): Tell {
   let last = "";
   return async (state) => {
     const text = JSON.stringify(state);
-    if (text === last) return;
+    if (text === last) return false;
     last = text;
     await writeFirstBootState(machine, state);
-    if (state.state !== "bad-answer-file") return machine.log.info(`first boot: ${state.state}`);
+    if (state.state !== "bad-answer-file") {
+      machine.log.info(`first boot: ${state.state}${"source" in state ? ` ${state.source}` : ""}`);
+      return true;
+    }
     for (const { line, path, message } of state.problems)
       machine.log.error(
         `first boot: ${[state.source, line && `line ${line}`, path, message].filter(Boolean).join(": ")}`,
       );
-  };
-}
-
-/** Reads a volume once for each disk that comes into the drive. */
-function makeReader(machine: Machine): () => Promise<AnswerFile | undefined> {
-  let known = "";
-  let file: AnswerFile | undefined;
-  return async () => {
-    const volume = await findVolume(machine);
-    const key = volume ? `${volume.device} ${volume.sequence}` : "";
-    if (key === known) return file;
-    file = volume && (await readVolume(machine, volume));
-    known = key;
-    if (volume && !file)
-      machine.log.info(`first boot: ${volume.device} (${volume.label}) has no user-data that begins with #steelyard`);
-    return file;
+    return true;
   };
 }

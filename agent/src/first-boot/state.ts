@@ -8,6 +8,7 @@ import type { LocatedProblem } from "./answer-file.ts";
  */
 export type FirstBootState =
   | { state: "waiting-for-answer" }
+  | { state: "fetching"; source: string }
   | { state: "applying"; source: string }
   | { state: "bad-answer-file"; source: string; problems: LocatedProblem[] }
   | { state: "done" };

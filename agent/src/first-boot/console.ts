@@ -71,6 +71,10 @@ async function passFirstBoot(parts: Console): Promise<void> {
       case "bad-answer-file":
         await answerOrNotice(parts, state, describeBadFile(state));
         break;
+      case "fetching":
+        show(`\nFetching ${state.source}; this takes up to two minutes ...\n`);
+        await sleep(pause);
+        break;
       case "applying":
         show(`\nApplying ${state.source} ...\n`);
         await sleep(pause);

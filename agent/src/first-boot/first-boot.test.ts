@@ -12,6 +12,7 @@ import { verifyNetwork } from "../network/verify.ts";
 import { parseAnswerFile } from "./answer-file.ts";
 import { completeFirstBoot } from "./complete.ts";
 import { runFirstBoot } from "./first-boot.ts";
+import { readReport } from "./report.ts";
 import { readFirstBootState } from "./state.ts";
 
 const password = "correct horse battery";
@@ -103,6 +104,15 @@ t.test("an answer file becomes the first generation", async (t) => {
     "systemd-mount --quiet --collect --fsck=no --type=vfat --options=ro,nosuid,nodev,noexec /dev/sdb1 /run/steelyard/answer-file",
     "systemd-umount --quiet /run/steelyard/answer-file",
   ]);
+  t.match(await readReport(machine), {
+    source: "steelyard.yaml on /dev/sdb1",
+    sha256: /^[0-9a-f]{64}$/,
+    outcome: "applied",
+    generation: 1,
+    applied: { hostname: "lb1", admin: ["password"], interfaces: ["nic0"], virtualAddresses: ["web"], farms: [] },
+    problems: [],
+  });
+  t.notMatch(JSON.stringify(await readReport(machine)), password);
   const stored = await fs.readdir(machine.path("/config"), { recursive: true, withFileTypes: true });
   for (const file of stored.filter((each) => each.isFile()))
     t.notMatch(await fs.readFile(join(file.parentPath, file.name), "utf8"), password, `${file.name} has no password`);
@@ -145,6 +155,11 @@ t.test("a bad file configures nothing, is explained, and is read again when its 
         message: "expected an address within a network of this interface, or nothing can reach it",
       },
     ],
+  });
+  for (let tries = 0; tries < 200 && !(await readReport(machine)); tries += 1) await sleep(10);
+  t.match(await readReport(machine), {
+    outcome: "refused",
+    problems: [{ line: 7, path: "interfaces.nic0.ipv4.gateway" }],
   });
   await sleep(50);
   t.equal(log.filter((each) => each.includes("gateway")).length, 1, "told once, though it is tried again and again");

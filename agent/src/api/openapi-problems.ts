@@ -15,6 +15,9 @@ export const withKey: readonly ErrorCode[] = ["key-in-use", "key-reused"];
 /** Of no operation, for the method is what is wrong; of logging in alone. */
 const never: readonly ErrorCode[] = ["method-not-allowed", "second-factor-required"];
 
+/** Of the few routes that say so. */
+const declared: readonly ErrorCode[] = ["too-many-jobs", "unended", "bad-backup"];
+
 export type OperationShape = {
   isPublic: boolean;
   hasParameters: boolean;
@@ -36,7 +39,7 @@ export function errorsOf({ isPublic, hasParameters, hasBody, changes, errors }: 
 }
 
 function codesOfChanges(): ErrorCode[] {
-  const others = new Set([...always, ...unlessPublic, ...withBody, ...unlessOpen, ...withKey, ...never]);
+  const others = new Set([...always, ...unlessPublic, ...withBody, ...unlessOpen, ...withKey, ...never, ...declared]);
   return (Object.keys(catalogue) as ErrorCode[]).filter((code) => !others.has(code));
 }
 

@@ -37,7 +37,7 @@ export const builtInRoles = {
   },
   auditor: {
     description: "Sees everything, users and the audit log too, and changes nothing",
-    permissions: [...observe, "access:read", "audit:read", "audit:export"],
+    permissions: [...observe, "access:read", "audit:read", "audit:export", "backups:read"],
     bindings: {},
   },
   "read-only": {

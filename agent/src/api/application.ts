@@ -12,14 +12,17 @@ import { addOpenSessionRoutes } from "../access/session-routes.ts";
 import { TooManyRequests } from "../access/throttle.ts";
 import { addSecondFactorRoutes } from "../access/totp/routes.ts";
 import { addUserRoutes } from "../access/user-routes.ts";
+import { addBackupRoutes } from "../backup/routes.ts";
 import { addConfirmationRoutes, addTransactionRoutes, addVerificationRoute } from "../commit/routes.ts";
 import { addConfigurationRoutes } from "../configuration/routes.ts";
 import { SteelyardError } from "../errors.ts";
 import { addEventRoutes } from "../events/routes.ts";
 import { addFirstBootRoutes } from "../first-boot/routes.ts";
 import { addImportRoutes } from "../import/routes.ts";
+import { addJobRoutes } from "../jobs/routes.ts";
 import { addFarmRoutes } from "../lslb/l4/routes.ts";
 import { addNetworkRoutes } from "../network/routes.ts";
+import { addResetRoutes } from "../reset/routes.ts";
 import { addRoutingRoutes } from "../routing/routes.ts";
 import { addSystemRoutes } from "../system/routes.ts";
 import { addAuditing } from "./auditing.ts";
@@ -49,6 +52,9 @@ const routes: readonly Routes[] = [
   addFirstBootRoutes,
   addImportRoutes,
   addEventRoutes,
+  addJobRoutes,
+  addBackupRoutes,
+  addResetRoutes,
 ];
 
 /** What one client may cost. */

@@ -9,6 +9,7 @@ import type { Machine } from "../adapters/machine.ts";
 import type { CommitResult, ConfigurationControl } from "../commit/control.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { EventHub } from "../events/hub.ts";
+import type { Jobs } from "../jobs/jobs.ts";
 import type { FarmStatus } from "../lslb/l4/routes.ts";
 import type { InterfaceStatus, Link } from "../network/routes.ts";
 import type { RouteStatus, RuleStatus } from "../routing/routes.ts";
@@ -47,6 +48,11 @@ export type ApiContext = {
   keyUses: KeyUses;
   audit: Audit;
   totp: TotpFactor;
+  jobs: Jobs;
+  /** Of the appliance. */
+  version: string;
+  /** Has HTTPS show the certificate that is stored now, from the next connection on. */
+  renewCertificate(): Promise<void>;
 };
 
 /** The routes of a subsystem. */

@@ -45,7 +45,7 @@ const tags = [
   { name: "System", description: "The box itself" },
   { name: "Configuration", description: "The whole configuration, its history, and going back" },
   { name: "Transactions", description: "Many changes in one commit" },
-  { name: "Backups", description: "Taking the configuration away, and putting it back" },
+  { name: "Backups", description: "Taking the configuration and the keys away, and putting them back" },
   { name: "Import", description: "Configurations of other products" },
   { name: "Jobs", description: "Long operations: progress, log, result and cancelling" },
   { name: "Events", description: "What happens, as it happens" },

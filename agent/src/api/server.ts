@@ -1,5 +1,6 @@
 import { chmod, mkdir, rm } from "node:fs/promises";
 import { dirname } from "node:path";
+import type { Server as TlsServer } from "node:tls";
 import type { FastifyInstance } from "fastify";
 import { auditControl, openAudit, recordMissed } from "../access/audit/audit.ts";
 import { openKeyUses } from "../access/key-use.ts";
@@ -11,10 +12,12 @@ import { makeSessionWriter, readSessions } from "../access/session-file.ts";
 import { makeSessions } from "../access/sessions.ts";
 import { makeTotpFactor } from "../access/totp/factor.ts";
 import type { Machine } from "../adapters/machine.ts";
+import { followSchedule } from "../backup/context.ts";
 import type { ConfigurationControl } from "../commit/control.ts";
 import { messageOf } from "../errors.ts";
 import { type EventIntervals, makeEventHub } from "../events/hub.ts";
 import { bridgeControl, lookAround } from "../events/sources.ts";
+import { openJobs } from "../jobs/jobs.ts";
 import { buildApplication, type Limits } from "./application.ts";
 import type { ApiContext, StatusReaders } from "./context.ts";
 import { openIdempotencyStore } from "./idempotency-store.ts";
@@ -81,7 +84,12 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const { sessions, login, keyUses, saved } = await makeAccess({ ...options, secondFactors });
   const idempotency = await openIdempotencyStore(machine);
   const events = makeEventHub(machine, options.eventIntervals);
-  const context: ApiContext = { control, machine, status, sessions, login, keyUses, audit, totp, idempotency, events };
+  const jobs = await openJobs(machine, events.bus);
+  const access = { sessions, login, keyUses, audit, totp };
+  const context: ApiContext = {
+    ...{ control, machine, status, version, idempotency, events, jobs, renewCertificate },
+    ...access,
+  };
   const stop = new AbortController();
   stop.signal.addEventListener("abort", bridgeControl(events.bus, control), { once: true });
   const socket = machine.path(socketPath);
@@ -117,6 +125,11 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     previous?.close().catch((error) => machine.log.error(`api: closing the old port: ${error}`));
   }
 
+  async function renewCertificate(): Promise<void> {
+    if (!https || typeof tls !== "function") return;
+    (https.app.server as unknown as TlsServer).setSecureContext(tlsOptions(await tls()));
+  }
+
   async function followUsers(): Promise<void> {
     if (!closed) await userSockets.follow(control.current().configuration);
   }
@@ -139,6 +152,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     makeHttps,
     async listen() {
       void lookAround(events.bus, status, { signal: stop.signal, log: machine.log, ...options.eventIntervals });
+      void followSchedule(context, stop.signal, options.eventIntervals?.schedule);
       await listenLocally(local, socket);
       await follow();
     },
@@ -148,6 +162,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       stop.abort();
       clearTimeout(retry);
       await turn;
+      await jobs.close();
       // At once: closing the application ends the streams that the users' sockets would wait for.
       await Promise.all([local.close(), userSockets.close(), https?.app.close()]);
       await saved();

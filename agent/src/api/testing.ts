@@ -13,6 +13,7 @@ import { makeControl } from "../commit/commit.ts";
 import { defineSubsystem, type Finding, type StepBase, type Subsystem } from "../commit/subsystem.ts";
 import { openStore } from "../configuration/store.ts";
 import { SteelyardError } from "../errors.ts";
+import type { Link } from "../network/routes.ts";
 import { endangersSystem } from "../system/endangers.ts";
 import { describeDamage } from "../system/status.ts";
 import { createServer, type ServerOptions } from "./server.ts";
@@ -67,11 +68,16 @@ export async function findFreePort(): Promise<number> {
   return port;
 }
 
-type TestOptions = Partial<ServerOptions> & { withUser?: boolean; subsystems?: readonly Subsystem[]; run?: Run };
+type TestOptions = Partial<ServerOptions> & {
+  withUser?: boolean;
+  subsystems?: readonly Subsystem[];
+  run?: Run;
+  links?: readonly Link[];
+};
 
 /** A server on a fresh root, its clock in `clock.time`; `admin` has {@link password} unless told otherwise. */
 export async function setUpServer(t: Pick<Test, "teardown">, options: TestOptions = {}) {
-  const { withUser = true, subsystems = [rememberFarms()], run, ...rest } = options;
+  const { withUser = true, subsystems = [rememberFarms()], run, links = [], ...rest } = options;
   // A socket's path has room for 107 bytes (unix(7)), so not below the checkout; in memory, for a disk waits at each fsync.
   const root = await mkdtemp(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "steelyard-"));
   t.teardown(() => rm(root, { recursive: true, force: true }));
@@ -102,7 +108,7 @@ export async function setUpServer(t: Pick<Test, "teardown">, options: TestOption
     status: {
       readFarmStatuses: async (names = Object.keys(control.current().configuration.farms)) =>
         names.map((name) => ({ name, state: "up", backends: [] })),
-      readLinks: async () => [],
+      readLinks: async () => [...links],
       readFarmStates: async () =>
         Object.entries(control.current().configuration.farms).map(([name, { enabled }]) => ({
           name,

@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from "commander";
 import openApi from "../client/openapi.mjs";
 import { catalogue } from "../errors.ts";
+import { addBackupCommands } from "./backup-commands.ts";
 import { type Act, addApiCommands } from "./commands.ts";
 import { addConfigurationCommands } from "./configuration-commands.ts";
 import { type ChangeOptions, type GlobalOptions, type Surroundings, withContext } from "./context.ts";
@@ -79,6 +80,7 @@ export function makeProgram(
   addNetworkCommands(program, act);
   addConfigurationCommands(program, act, document);
   addImportCommands(program, act);
+  addBackupCommands(program, act);
   addEventCommand(program, act, document);
   addApiCommands(program, document, act);
   addOwnCommands(program, surroundings, end);

@@ -110,6 +110,88 @@ export default {
     },
     "additionalProperties": false
    },
+   "BackupScheduleInput": {
+    "type": "object",
+    "properties": {
+     "enabled": {
+      "default": false,
+      "description": "Make backups by the clock",
+      "type": "boolean"
+     },
+     "time": {
+      "default": "03:00",
+      "description": "Time of day, in UTC; one that was missed while the box was off is made up for",
+      "examples": [
+       "03:00"
+      ],
+      "type": "string",
+      "pattern": "^(?:[01]\\d|2[0-3]):[0-5]\\d$"
+     },
+     "days": {
+      "default": [],
+      "description": "Days of the week; none: every day",
+      "maxItems": 7,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "enum": [
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday"
+       ]
+      }
+     },
+     "keep": {
+      "default": 7,
+      "description": "How many of them are kept; those made by hand are not counted, and stay",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 100
+     },
+     "recipients": {
+      "default": [],
+      "maxItems": 8,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "examples": [
+        "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+       ]
+      },
+      "description": "Public keys of age (age1…) the backup is encrypted for; the secret key of any of them opens it"
+     },
+     "identity": {
+      "default": true,
+      "description": "With the certificate and key of the API and the host keys of SSH",
+      "type": "boolean"
+     },
+     "history": {
+      "default": false,
+      "description": "With the generations of before, to look up",
+      "type": "boolean"
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "enabled": true,
+      "time": "03:00",
+      "days": [
+       "sunday"
+      ],
+      "keep": 7,
+      "recipients": [
+       "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+      ],
+      "identity": true,
+      "history": false
+     }
+    ]
+   },
    "L4BackendInput": {
     "type": "object",
     "properties": {
@@ -1058,6 +1140,108 @@ export default {
      }
     ]
    },
+   "BackupWishInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "description": "Left out: the host name and the time",
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ]
+     },
+     "passphrase": {
+      "description": "Opens the backup, here or with age; it is kept nowhere",
+      "type": "string",
+      "minLength": 12,
+      "maxLength": 1024
+     },
+     "recipients": {
+      "maxItems": 8,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "examples": [
+        "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+       ]
+      },
+      "description": "Public keys of age (age1…) the backup is encrypted for; the secret key of any of them opens it"
+     },
+     "identity": {
+      "default": true,
+      "description": "With the certificate and key of the API and the host keys of SSH",
+      "type": "boolean"
+     },
+     "history": {
+      "default": false,
+      "description": "With the generations of before, to look up",
+      "type": "boolean"
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "passphrase": "four words nobody guesses",
+      "identity": true,
+      "history": false
+     }
+    ]
+   },
+   "RestoreWishInput": {
+    "type": "object",
+    "properties": {
+     "passphrase": {
+      "description": "Of the backup",
+      "type": "string",
+      "maxLength": 1024
+     },
+     "secretKey": {
+      "description": "Of a public key that it was made for: AGE-SECRET-KEY-1…",
+      "type": "string",
+      "maxLength": 256
+     },
+     "map": {
+      "default": {},
+      "description": "Network card of the backup and the one of this box in its place; wins over what would be found",
+      "type": "object",
+      "propertyNames": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+       "examples": [
+        "nic0"
+       ]
+      },
+      "additionalProperties": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+       "examples": [
+        "nic0"
+       ]
+      }
+     },
+     "acceptProposals": {
+      "default": false,
+      "description": "Take the places that are only proposed, too: look at a dry run first",
+      "type": "boolean"
+     },
+     "identity": {
+      "default": false,
+      "description": "Take the certificate and key of the API and the host keys of SSH too, at once and for good",
+      "type": "boolean"
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "passphrase": "four words nobody guesses",
+      "map": {
+       "eth0": "eth2"
+      },
+      "identity": false
+     }
+    ]
+   },
    "ObjectChangeInput": {
     "oneOf": [
      {
@@ -1353,6 +1537,41 @@ export default {
         }
        }
       }
+     }
+    ]
+   },
+   "FactoryResetInput": {
+    "type": "object",
+    "properties": {
+     "hostname": {
+      "type": "string",
+      "maxLength": 253,
+      "description": "Host name of the box, to show that it is this one that is meant"
+     },
+     "keep": {
+      "default": [],
+      "description": "What stays on /data: logs (journal and audit log), backups; all else goes",
+      "maxItems": 2,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "enum": [
+        "logs",
+        "backups"
+       ]
+      }
+     }
+    },
+    "required": [
+     "hostname"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "hostname": "lb1",
+      "keep": [
+       "logs"
+      ]
      }
     ]
    },
@@ -3059,6 +3278,232 @@ export default {
     ],
     "additionalProperties": false
    },
+   "BackupSchedule": {
+    "type": "object",
+    "properties": {
+     "enabled": {
+      "default": false,
+      "description": "Make backups by the clock",
+      "type": "boolean"
+     },
+     "time": {
+      "default": "03:00",
+      "description": "Time of day, in UTC; one that was missed while the box was off is made up for",
+      "examples": [
+       "03:00"
+      ],
+      "type": "string",
+      "pattern": "^(?:[01]\\d|2[0-3]):[0-5]\\d$"
+     },
+     "days": {
+      "default": [],
+      "description": "Days of the week; none: every day",
+      "maxItems": 7,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "enum": [
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday"
+       ]
+      }
+     },
+     "keep": {
+      "default": 7,
+      "description": "How many of them are kept; those made by hand are not counted, and stay",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 100
+     },
+     "recipients": {
+      "default": [],
+      "maxItems": 8,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "examples": [
+        "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+       ]
+      },
+      "description": "Public keys of age (age1…) the backup is encrypted for; the secret key of any of them opens it"
+     },
+     "identity": {
+      "default": true,
+      "description": "With the certificate and key of the API and the host keys of SSH",
+      "type": "boolean"
+     },
+     "history": {
+      "default": false,
+      "description": "With the generations of before, to look up",
+      "type": "boolean"
+     }
+    },
+    "required": [
+     "enabled",
+     "time",
+     "days",
+     "keep",
+     "recipients",
+     "identity",
+     "history"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "enabled": true,
+      "time": "03:00",
+      "days": [
+       "sunday"
+      ],
+      "keep": 7,
+      "recipients": [
+       "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+      ],
+      "identity": true,
+      "history": false
+     }
+    ]
+   },
+   "BackupNic": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "maxLength": 32,
+      "description": "Name in the kernel"
+     },
+     "mac": {
+      "description": "The address the card was made with",
+      "type": "string",
+      "maxLength": 64
+     },
+     "driver": {
+      "description": "Kernel driver",
+      "type": "string",
+      "maxLength": 64
+     },
+     "bus": {
+      "description": "Where the card sits",
+      "type": "string",
+      "maxLength": 128
+     }
+    },
+    "required": [
+     "name"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "eth0",
+      "mac": "52:54:00:12:34:56",
+      "driver": "virtio_net"
+     }
+    ]
+   },
+   "BackupManifest": {
+    "type": "object",
+    "properties": {
+     "product": {
+      "type": "string",
+      "const": "steelyard",
+      "description": "steelyard"
+     },
+     "format": {
+      "type": "integer",
+      "minimum": 1,
+      "description": "Of the backup file"
+     },
+     "version": {
+      "type": "string",
+      "maxLength": 64,
+      "description": "Of the appliance that made it"
+     },
+     "schemaVersion": {
+      "type": "integer",
+      "minimum": 1,
+      "description": "Of the configuration in it"
+     },
+     "hostname": {
+      "type": "string",
+      "maxLength": 253,
+      "description": "Name of the box that made it"
+     },
+     "time": {
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$",
+      "description": "When it was made"
+     },
+     "generation": {
+      "type": "integer",
+      "minimum": 0,
+      "description": "The generation of the configuration that is in it"
+     },
+     "digest": {
+      "type": "string",
+      "maxLength": 128,
+      "description": "SHA-256 of the configuration's files"
+     },
+     "identity": {
+      "type": "boolean",
+      "description": "Certificate and key of the API and host keys of SSH are in it"
+     },
+     "history": {
+      "type": "integer",
+      "minimum": 0,
+      "description": "How many older generations are in it"
+     },
+     "nics": {
+      "maxItems": 1024,
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/BackupNic"
+      },
+      "description": "Network cards of the box that made it"
+     }
+    },
+    "required": [
+     "product",
+     "format",
+     "version",
+     "schemaVersion",
+     "hostname",
+     "time",
+     "generation",
+     "digest",
+     "identity",
+     "history",
+     "nics"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "product": "steelyard",
+      "format": 1,
+      "version": "0.1.0",
+      "schemaVersion": 2,
+      "hostname": "lb1",
+      "time": "2026-01-02T03:04:05.000Z",
+      "generation": 7,
+      "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+      "identity": true,
+      "history": 0,
+      "nics": [
+       {
+        "name": "eth0",
+        "mac": "52:54:00:12:34:56",
+        "driver": "virtio_net",
+        "bus": "0000:00:03.0"
+       }
+      ]
+     }
+    ]
+   },
    "L4Backend": {
     "type": "object",
     "properties": {
@@ -4035,6 +4480,274 @@ export default {
      }
     ]
    },
+   "StoredBackup": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the backup"
+     },
+     "time": {
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$",
+      "description": "When it was made; of one that was uploaded, when that was"
+     },
+     "size": {
+      "type": "integer",
+      "description": "Bytes"
+     },
+     "origin": {
+      "type": "string",
+      "enum": [
+       "made",
+       "scheduled",
+       "uploaded"
+      ],
+      "description": "How it came to be here"
+     },
+     "lock": {
+      "type": "string",
+      "enum": [
+       "passphrase",
+       "recipients",
+       "unknown"
+      ],
+      "description": "What opens it: the passphrase it was made with, or the secret key of one of its public keys"
+     },
+     "hostname": {
+      "description": "Name of the box that made it; not known of one that was uploaded",
+      "type": "string"
+     },
+     "version": {
+      "description": "Of the appliance that made it",
+      "type": "string"
+     },
+     "generation": {
+      "description": "The generation of the configuration that is in it",
+      "type": "integer"
+     },
+     "identity": {
+      "description": "Certificate and key of the API and host keys of SSH are in it",
+      "type": "boolean"
+     },
+     "history": {
+      "description": "How many older generations are in it",
+      "type": "integer"
+     }
+    },
+    "required": [
+     "name",
+     "time",
+     "size",
+     "origin",
+     "lock"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "lb1-20260102-030405",
+      "time": "2026-01-02T03:04:05.000Z",
+      "size": 12345,
+      "origin": "made",
+      "lock": "passphrase",
+      "hostname": "lb1",
+      "version": "0.1.0",
+      "generation": 7,
+      "identity": true,
+      "history": 0
+     }
+    ]
+   },
+   "Job": {
+    "type": "object",
+    "properties": {
+     "id": {
+      "type": "string",
+      "description": "Id of the job"
+     },
+     "kind": {
+      "type": "string",
+      "description": "Stable name of the kind of job, such as backup"
+     },
+     "title": {
+      "type": "string",
+      "description": "What it does, in words"
+     },
+     "state": {
+      "type": "string",
+      "enum": [
+       "queued",
+       "running",
+       "done",
+       "failed",
+       "cancelled",
+       "interrupted"
+      ],
+      "description": "interrupted: the agent or the box was restarted before the job ended, and it does not go on"
+     },
+     "owner": {
+      "type": "string",
+      "description": "User who started it; agent for what the box does by itself"
+     },
+     "source": {
+      "type": "string",
+      "description": "Address of the client, local, or timer"
+     },
+     "created": {
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$",
+      "description": "When it was asked for"
+     },
+     "started": {
+      "description": "When its turn came",
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$"
+     },
+     "ended": {
+      "description": "When it ended, in whatever way",
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$"
+     },
+     "progress": {
+      "type": "object",
+      "properties": {
+       "step": {
+        "type": "string",
+        "description": "What it is at"
+       },
+       "done": {
+        "type": "number",
+        "minimum": 0,
+        "description": "How much of the total is done"
+       },
+       "total": {
+        "type": "number",
+        "minimum": 0,
+        "description": "0: nobody knows yet"
+       }
+      },
+      "required": [
+       "step",
+       "done",
+       "total"
+      ],
+      "additionalProperties": false,
+      "description": "How far it is"
+     },
+     "result": {
+      "description": "What it made, when it is done",
+      "type": "object",
+      "propertyNames": {
+       "type": "string"
+      },
+      "additionalProperties": {}
+     },
+     "problem": {
+      "description": "Why it did not end well",
+      "type": "object",
+      "properties": {
+       "code": {
+        "type": "string",
+        "description": "Code of the error, as in other answers"
+       },
+       "detail": {
+        "type": "string",
+        "description": "What went wrong"
+       },
+       "problems": {
+        "type": "array",
+        "items": {
+         "type": "object",
+         "properties": {
+          "path": {
+           "type": "string",
+           "description": "The field"
+          },
+          "message": {
+           "type": "string",
+           "description": "What is wrong"
+          }
+         },
+         "required": [
+          "path",
+          "message"
+         ],
+         "additionalProperties": false
+        },
+        "description": "Fields that are to blame, when there are any"
+       }
+      },
+      "required": [
+       "code",
+       "detail",
+       "problems"
+      ],
+      "additionalProperties": false
+     }
+    },
+    "required": [
+     "id",
+     "kind",
+     "title",
+     "state",
+     "owner",
+     "source",
+     "created",
+     "progress"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "id": "k7mq2xwp4a1c",
+      "kind": "backup",
+      "title": "make backup lb1-20260102-030405",
+      "state": "running",
+      "owner": "admin",
+      "source": "192.0.2.7",
+      "created": "2026-01-02T03:04:05.000Z",
+      "started": "2026-01-02T03:04:05.000Z",
+      "progress": {
+       "step": "encrypt",
+       "done": 1,
+       "total": 3
+      }
+     }
+    ]
+   },
+   "JobLine": {
+    "type": "object",
+    "properties": {
+     "time": {
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$",
+      "description": "When it was written"
+     },
+     "text": {
+      "type": "string",
+      "description": "The line"
+     }
+    },
+    "required": [
+     "time",
+     "text"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "time": "2026-01-02T03:04:05.000Z",
+      "text": "encrypt"
+     }
+    ]
+   },
    "Problem": {
     "type": "object",
     "properties": {
@@ -4062,10 +4775,13 @@ export default {
        "exists",
        "awaiting-confirmation",
        "key-in-use",
+       "too-many-jobs",
+       "unended",
        "stale",
        "too-large",
        "unsupported-type",
        "invalid-configuration",
+       "bad-backup",
        "key-reused",
        "too-many-requests",
        "apply-failed",
@@ -5034,6 +5750,145 @@ export default {
      }
     ]
    },
+   "NicPlace": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "description": "Network card in the backup"
+     },
+     "to": {
+      "description": "The one of this box in its place; none: nothing fits",
+      "type": "string"
+     },
+     "by": {
+      "type": "string",
+      "enum": [
+       "named",
+       "mac",
+       "proposed",
+       "open"
+      ],
+      "description": "named: by you; mac: the same card; proposed: accept it or name another; open: name one"
+     },
+     "reason": {
+      "type": "string",
+      "description": "Why this one"
+     },
+     "candidates": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "Cards of this box that may take its place, when that is not certain"
+     }
+    },
+    "required": [
+     "name",
+     "by",
+     "reason",
+     "candidates"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "eth0",
+      "to": "eth1",
+      "by": "proposed",
+      "reason": "same driver in the same place",
+      "candidates": [
+       "eth1",
+       "eth2"
+      ]
+     }
+    ]
+   },
+   "RestoreReport": {
+    "type": "object",
+    "properties": {
+     "manifest": {
+      "description": "What the backup says of itself",
+      "$ref": "#/components/schemas/BackupManifest"
+     },
+     "restored": {
+      "type": "boolean",
+      "description": "False: nothing was changed"
+     },
+     "nics": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/NicPlace"
+      },
+      "description": "Each network card that the configuration names, and what becomes of it"
+     },
+     "identity": {
+      "type": "boolean",
+      "description": "Certificate, key and host keys of the backup were taken, or would be"
+     },
+     "plan": {
+      "description": "What is done to the machine; none while a card has no place",
+      "$ref": "#/components/schemas/Plan"
+     },
+     "differences": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/Difference"
+      },
+      "description": "What changes, object by object"
+     }
+    },
+    "required": [
+     "manifest",
+     "restored",
+     "nics",
+     "identity",
+     "differences"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "manifest": {
+       "product": "steelyard",
+       "format": 1,
+       "version": "0.1.0",
+       "schemaVersion": 2,
+       "hostname": "lb1",
+       "time": "2026-01-02T03:04:05.000Z",
+       "generation": 7,
+       "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+       "identity": true,
+       "history": 0,
+       "nics": [
+        {
+         "name": "eth0",
+         "mac": "52:54:00:12:34:56",
+         "driver": "virtio_net",
+         "bus": "0000:00:03.0"
+        }
+       ]
+      },
+      "restored": false,
+      "nics": [
+       {
+        "name": "eth0",
+        "to": "eth0",
+        "by": "mac",
+        "reason": "the same card, by its permanent MAC address",
+        "candidates": []
+       }
+      ],
+      "identity": false,
+      "plan": {
+       "generation": 8,
+       "warnings": [],
+       "steps": [],
+       "confirmWithin": 0,
+       "reasons": []
+      },
+      "differences": []
+     }
+    ]
+   },
    "Generation": {
     "type": "object",
     "properties": {
@@ -5184,6 +6039,10 @@ export default {
        "additionalProperties": {}
       },
       "description": "By id; secret fields are hidden"
+     },
+     "backups": {
+      "description": "Backups the box makes by itself",
+      "$ref": "#/components/schemas/BackupSchedule"
      }
     },
     "required": [
@@ -5255,7 +6114,16 @@ export default {
       },
       "groups": {},
       "roles": {},
-      "apiKeys": {}
+      "apiKeys": {},
+      "backups": {
+       "enabled": false,
+       "time": "03:00",
+       "days": [],
+       "keep": 7,
+       "recipients": [],
+       "identity": true,
+       "history": false
+      }
      }
     ]
    },
@@ -5976,6 +6844,39 @@ export default {
      }
     ]
    },
+   "FactoryResetBegun": {
+    "type": "object",
+    "properties": {
+     "keep": {
+      "type": "array",
+      "items": {
+       "type": "string",
+       "enum": [
+        "logs",
+        "backups"
+       ]
+      },
+      "description": "What stays"
+     },
+     "message": {
+      "type": "string",
+      "description": "What happens now"
+     }
+    },
+    "required": [
+     "keep",
+     "message"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "keep": [
+       "logs"
+      ],
+      "message": "lb1 starts again and asks its first questions"
+     }
+    ]
+   },
    "RouteStatus": {
     "type": "object",
     "properties": {
@@ -6286,7 +7187,7 @@ export default {
       "items": {
        "type": "string"
       },
-      "description": "A unit has failed, or another generation stands in for one that cannot be used; none when it is ok"
+      "description": "A unit or the last scheduled backup has failed, or another generation stands in for one that cannot be used; none when it is ok"
      },
      "units": {
       "type": "array",
@@ -7500,7 +8401,7 @@ export default {
     }
    },
    "Problem409": {
-    "description": "`exists`: The object exists already. `awaiting-confirmation`: Another change awaits its confirmation. `key-in-use`: The Idempotency-Key is in use. `incompatible`: A newer system wrote it",
+    "description": "`exists`: The object exists already. `awaiting-confirmation`: Another change awaits its confirmation. `key-in-use`: The Idempotency-Key is in use. `too-many-jobs`: Too many jobs wait already. `unended`: The job has not ended. `incompatible`: A newer system wrote it",
     "headers": {
      "Request-Id": {
       "$ref": "#/components/headers/RequestId"
@@ -7538,6 +8439,26 @@ export default {
          "status": 409,
          "detail": "The Idempotency-Key is in use",
          "code": "key-in-use",
+         "problems": [],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       },
+       "too-many-jobs": {
+        "value": {
+         "title": "Too many jobs wait already",
+         "status": 409,
+         "detail": "Too many jobs wait already",
+         "code": "too-many-jobs",
+         "problems": [],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       },
+       "unended": {
+        "value": {
+         "title": "The job has not ended",
+         "status": 409,
+         "detail": "The job has not ended",
+         "code": "unended",
          "problems": [],
          "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
         }
@@ -7638,7 +8559,7 @@ export default {
     }
    },
    "Problem422": {
-    "description": "`invalid-configuration`: The configuration is not valid. `key-reused`: The Idempotency-Key was used for another request",
+    "description": "`invalid-configuration`: The configuration is not valid. `bad-backup`: The backup cannot be used. `key-reused`: The Idempotency-Key was used for another request",
     "headers": {
      "Request-Id": {
       "$ref": "#/components/headers/RequestId"
@@ -7662,6 +8583,16 @@ export default {
            "message": "the box does not have this address"
           }
          ],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       },
+       "bad-backup": {
+        "value": {
+         "title": "The backup cannot be used",
+         "status": 422,
+         "detail": "The backup cannot be used",
+         "code": "bad-backup",
+         "problems": [],
          "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
         }
        },
@@ -23539,7 +24470,16 @@ export default {
          },
          "groups": {},
          "roles": {},
-         "apiKeys": {}
+         "apiKeys": {},
+         "backups": {
+          "enabled": false,
+          "time": "03:00",
+          "days": [],
+          "keep": 7,
+          "recipients": [],
+          "identity": true,
+          "history": false
+         }
         }
        }
       },
@@ -24031,7 +24971,16 @@ export default {
           },
           "groups": {},
           "roles": {},
-          "apiKeys": {}
+          "apiKeys": {},
+          "backups": {
+           "enabled": false,
+           "time": "03:00",
+           "days": [],
+           "keep": 7,
+           "recipients": [],
+           "identity": true,
+           "history": false
+          }
          }
         }
        }
@@ -25057,6 +26006,2318 @@ export default {
     }
    }
   },
+  "/api/v1/jobs": {
+   "get": {
+    "operationId": "listJobs",
+    "summary": "List jobs",
+    "tags": [
+     "Jobs"
+    ],
+    "description": "Newest first: the caller's own; everybody's for whom jobs:read is permitted. Of those that have ended the last 100 are kept, also over a restart.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "Fields with commas between them, - before one for descending order; -created unless told"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: id, kind, title, state, owner, source, created, started, ended, progress, result, problem"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "id",
+      "required": false,
+      "description": "Only those whose id is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "kind",
+      "required": false,
+      "description": "Only those whose kind is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "title",
+      "required": false,
+      "description": "Only those whose title is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "state",
+      "required": false,
+      "description": "Only those whose state is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "owner",
+      "required": false,
+      "description": "Only those whose owner is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "source",
+      "required": false,
+      "description": "Only those whose source is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "created",
+      "required": false,
+      "description": "Only those whose created is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "started",
+      "required": false,
+      "description": "Only those whose started is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "ended",
+      "required": false,
+      "description": "Only those whose ended is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "progress.step",
+      "required": false,
+      "description": "Only those whose progress.step is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "progress.done",
+      "required": false,
+      "description": "Only those whose progress.done is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "progress.total",
+      "required": false,
+      "description": "Only those whose progress.total is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "result",
+      "required": false,
+      "description": "Only those whose result is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "problem.code",
+      "required": false,
+      "description": "Only those whose problem.code is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "problem.detail",
+      "required": false,
+      "description": "Only those whose problem.detail is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "problem.problems.path",
+      "required": false,
+      "description": "Only those whose problem.problems.path is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "problem.problems.message",
+      "required": false,
+      "description": "Only those whose problem.problems.message is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "self:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/Job"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "id": "k7mq2xwp4a1c",
+           "kind": "backup",
+           "title": "make backup lb1-20260102-030405",
+           "state": "running",
+           "owner": "admin",
+           "source": "192.0.2.7",
+           "created": "2026-01-02T03:04:05.000Z",
+           "started": "2026-01-02T03:04:05.000Z",
+           "progress": {
+            "step": "encrypt",
+            "done": 1,
+            "total": 3
+           }
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/jobs/{job}": {
+   "get": {
+    "operationId": "getJob",
+    "summary": "Read a job: its state, how far it is, and what it made",
+    "tags": [
+     "Jobs"
+    ],
+    "description": "The events of the topic jobs tell of each change as it happens.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9]{12}$"
+      },
+      "in": "path",
+      "name": "job",
+      "required": true,
+      "description": "Id of the job"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "self:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Job"
+        },
+        "example": {
+         "id": "k7mq2xwp4a1c",
+         "kind": "backup",
+         "title": "make backup lb1-20260102-030405",
+         "state": "running",
+         "owner": "admin",
+         "source": "192.0.2.7",
+         "created": "2026-01-02T03:04:05.000Z",
+         "started": "2026-01-02T03:04:05.000Z",
+         "progress": {
+          "step": "encrypt",
+          "done": 1,
+          "total": 3
+         }
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "delete": {
+    "operationId": "deleteJob",
+    "summary": "Forget a job that has ended",
+    "tags": [
+     "Jobs"
+    ],
+    "description": "409 while it has not: cancel it first. That of another user takes jobs:delete.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9]{12}$"
+      },
+      "in": "path",
+      "name": "job",
+      "required": true,
+      "description": "Id of the job"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "self:delete",
+    "responses": {
+     "204": {
+      "description": "Forgotten",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/jobs/{job}/log": {
+   "get": {
+    "operationId": "getJobLog",
+    "summary": "Read the log of a job",
+    "tags": [
+     "Jobs"
+    ],
+    "description": "At most 500 lines; the last 20 after a restart of the agent.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9]{12}$"
+      },
+      "in": "path",
+      "name": "job",
+      "required": true,
+      "description": "Id of the job"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "none",
+    "x-permission": "self:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/JobLine"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "time": "2026-01-02T03:04:05.000Z",
+           "text": "encrypt"
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/jobs/{job}/cancel": {
+   "post": {
+    "operationId": "cancelJob",
+    "summary": "Cancel a job",
+    "tags": [
+     "Jobs"
+    ],
+    "description": "It ends soon and leaves nothing behind; one that has ended stays as it is. That of another user takes jobs:cancel.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9]{12}$"
+      },
+      "in": "path",
+      "name": "job",
+      "required": true,
+      "description": "Id of the job"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "self:update",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Job"
+        },
+        "example": {
+         "id": "k7mq2xwp4a1c",
+         "kind": "backup",
+         "title": "make backup lb1-20260102-030405",
+         "state": "running",
+         "owner": "admin",
+         "source": "192.0.2.7",
+         "created": "2026-01-02T03:04:05.000Z",
+         "started": "2026-01-02T03:04:05.000Z",
+         "progress": {
+          "step": "encrypt",
+          "done": 1,
+          "total": 3
+         }
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/system/backups": {
+   "get": {
+    "operationId": "listBackups",
+    "summary": "List the backups that are kept on the box",
+    "tags": [
+     "Backups"
+    ],
+    "description": "With what is known of them without their key.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "Fields with commas between them, - before one for descending order; -time unless told"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: name, time, size, origin, lock, hostname, version, generation, identity, history"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "name",
+      "required": false,
+      "description": "Only those whose name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "time",
+      "required": false,
+      "description": "Only those whose time is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "size",
+      "required": false,
+      "description": "Only those whose size is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "origin",
+      "required": false,
+      "description": "Only those whose origin is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "lock",
+      "required": false,
+      "description": "Only those whose lock is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "hostname",
+      "required": false,
+      "description": "Only those whose hostname is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "version",
+      "required": false,
+      "description": "Only those whose version is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "generation",
+      "required": false,
+      "description": "Only those whose generation is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "identity",
+      "required": false,
+      "description": "Only those whose identity is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "history",
+      "required": false,
+      "description": "Only those whose history is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "backup",
+    "x-permission": "backups:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/StoredBackup"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "name": "lb1-20260102-030405",
+           "time": "2026-01-02T03:04:05.000Z",
+           "size": 12345,
+           "origin": "made",
+           "lock": "passphrase",
+           "hostname": "lb1",
+           "version": "0.1.0",
+           "generation": 7,
+           "identity": true,
+           "history": 0
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "post": {
+    "operationId": "createBackup",
+    "summary": "Make a backup, and keep it on the box",
+    "tags": [
+     "Backups"
+    ],
+    "description": "One age file, encrypted with the passphrase or for public keys, with the configuration, its secrets and, unless told otherwise, the keys of this box. The answer is the job; its result has the name of the backup.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/BackupWishInput"
+       },
+       "example": {
+        "passphrase": "four words nobody guesses",
+        "identity": true,
+        "history": false
+       }
+      }
+     }
+    },
+    "x-command": "backup",
+    "x-permission": "backups:create",
+    "responses": {
+     "202": {
+      "description": "The job; Location is where to follow it",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Job"
+        },
+        "example": {
+         "id": "k7mq2xwp4a1c",
+         "kind": "backup",
+         "title": "make backup lb1-20260102-030405",
+         "state": "running",
+         "owner": "admin",
+         "source": "192.0.2.7",
+         "created": "2026-01-02T03:04:05.000Z",
+         "started": "2026-01-02T03:04:05.000Z",
+         "progress": {
+          "step": "encrypt",
+          "done": 1,
+          "total": 3
+         }
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
+  "/api/v1/system/backups/{backup}": {
+   "get": {
+    "operationId": "getBackup",
+    "summary": "Read what is known of a backup without its key",
+    "tags": [
+     "Backups"
+    ],
+    "description": "Who has the key sees more by a dry run of restoring it.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "backup",
+      "required": true,
+      "description": "Name of the backup"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "backup",
+    "x-permission": "backups:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/StoredBackup"
+        },
+        "example": {
+         "name": "lb1-20260102-030405",
+         "time": "2026-01-02T03:04:05.000Z",
+         "size": 12345,
+         "origin": "made",
+         "lock": "passphrase",
+         "hostname": "lb1",
+         "version": "0.1.0",
+         "generation": 7,
+         "identity": true,
+         "history": 0
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "delete": {
+    "operationId": "deleteBackup",
+    "summary": "Delete a backup",
+    "tags": [
+     "Backups"
+    ],
+    "description": "Only from this box.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "backup",
+      "required": true,
+      "description": "Name of the backup"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "backup",
+    "x-permission": "backups:delete",
+    "responses": {
+     "204": {
+      "description": "Deleted",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/system/backups/{backup}/file": {
+   "get": {
+    "operationId": "downloadBackup",
+    "summary": "Fetch a backup: the encrypted file",
+    "tags": [
+     "Backups"
+    ],
+    "description": "age --decrypt opens it on any computer; inside is a .tar.gz.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "backup",
+      "required": true,
+      "description": "Name of the backup"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "none",
+    "x-permission": "backups:download",
+    "responses": {
+     "200": {
+      "description": "The file",
+      "content": {
+       "application/octet-stream": {
+        "schema": {
+         "type": "string",
+         "examples": [
+          "(the bytes of the file)"
+         ]
+        },
+        "example": "(the bytes of the file)"
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "put": {
+    "operationId": "uploadBackup",
+    "summary": "Bring a backup to the box, to restore it",
+    "tags": [
+     "Backups"
+    ],
+    "description": "At most 64 MiB. Only its first lines are looked at: the rest cannot be read without its key. A backup of this name must not be there.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/octet-stream": {
+       "schema": {
+        "type": "string",
+        "contentMediaType": "application/octet-stream",
+        "description": "a backup of Steelyard, as it was fetched"
+       },
+       "example": "(the bytes of the file)"
+      }
+     },
+     "description": "a backup of Steelyard, as it was fetched"
+    },
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "backup",
+      "required": true,
+      "description": "Name of the backup"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "none",
+    "x-permission": "backups:upload",
+    "responses": {
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/StoredBackup"
+        },
+        "example": {
+         "name": "lb1-20260102-030405",
+         "time": "2026-01-02T03:04:05.000Z",
+         "size": 12345,
+         "origin": "made",
+         "lock": "passphrase",
+         "hostname": "lb1",
+         "version": "0.1.0",
+         "generation": 7,
+         "identity": true,
+         "history": 0
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   }
+  },
+  "/api/v1/system/backups/{backup}/restore": {
+   "post": {
+    "operationId": "restoreBackup",
+    "summary": "Restore a backup",
+    "tags": [
+     "Backups"
+    ],
+    "description": "A change like any other: checked, applied or put back, and to be confirmed where it can cut off the operator. Network cards are found by their permanent MAC address; other places are proposed, and taken when they are named in map or with acceptProposals. With dryRun=true the answer says what would change. The keys of the box, with identity, are no part of what a missing confirmation takes back.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/RestoreWishInput"
+       },
+       "example": {
+        "passphrase": "four words nobody guesses",
+        "map": {
+         "eth0": "eth2"
+        },
+        "identity": false
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "backup",
+      "required": true,
+      "description": "Name of the backup"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "backup restore",
+    "x-permission": "backups:restore",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/RestoreReport"
+        },
+        "example": {
+         "manifest": {
+          "product": "steelyard",
+          "format": 1,
+          "version": "0.1.0",
+          "schemaVersion": 2,
+          "hostname": "lb1",
+          "time": "2026-01-02T03:04:05.000Z",
+          "generation": 7,
+          "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+          "identity": true,
+          "history": 0,
+          "nics": [
+           {
+            "name": "eth0",
+            "mac": "52:54:00:12:34:56",
+            "driver": "virtio_net",
+            "bus": "0000:00:03.0"
+           }
+          ]
+         },
+         "restored": false,
+         "nics": [
+          {
+           "name": "eth0",
+           "to": "eth0",
+           "by": "mac",
+           "reason": "the same card, by its permanent MAC address",
+           "candidates": []
+          }
+         ],
+         "identity": false,
+         "plan": {
+          "generation": 8,
+          "warnings": [],
+          "steps": [],
+          "confirmWithin": 0,
+          "reasons": []
+         },
+         "differences": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   }
+  },
+  "/api/v1/system/backup-schedule": {
+   "get": {
+    "operationId": "getBackupSchedule",
+    "summary": "Read the schedule of backups",
+    "tags": [
+     "Backups"
+    ],
+    "description": "Backups the box makes by itself, for public keys of age: their secret keys are not on the box.",
+    "x-permission": "backups:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/BackupSchedule"
+        },
+        "example": {
+         "enabled": true,
+         "time": "03:00",
+         "days": [
+          "sunday"
+         ],
+         "keep": 7,
+         "recipients": [
+          "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+         ],
+         "identity": true,
+         "history": false
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "304": {
+      "description": "The tag of If-None-Match still holds",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   },
+   "put": {
+    "operationId": "putBackupSchedule",
+    "summary": "Replace the schedule of backups",
+    "tags": [
+     "Backups"
+    ],
+    "description": "Fields that are left out go back to their defaults.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/BackupScheduleInput"
+       },
+       "example": {
+        "enabled": true,
+        "time": "03:00",
+        "days": [
+         "sunday"
+        ],
+        "keep": 7,
+        "recipients": [
+         "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+        ],
+        "identity": true,
+        "history": false
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "backups:update",
+    "responses": {
+     "200": {
+      "description": "The settings; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/BackupSchedule"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The settings; for a dry run, the plan"
+        },
+        "example": {
+         "enabled": true,
+         "time": "03:00",
+         "days": [
+          "sunday"
+         ],
+         "keep": 7,
+         "recipients": [
+          "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+         ],
+         "identity": true,
+         "history": false
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   },
+   "patch": {
+    "operationId": "patchBackupSchedule",
+    "summary": "Change some of the schedule of backups (JSON merge patch, RFC 7396)",
+    "tags": [
+     "Backups"
+    ],
+    "description": "Fields that are left out stay; null takes one back to its default.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/merge-patch+json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      },
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "backups:update",
+    "responses": {
+     "200": {
+      "description": "The settings; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/BackupSchedule"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The settings; for a dry run, the plan"
+        },
+        "example": {
+         "enabled": true,
+         "time": "03:00",
+         "days": [
+          "sunday"
+         ],
+         "keep": 7,
+         "recipients": [
+          "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+         ],
+         "identity": true,
+         "history": false
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   }
+  },
+  "/api/v1/system/factory-reset": {
+   "post": {
+    "operationId": "resetToFactory",
+    "summary": "Reset the box to its factory state, and start it again",
+    "tags": [
+     "System"
+    ],
+    "description": "Takes away the configuration with its history, the users, the keys and certificates, the machine id and, unless kept, logs and backups. The box then asks its first questions on its console, or takes an answer file. There is no way back but a backup that is kept elsewhere. Names the host, lest it is another one that is reset.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/FactoryResetInput"
+       },
+       "example": {
+        "hostname": "lb1",
+        "keep": [
+         "logs"
+        ]
+       }
+      }
+     }
+    },
+    "x-command": "none",
+    "x-permission": "factory:reset",
+    "responses": {
+     "202": {
+      "description": "Begun",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/FactoryResetBegun"
+        },
+        "example": {
+         "keep": [
+          "logs"
+         ],
+         "message": "lb1 starts again and asks its first questions"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
   "/api/v1/openapi.json": {
    "get": {
     "operationId": "getOpenApi",
@@ -25386,8 +28647,16 @@ export default {
    "description": "The whole configuration, its history, and going back"
   },
   {
+   "name": "Backups",
+   "description": "Taking the configuration and the keys away, and putting them back"
+  },
+  {
    "name": "Import",
    "description": "Configurations of other products"
+  },
+  {
+   "name": "Jobs",
+   "description": "Long operations: progress, log, result and cancelling"
   },
   {
    "name": "Events",

@@ -925,6 +925,90 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List jobs
+         * @description Newest first: the caller's own; everybody's for whom jobs:read is permitted. Of those that have ended the last 100 are kept, also over a restart.
+         */
+        get: operations["listJobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a job: its state, how far it is, and what it made
+         * @description The events of the topic jobs tell of each change as it happens.
+         */
+        get: operations["getJob"];
+        put?: never;
+        post?: never;
+        /**
+         * Forget a job that has ended
+         * @description 409 while it has not: cancel it first. That of another user takes jobs:delete.
+         */
+        delete: operations["deleteJob"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel a job
+         * @description It ends soon and leaves nothing behind; one that has ended stays as it is. That of another user takes jobs:cancel.
+         */
+        post: operations["cancelJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{job}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the log of a job
+         * @description At most 500 lines; the last 20 after a restart of the agent.
+         */
+        get: operations["getJobLog"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/network/interfaces": {
         parameters: {
             query?: never;
@@ -1397,6 +1481,146 @@ export interface paths {
         patch: operations["patchSystem"];
         trace?: never;
     };
+    "/api/v1/system/backup-schedule": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the schedule of backups
+         * @description Backups the box makes by itself, for public keys of age: their secret keys are not on the box.
+         */
+        get: operations["getBackupSchedule"];
+        /**
+         * Replace the schedule of backups
+         * @description Fields that are left out go back to their defaults.
+         */
+        put: operations["putBackupSchedule"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change some of the schedule of backups (JSON merge patch, RFC 7396)
+         * @description Fields that are left out stay; null takes one back to its default.
+         */
+        patch: operations["patchBackupSchedule"];
+        trace?: never;
+    };
+    "/api/v1/system/backups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the backups that are kept on the box
+         * @description With what is known of them without their key.
+         */
+        get: operations["listBackups"];
+        put?: never;
+        /**
+         * Make a backup, and keep it on the box
+         * @description One age file, encrypted with the passphrase or for public keys, with the configuration, its secrets and, unless told otherwise, the keys of this box. The answer is the job; its result has the name of the backup.
+         */
+        post: operations["createBackup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/system/backups/{backup}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read what is known of a backup without its key
+         * @description Who has the key sees more by a dry run of restoring it.
+         */
+        get: operations["getBackup"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a backup
+         * @description Only from this box.
+         */
+        delete: operations["deleteBackup"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/system/backups/{backup}/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Fetch a backup: the encrypted file
+         * @description age --decrypt opens it on any computer; inside is a .tar.gz.
+         */
+        get: operations["downloadBackup"];
+        /**
+         * Bring a backup to the box, to restore it
+         * @description At most 64 MiB. Only its first lines are looked at: the rest cannot be read without its key. A backup of this name must not be there.
+         */
+        put: operations["uploadBackup"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/system/backups/{backup}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restore a backup
+         * @description A change like any other: checked, applied or put back, and to be confirmed where it can cut off the operator. Network cards are found by their permanent MAC address; other places are proposed, and taken when they are named in map or with acceptProposals. With dryRun=true the answer says what would change. The keys of the box, with identity, are no part of what a missing confirmation takes back.
+         */
+        post: operations["restoreBackup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/system/factory-reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reset the box to its factory state, and start it again
+         * @description Takes away the configuration with its history, the users, the keys and certificates, the machine id and, unless kept, logs and backups. The box then asks its first questions on its console, or takes an answer file. There is no way back but a backup that is kept elsewhere. Names the host, lest it is another one that is reset.
+         */
+        post: operations["resetToFactory"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/system/status": {
         parameters: {
             query?: never;
@@ -1613,6 +1837,138 @@ export interface components {
              */
             weight?: number;
         };
+        BackupManifest: {
+            /** @description SHA-256 of the configuration's files */
+            digest: string;
+            /** @description Of the backup file */
+            format: number;
+            /** @description The generation of the configuration that is in it */
+            generation: number;
+            /** @description How many older generations are in it */
+            history: number;
+            /** @description Name of the box that made it */
+            hostname: string;
+            /** @description Certificate and key of the API and host keys of SSH are in it */
+            identity: boolean;
+            /** @description Network cards of the box that made it */
+            nics: components["schemas"]["BackupNic"][];
+            /**
+             * @description steelyard
+             * @constant
+             */
+            product: "steelyard";
+            /** @description Of the configuration in it */
+            schemaVersion: number;
+            /**
+             * Format: date-time
+             * @description When it was made
+             */
+            time: string;
+            /** @description Of the appliance that made it */
+            version: string;
+        };
+        BackupNic: {
+            /** @description Where the card sits */
+            bus?: string;
+            /** @description Kernel driver */
+            driver?: string;
+            /** @description The address the card was made with */
+            mac?: string;
+            /** @description Name in the kernel */
+            name: string;
+        };
+        BackupSchedule: {
+            /**
+             * @description Days of the week; none: every day
+             * @default []
+             */
+            days: ("monday" | "tuesday" | "wednesday" | "thursday" | "friday" | "saturday" | "sunday")[];
+            /**
+             * @description Make backups by the clock
+             * @default false
+             */
+            enabled: boolean;
+            /**
+             * @description With the generations of before, to look up
+             * @default false
+             */
+            history: boolean;
+            /**
+             * @description With the certificate and key of the API and the host keys of SSH
+             * @default true
+             */
+            identity: boolean;
+            /**
+             * @description How many of them are kept; those made by hand are not counted, and stay
+             * @default 7
+             */
+            keep: number;
+            /**
+             * @description Public keys of age (age1…) the backup is encrypted for; the secret key of any of them opens it
+             * @default []
+             */
+            recipients: string[];
+            /**
+             * @description Time of day, in UTC; one that was missed while the box was off is made up for
+             * @default 03:00
+             */
+            time: string;
+        };
+        BackupScheduleInput: {
+            /**
+             * @description Days of the week; none: every day
+             * @default []
+             */
+            days?: ("monday" | "tuesday" | "wednesday" | "thursday" | "friday" | "saturday" | "sunday")[];
+            /**
+             * @description Make backups by the clock
+             * @default false
+             */
+            enabled?: boolean;
+            /**
+             * @description With the generations of before, to look up
+             * @default false
+             */
+            history?: boolean;
+            /**
+             * @description With the certificate and key of the API and the host keys of SSH
+             * @default true
+             */
+            identity?: boolean;
+            /**
+             * @description How many of them are kept; those made by hand are not counted, and stay
+             * @default 7
+             */
+            keep?: number;
+            /**
+             * @description Public keys of age (age1…) the backup is encrypted for; the secret key of any of them opens it
+             * @default []
+             */
+            recipients?: string[];
+            /**
+             * @description Time of day, in UTC; one that was missed while the box was off is made up for
+             * @default 03:00
+             */
+            time?: string;
+        };
+        BackupWishInput: {
+            /**
+             * @description With the generations of before, to look up
+             * @default false
+             */
+            history?: boolean;
+            /**
+             * @description With the certificate and key of the API and the host keys of SSH
+             * @default true
+             */
+            identity?: boolean;
+            /** @description Left out: the host name and the time */
+            name?: string;
+            /** @description Opens the backup, here or with age; it is kept nowhere */
+            passphrase?: string;
+            /** @description Public keys of age (age1…) the backup is encrypted for; the secret key of any of them opens it */
+            recipients?: string[];
+        };
         Bindings: {
             /** @description Names of certificates; * stands for any characters */
             certificates?: string[];
@@ -1694,6 +2050,8 @@ export interface components {
                     [key: string]: unknown;
                 };
             };
+            /** @description Backups the box makes by itself */
+            backups?: components["schemas"]["BackupSchedule"];
             /** @description By name */
             farms: {
                 [key: string]: components["schemas"]["L4Farm"];
@@ -1744,6 +2102,21 @@ export interface components {
             object: string;
             /** @description Unified diff of its YAML */
             text: string;
+        };
+        FactoryResetBegun: {
+            /** @description What stays */
+            keep: ("logs" | "backups")[];
+            /** @description What happens now */
+            message: string;
+        };
+        FactoryResetInput: {
+            /** @description Host name of the box, to show that it is this one that is meant */
+            hostname: string;
+            /**
+             * @description What stays on /data: logs (journal and audit log), backups; all else goes
+             * @default []
+             */
+            keep?: ("logs" | "backups")[];
         };
         FarmReplacementInput: {
             /**
@@ -2267,6 +2640,74 @@ export interface components {
              * @enum {string}
              */
             method?: "none" | "automatic" | "static";
+        };
+        Job: {
+            /**
+             * Format: date-time
+             * @description When it was asked for
+             */
+            created: string;
+            /**
+             * Format: date-time
+             * @description When it ended, in whatever way
+             */
+            ended?: string;
+            /** @description Id of the job */
+            id: string;
+            /** @description Stable name of the kind of job, such as backup */
+            kind: string;
+            /** @description User who started it; agent for what the box does by itself */
+            owner: string;
+            /** @description Why it did not end well */
+            problem?: {
+                /** @description Code of the error, as in other answers */
+                code: string;
+                /** @description What went wrong */
+                detail: string;
+                /** @description Fields that are to blame, when there are any */
+                problems: {
+                    /** @description What is wrong */
+                    message: string;
+                    /** @description The field */
+                    path: string;
+                }[];
+            };
+            /** @description How far it is */
+            progress: {
+                /** @description How much of the total is done */
+                done: number;
+                /** @description What it is at */
+                step: string;
+                /** @description 0: nobody knows yet */
+                total: number;
+            };
+            /** @description What it made, when it is done */
+            result?: {
+                [key: string]: unknown;
+            };
+            /** @description Address of the client, local, or timer */
+            source: string;
+            /**
+             * Format: date-time
+             * @description When its turn came
+             */
+            started?: string;
+            /**
+             * @description interrupted: the agent or the box was restarted before the job ended, and it does not go on
+             * @enum {string}
+             */
+            state: "queued" | "running" | "done" | "failed" | "cancelled" | "interrupted";
+            /** @description What it does, in words */
+            title: string;
+        };
+        JobLine: {
+            /** @description The line */
+            text: string;
+            /**
+             * Format: date-time
+             * @description When it was written
+             */
+            time: string;
         };
         L4Backend: {
             /** @description Address of the server; of the same family as the virtual addresses */
@@ -3106,6 +3547,21 @@ export interface components {
              */
             sshKeys?: string[];
         };
+        NicPlace: {
+            /**
+             * @description named: by you; mac: the same card; proposed: accept it or name another; open: name one
+             * @enum {string}
+             */
+            by: "named" | "mac" | "proposed" | "open";
+            /** @description Cards of this box that may take its place, when that is not certain */
+            candidates: string[];
+            /** @description Network card in the backup */
+            name: string;
+            /** @description Why this one */
+            reason: string;
+            /** @description The one of this box in its place; none: nothing fits */
+            to?: string;
+        };
         NtpServer: {
             /** @description Address or name */
             address: string;
@@ -3280,7 +3736,7 @@ export interface components {
              * @description Stable name of the kind of error
              * @enum {string}
              */
-            code: "bad-input" | "unauthenticated" | "second-factor-required" | "forbidden" | "not-found" | "method-not-allowed" | "exists" | "awaiting-confirmation" | "key-in-use" | "stale" | "too-large" | "unsupported-type" | "invalid-configuration" | "key-reused" | "too-many-requests" | "apply-failed" | "disk-full" | "not-ready" | "command-failed" | "incompatible" | "corrupt" | "internal";
+            code: "bad-input" | "unauthenticated" | "second-factor-required" | "forbidden" | "not-found" | "method-not-allowed" | "exists" | "awaiting-confirmation" | "key-in-use" | "too-many-jobs" | "unended" | "stale" | "too-large" | "unsupported-type" | "invalid-configuration" | "bad-backup" | "key-reused" | "too-many-requests" | "apply-failed" | "disk-full" | "not-ready" | "command-failed" | "incompatible" | "corrupt" | "internal";
             /** @description What happened this time */
             detail: string;
             /** @description With second-factor-required: how long the challenge is good */
@@ -3322,6 +3778,43 @@ export interface components {
         RecoveryCodes: {
             /** @description Each is good once, in place of a code; shown once */
             recoveryCodes: string[];
+        };
+        RestoreReport: {
+            /** @description What changes, object by object */
+            differences: components["schemas"]["Difference"][];
+            /** @description Certificate, key and host keys of the backup were taken, or would be */
+            identity: boolean;
+            /** @description What the backup says of itself */
+            manifest: components["schemas"]["BackupManifest"];
+            /** @description Each network card that the configuration names, and what becomes of it */
+            nics: components["schemas"]["NicPlace"][];
+            /** @description What is done to the machine; none while a card has no place */
+            plan?: components["schemas"]["Plan"];
+            /** @description False: nothing was changed */
+            restored: boolean;
+        };
+        RestoreWishInput: {
+            /**
+             * @description Take the places that are only proposed, too: look at a dry run first
+             * @default false
+             */
+            acceptProposals?: boolean;
+            /**
+             * @description Take the certificate and key of the API and the host keys of SSH too, at once and for good
+             * @default false
+             */
+            identity?: boolean;
+            /**
+             * @description Network card of the backup and the one of this box in its place; wins over what would be found
+             * @default {}
+             */
+            map?: {
+                [key: string]: string;
+            };
+            /** @description Of the backup */
+            passphrase?: string;
+            /** @description Of a public key that it was made for: AGE-SECRET-KEY-1… */
+            secretKey?: string;
         };
         Role: {
             /**
@@ -3585,6 +4078,37 @@ export interface components {
             owner: string;
             /** @description What it may do */
             roles: string[];
+        };
+        StoredBackup: {
+            /** @description The generation of the configuration that is in it */
+            generation?: number;
+            /** @description How many older generations are in it */
+            history?: number;
+            /** @description Name of the box that made it; not known of one that was uploaded */
+            hostname?: string;
+            /** @description Certificate and key of the API and host keys of SSH are in it */
+            identity?: boolean;
+            /**
+             * @description What opens it: the passphrase it was made with, or the secret key of one of its public keys
+             * @enum {string}
+             */
+            lock: "passphrase" | "recipients" | "unknown";
+            /** @description Name of the backup */
+            name: string;
+            /**
+             * @description How it came to be here
+             * @enum {string}
+             */
+            origin: "made" | "scheduled" | "uploaded";
+            /** @description Bytes */
+            size: number;
+            /**
+             * Format: date-time
+             * @description When it was made; of one that was uploaded, when that was
+             */
+            time: string;
+            /** @description Of the appliance that made it */
+            version?: string;
         };
         System: {
             /**
@@ -3850,7 +4374,7 @@ export interface components {
                 /** @description Installed */
                 total: number;
             };
-            /** @description A unit has failed, or another generation stands in for one that cannot be used; none when it is ok */
+            /** @description A unit or the last scheduled backup has failed, or another generation stands in for one that cannot be used; none when it is ok */
             problems: string[];
             /**
              * @description The root slot it runs from; none when it does not run from an image
@@ -4036,7 +4560,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `exists`: The object exists already. `awaiting-confirmation`: Another change awaits its confirmation. `key-in-use`: The Idempotency-Key is in use. `incompatible`: A newer system wrote it */
+        /** @description `exists`: The object exists already. `awaiting-confirmation`: Another change awaits its confirmation. `key-in-use`: The Idempotency-Key is in use. `too-many-jobs`: Too many jobs wait already. `unended`: The job has not ended. `incompatible`: A newer system wrote it */
         Problem409: {
             headers: {
                 "Request-Id": components["headers"]["RequestId"];
@@ -4076,7 +4600,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `invalid-configuration`: The configuration is not valid. `key-reused`: The Idempotency-Key was used for another request */
+        /** @description `invalid-configuration`: The configuration is not valid. `bad-backup`: The backup cannot be used. `key-reused`: The Idempotency-Key was used for another request */
         Problem422: {
             headers: {
                 "Request-Id": components["headers"]["RequestId"];
@@ -7178,7 +7702,16 @@ export interface operations {
                      *       },
                      *       "groups": {},
                      *       "roles": {},
-                     *       "apiKeys": {}
+                     *       "apiKeys": {},
+                     *       "backups": {
+                     *         "enabled": false,
+                     *         "time": "03:00",
+                     *         "days": [],
+                     *         "keep": 7,
+                     *         "recipients": [],
+                     *         "identity": true,
+                     *         "history": false
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["Configuration"];
@@ -7503,7 +8036,16 @@ export interface operations {
                      *         },
                      *         "groups": {},
                      *         "roles": {},
-                     *         "apiKeys": {}
+                     *         "apiKeys": {},
+                     *         "backups": {
+                     *           "enabled": false,
+                     *           "time": "03:00",
+                     *           "days": [],
+                     *           "keep": 7,
+                     *           "recipients": [],
+                     *           "identity": true,
+                     *           "history": false
+                     *         }
                      *       }
                      *     }
                      */
@@ -9390,6 +9932,325 @@ export interface operations {
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listJobs: {
+        parameters: {
+            query?: {
+                /** @description Only those whose created is this (any characters stand in for *); several times: one of these */
+                created?: string | string[];
+                /** @description Only those whose ended is this (any characters stand in for *); several times: one of these */
+                ended?: string | string[];
+                /** @description Only these fields of each object, with commas between them: id, kind, title, state, owner, source, created, started, ended, progress, result, problem */
+                fields?: string;
+                /** @description Only those whose id is this (any characters stand in for *); several times: one of these */
+                id?: string | string[];
+                /** @description Only those whose kind is this (any characters stand in for *); several times: one of these */
+                kind?: string | string[];
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+                /** @description Only those whose owner is this (any characters stand in for *); several times: one of these */
+                owner?: string | string[];
+                /** @description Only those whose problem.code is this (any characters stand in for *); several times: one of these */
+                "problem.code"?: string | string[];
+                /** @description Only those whose problem.detail is this (any characters stand in for *); several times: one of these */
+                "problem.detail"?: string | string[];
+                /** @description Only those whose problem.problems.message is this (any characters stand in for *); several times: one of these */
+                "problem.problems.message"?: string | string[];
+                /** @description Only those whose problem.problems.path is this (any characters stand in for *); several times: one of these */
+                "problem.problems.path"?: string | string[];
+                /** @description Only those whose progress.done is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "progress.done"?: string | string[];
+                /** @description Only those whose progress.step is this (any characters stand in for *); several times: one of these */
+                "progress.step"?: string | string[];
+                /** @description Only those whose progress.total is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "progress.total"?: string | string[];
+                /** @description Only those whose result is this (any characters stand in for *); several times: one of these */
+                result?: string | string[];
+                /** @description Fields with commas between them, - before one for descending order; -created unless told */
+                sort?: string;
+                /** @description Only those whose source is this (any characters stand in for *); several times: one of these */
+                source?: string | string[];
+                /** @description Only those whose started is this (any characters stand in for *); several times: one of these */
+                started?: string | string[];
+                /** @description Only those whose state is this (any characters stand in for *); several times: one of these */
+                state?: string | string[];
+                /** @description Only those whose title is this (any characters stand in for *); several times: one of these */
+                title?: string | string[];
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "k7mq2xwp4a1c",
+                     *           "kind": "backup",
+                     *           "title": "make backup lb1-20260102-030405",
+                     *           "state": "running",
+                     *           "owner": "admin",
+                     *           "source": "192.0.2.7",
+                     *           "created": "2026-01-02T03:04:05.000Z",
+                     *           "started": "2026-01-02T03:04:05.000Z",
+                     *           "progress": {
+                     *             "step": "encrypt",
+                     *             "done": 1,
+                     *             "total": 3
+                     *           }
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["Job"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getJob: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description Id of the job */
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "k7mq2xwp4a1c",
+                     *       "kind": "backup",
+                     *       "title": "make backup lb1-20260102-030405",
+                     *       "state": "running",
+                     *       "owner": "admin",
+                     *       "source": "192.0.2.7",
+                     *       "created": "2026-01-02T03:04:05.000Z",
+                     *       "started": "2026-01-02T03:04:05.000Z",
+                     *       "progress": {
+                     *         "step": "encrypt",
+                     *         "done": 1,
+                     *         "total": 3
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    deleteJob: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description Id of the job */
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Forgotten */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    cancelJob: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description Id of the job */
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "k7mq2xwp4a1c",
+                     *       "kind": "backup",
+                     *       "title": "make backup lb1-20260102-030405",
+                     *       "state": "running",
+                     *       "owner": "admin",
+                     *       "source": "192.0.2.7",
+                     *       "created": "2026-01-02T03:04:05.000Z",
+                     *       "started": "2026-01-02T03:04:05.000Z",
+                     *       "progress": {
+                     *         "step": "encrypt",
+                     *         "done": 1,
+                     *         "total": 3
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getJobLog: {
+        parameters: {
+            query?: {
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description Id of the job */
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "time": "2026-01-02T03:04:05.000Z",
+                     *           "text": "encrypt"
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["JobLine"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
@@ -13069,6 +13930,783 @@ export interface operations {
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    getBackupSchedule: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "enabled": true,
+                     *       "time": "03:00",
+                     *       "days": [
+                     *         "sunday"
+                     *       ],
+                     *       "keep": 7,
+                     *       "recipients": [
+                     *         "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+                     *       ],
+                     *       "identity": true,
+                     *       "history": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BackupSchedule"];
+                };
+            };
+            /** @description The tag of If-None-Match still holds */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    putBackupSchedule: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "enabled": true,
+                 *       "time": "03:00",
+                 *       "days": [
+                 *         "sunday"
+                 *       ],
+                 *       "keep": 7,
+                 *       "recipients": [
+                 *         "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+                 *       ],
+                 *       "identity": true,
+                 *       "history": false
+                 *     }
+                 */
+                "application/json": components["schemas"]["BackupScheduleInput"];
+            };
+        };
+        responses: {
+            /** @description The settings; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "enabled": true,
+                     *       "time": "03:00",
+                     *       "days": [
+                     *         "sunday"
+                     *       ],
+                     *       "keep": 7,
+                     *       "recipients": [
+                     *         "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+                     *       ],
+                     *       "identity": true,
+                     *       "history": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BackupSchedule"] | components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    patchBackupSchedule: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": components["schemas"]["MergePatchInput"];
+                /** @example {} */
+                "application/merge-patch+json": components["schemas"]["MergePatchInput"];
+            };
+        };
+        responses: {
+            /** @description The settings; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "enabled": true,
+                     *       "time": "03:00",
+                     *       "days": [
+                     *         "sunday"
+                     *       ],
+                     *       "keep": 7,
+                     *       "recipients": [
+                     *         "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+                     *       ],
+                     *       "identity": true,
+                     *       "history": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BackupSchedule"] | components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    listBackups: {
+        parameters: {
+            query?: {
+                /** @description Only these fields of each object, with commas between them: name, time, size, origin, lock, hostname, version, generation, identity, history */
+                fields?: string;
+                /** @description Only those whose generation is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                generation?: string | string[];
+                /** @description Only those whose history is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                history?: string | string[];
+                /** @description Only those whose hostname is this (any characters stand in for *); several times: one of these */
+                hostname?: string | string[];
+                /** @description Only those whose identity is this (true or false); several times: one of these */
+                identity?: string | string[];
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Only those whose lock is this (any characters stand in for *); several times: one of these */
+                lock?: string | string[];
+                /** @description Only those whose name is this (any characters stand in for *); several times: one of these */
+                name?: string | string[];
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+                /** @description Only those whose origin is this (any characters stand in for *); several times: one of these */
+                origin?: string | string[];
+                /** @description Only those whose size is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                size?: string | string[];
+                /** @description Fields with commas between them, - before one for descending order; -time unless told */
+                sort?: string;
+                /** @description Only those whose time is this (any characters stand in for *); several times: one of these */
+                time?: string | string[];
+                /** @description Only those whose version is this (any characters stand in for *); several times: one of these */
+                version?: string | string[];
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "lb1-20260102-030405",
+                     *           "time": "2026-01-02T03:04:05.000Z",
+                     *           "size": 12345,
+                     *           "origin": "made",
+                     *           "lock": "passphrase",
+                     *           "hostname": "lb1",
+                     *           "version": "0.1.0",
+                     *           "generation": 7,
+                     *           "identity": true,
+                     *           "history": 0
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["StoredBackup"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    createBackup: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "passphrase": "four words nobody guesses",
+                 *       "identity": true,
+                 *       "history": false
+                 *     }
+                 */
+                "application/json": components["schemas"]["BackupWishInput"];
+            };
+        };
+        responses: {
+            /** @description The job; Location is where to follow it */
+            202: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "k7mq2xwp4a1c",
+                     *       "kind": "backup",
+                     *       "title": "make backup lb1-20260102-030405",
+                     *       "state": "running",
+                     *       "owner": "admin",
+                     *       "source": "192.0.2.7",
+                     *       "created": "2026-01-02T03:04:05.000Z",
+                     *       "started": "2026-01-02T03:04:05.000Z",
+                     *       "progress": {
+                     *         "step": "encrypt",
+                     *         "done": 1,
+                     *         "total": 3
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getBackup: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the backup
+                 * @example web
+                 */
+                backup: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "lb1-20260102-030405",
+                     *       "time": "2026-01-02T03:04:05.000Z",
+                     *       "size": 12345,
+                     *       "origin": "made",
+                     *       "lock": "passphrase",
+                     *       "hostname": "lb1",
+                     *       "version": "0.1.0",
+                     *       "generation": 7,
+                     *       "identity": true,
+                     *       "history": 0
+                     *     }
+                     */
+                    "application/json": components["schemas"]["StoredBackup"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    deleteBackup: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the backup
+                 * @example web
+                 */
+                backup: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    downloadBackup: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the backup
+                 * @example web
+                 */
+                backup: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example (the bytes of the file) */
+                    "application/octet-stream": string;
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            413: components["responses"]["Problem413"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    uploadBackup: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the backup
+                 * @example web
+                 */
+                backup: string;
+            };
+            cookie?: never;
+        };
+        /** @description a backup of Steelyard, as it was fetched */
+        requestBody: {
+            content: {
+                /** @example (the bytes of the file) */
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "lb1-20260102-030405",
+                     *       "time": "2026-01-02T03:04:05.000Z",
+                     *       "size": 12345,
+                     *       "origin": "made",
+                     *       "lock": "passphrase",
+                     *       "hostname": "lb1",
+                     *       "version": "0.1.0",
+                     *       "generation": 7,
+                     *       "identity": true,
+                     *       "history": 0
+                     *     }
+                     */
+                    "application/json": components["schemas"]["StoredBackup"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    restoreBackup: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the backup
+                 * @example web
+                 */
+                backup: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "passphrase": "four words nobody guesses",
+                 *       "map": {
+                 *         "eth0": "eth2"
+                 *       },
+                 *       "identity": false
+                 *     }
+                 */
+                "application/json": components["schemas"]["RestoreWishInput"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "manifest": {
+                     *         "product": "steelyard",
+                     *         "format": 1,
+                     *         "version": "0.1.0",
+                     *         "schemaVersion": 2,
+                     *         "hostname": "lb1",
+                     *         "time": "2026-01-02T03:04:05.000Z",
+                     *         "generation": 7,
+                     *         "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *         "identity": true,
+                     *         "history": 0,
+                     *         "nics": [
+                     *           {
+                     *             "name": "eth0",
+                     *             "mac": "52:54:00:12:34:56",
+                     *             "driver": "virtio_net",
+                     *             "bus": "0000:00:03.0"
+                     *           }
+                     *         ]
+                     *       },
+                     *       "restored": false,
+                     *       "nics": [
+                     *         {
+                     *           "name": "eth0",
+                     *           "to": "eth0",
+                     *           "by": "mac",
+                     *           "reason": "the same card, by its permanent MAC address",
+                     *           "candidates": []
+                     *         }
+                     *       ],
+                     *       "identity": false,
+                     *       "plan": {
+                     *         "generation": 8,
+                     *         "warnings": [],
+                     *         "steps": [],
+                     *         "confirmWithin": 0,
+                     *         "reasons": []
+                     *       },
+                     *       "differences": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RestoreReport"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    resetToFactory: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "hostname": "lb1",
+                 *       "keep": [
+                 *         "logs"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["FactoryResetInput"];
+            };
+        };
+        responses: {
+            /** @description Begun */
+            202: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "keep": [
+                     *         "logs"
+                     *       ],
+                     *       "message": "lb1 starts again and asks its first questions"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["FactoryResetBegun"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
             507: components["responses"]["Problem507"];
         };

@@ -7,6 +7,7 @@ import type { Routes } from "../api/context.ts";
 import { entityTag } from "../api/entity-tag.ts";
 import { defineList } from "../api/list.ts";
 import { problemDocument } from "../api/problem.ts";
+import { backups } from "../backup/schema.ts";
 import { SteelyardError } from "../errors.ts";
 import { system } from "../system/schema.ts";
 import { compareConfigurations, redact } from "./difference.ts";
@@ -67,6 +68,7 @@ const wholeConfiguration = z
       .record(z.string(), collections.roles.object)
       .describe("By name; those that are built in are not among them"),
     apiKeys: z.record(z.string(), z.looseObject({})).describe("By id; secret fields are hidden"),
+    backups: backups.exactOptional().describe("Backups the box makes by itself"),
   })
   .meta({
     id: "Configuration",

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { accessSettings, apiKey, group, role, user, userName } from "../access/schema.ts";
+import { backups } from "../backup/schema.ts";
 import { l4Farm } from "../lslb/l4/schema.ts";
 import { networkInterface, virtualAddress } from "../network/schema.ts";
 import { routingRoute, routingRule, routingTable } from "../routing/schema.ts";
@@ -25,6 +26,7 @@ export const configuration = z.strictObject({
   groups: z.record(objectName, group).default({}),
   roles: z.record(objectName, role).default({}),
   apiKeys: z.record(objectName, apiKey).default({}),
+  backups: backups.default(backups.parse({})),
 });
 
 export type Farm = z.output<typeof farm>;
@@ -100,6 +102,7 @@ export const collections = {
 export const singletons = {
   system: { object: system, secrets: [], resource: "system" },
   access: { object: accessSettings, secrets: [], resource: "access" },
+  backups: { object: backups, secrets: [], resource: "backups" },
 } as const satisfies Record<string, { object: z.ZodType; secrets: readonly string[]; resource: string }>;
 
 export type SingletonName = keyof typeof singletons;
@@ -121,5 +124,6 @@ export function emptyConfiguration(): Configuration {
     groups: {},
     roles: {},
     apiKeys: {},
+    backups: backups.parse({}),
   };
 }

@@ -7,7 +7,7 @@ import { problemDocument } from "../api/problem.ts";
 import type { CommitResult } from "../commit/control.ts";
 import { interfaceName } from "../configuration/fields.ts";
 import { type Problem, SteelyardError } from "../errors.ts";
-import { readArchive } from "./archive.ts";
+import { readArchive } from "../adapters/archive.ts";
 import { type ImportOptions, type Reading, readZevenetBackup, withoutBlamed } from "./zevenet/read.ts";
 
 /** Bytes of a backup as it is sent. */

@@ -4,6 +4,7 @@ import { mergePatch, parseObject } from "../api/collection.ts";
 import type { Routes } from "../api/context.ts";
 import { requireConditions } from "../api/entity-tag.ts";
 import { problemDocument } from "../api/problem.ts";
+import { describeBackupProblem } from "../backup/problems.ts";
 import { applyMergePatch } from "../configuration/merge-patch.ts";
 import { type System, system } from "./schema.ts";
 
@@ -59,7 +60,9 @@ export const systemStatus = z
     health: z.enum(["ok", "degraded"]).describe("degraded: there are problems"),
     problems: z
       .array(z.string())
-      .describe("A unit has failed, or another generation stands in for one that cannot be used; none when it is ok"),
+      .describe(
+        "A unit or the last scheduled backup has failed, or another generation stands in for one that cannot be used; none when it is ok",
+      ),
     units: z
       .array(
         z.object({
@@ -110,7 +113,7 @@ const bodyPath = () => ["system"];
 
 /** The box itself: its settings are one object that always exists. */
 export const addSystemRoutes: Routes = (app, context) => {
-  const { control, status } = context;
+  const { control, status, jobs } = context;
 
   app.get(url, {
     config: { permission: "system:read", entityTag: true },
@@ -180,6 +183,11 @@ export const addSystemRoutes: Routes = (app, context) => {
       description: "Version, uptime, memory, disks, the generation in use and the units that matter.",
       response: { 200: systemStatus, default: problemDocument },
     },
-    handler: async () => await status.readSystemStatus(),
+    handler: async () => {
+      const found = await status.readSystemStatus();
+      const { enabled } = control.current().configuration.backups;
+      const problems = [...found.problems, ...describeBackupProblem(jobs.list(), enabled)];
+      return { ...found, problems, health: problems.length > 0 ? "degraded" : found.health };
+    },
   });
 };

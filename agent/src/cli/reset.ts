@@ -1,0 +1,25 @@
+import { SteelyardError } from "../errors.ts";
+import { type CommandContext, printForPrograms } from "./context.ts";
+import { askOnTerminal } from "./password.ts";
+
+/** `steelyard system factory-reset` */
+
+export async function resetBox(
+  context: CommandContext,
+  { hostname, keep = "" }: { hostname?: string; keep?: string },
+): Promise<void> {
+  const { client, output } = context;
+  const kept = keep.split(",").filter((each) => each !== "");
+  const { body } = await client.send<{ message: string }>("POST", "/api/v1/system/factory-reset", {
+    body: { hostname: hostname ?? (await askForName(context, kept)), keep: kept },
+  });
+  if (!(await printForPrograms(context, body))) output.print(body.message);
+}
+
+async function askForName({ input, output, client }: CommandContext, keep: readonly string[]): Promise<string> {
+  if (!input.isTTY) throw new SteelyardError("bad-input", "--hostname: expected the host name of the box to reset");
+  const { body } = await client.call("get", "/api/v1/system");
+  const rest = keep.length > 0 ? `; ${keep.join(" and ")} are kept` : ", logs and backups too";
+  output.warn(`This takes away everything ${body.hostname} was told: configuration, users, keys${rest}.`);
+  return await askOnTerminal(input, "Its host name, to go on: ");
+}

@@ -24,6 +24,7 @@ export const consoleSuite: Suite = {
     } finally {
       await server.stop();
     }
+    await checkFactoryReset(context);
     await checkEmergency(context);
   },
 };
@@ -119,6 +120,45 @@ async function checkLease({ box: { machine }, check }: SuiteContext): Promise<vo
     t.equal(await machine.shell("systemctl --failed --no-legend --plain"), "");
     t.same(await machine.serialFindings(), []);
   });
+}
+
+/** Of a box that had everything: nobody needs it any more. */
+async function checkFactoryReset({ box: { machine }, check }: SuiteContext): Promise<void> {
+  await check(
+    "after a factory reset the console asks its first questions again, and nothing of before is left",
+    async (t) => {
+      const dialogue = await SerialDialogue.open(machine.serialSocket);
+      const machineId = await machine.shell("cat /etc/machine-id");
+      const refused = await machine.guest(
+        ["steelyard", "system", "factory-reset", "--hostname", "another"],
+        machine.scale(10_000),
+      );
+      t.match(refused, { code: 2, stderr: /expected the host name of this box/ });
+      await machine.shell("touch /data/backups-of-mine; mkdir -p /data/backups; touch /data/backups/old.age");
+      const begin = Date.now();
+      const command = `steelyard system factory-reset --hostname ${hostname} --keep logs`;
+      t.match(await machine.shell(command), /counter starts again and asks its first questions/);
+      await dialogue.expect(/Host name \[steelyard\]: /, machine.scale(60_000));
+      t.comment(`${((Date.now() - begin) / 1000).toFixed(0)} s from the command to the first question`);
+      dialogue.close();
+      t.not(await machine.shell("cat /etc/machine-id"), machineId, "it is another machine now");
+      t.equal(
+        await machine.shell(
+          "ls /config/generations; ls /config/factory-reset 2>/dev/null; ls -d /config/local/api 2>/dev/null; true",
+        ),
+        "",
+      );
+      t.match(await machine.shell("ls -A /data"), /^audit$(?:.|\n)*^journal$/m);
+      t.notMatch(await machine.shell("find /data -name '*.age' -o -name 'backups-of-mine'"), /./);
+      t.match(await machine.shell("ls /data/journal"), new RegExp(machineId), "the journal of before was to be kept");
+      t.match(
+        await machine.shell("cat /data/audit/*"),
+        /"operation":"resetToFactory"/,
+        "and who reset it is in the audit log",
+      );
+      t.equal(await machine.shell("systemctl --failed --no-legend --plain"), "");
+    },
+  );
 }
 
 /** Last of all, for the machine goes down by it, the test channel first. */

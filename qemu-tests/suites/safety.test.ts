@@ -1,6 +1,7 @@
+import { interfaces } from "../src/box/answer-file.ts";
 import type { Box } from "../src/box/box.ts";
 import { ask, makeFarm } from "../src/box/farms.ts";
-import { currentGeneration } from "../src/box/state.ts";
+import { currentGeneration, hashRules } from "../src/box/state.ts";
 import type { Suite, SuiteContext } from "../src/suite.ts";
 import { waitFor } from "../src/wait.ts";
 
@@ -14,6 +15,7 @@ export const safety: Suite = {
     await checkClockJump(context);
     await checkFullDisk(context);
     await checkDamage(context);
+    await checkBackup(context);
     await box.api.expect(204, "DELETE", "/farms/web");
   },
 };
@@ -98,5 +100,34 @@ async function checkDamage({ box, check }: SuiteContext): Promise<void> {
     t.match(await ask({}, 4, machine.scale(2_000)), { counts: { b1: 2, b2: 2 }, errors: [] }, "traffic flows");
     await api.expect(200, "PATCH", "/farms/web", { body: { description: "whole again" } });
     t.equal(await describeFarm(box), "whole again", "and changes land");
+  });
+}
+
+async function checkBackup({ box, check }: SuiteContext): Promise<void> {
+  const { machine, api } = box;
+  await check("a backup brings back the farms, down to the kernel's rules", async (t) => {
+    const key = { passphrase: "four words nobody guesses" };
+    const timeout = machine.scale(15_000);
+    const rules = await hashRules(box);
+    const farms = await api.get("/farms");
+    const { body: job } = await api.expect(202, "POST", "/system/backups", { body: { name: "before", ...key } });
+    const ended = async () => {
+      const { state } = await api.get("/jobs/{job}", { path: { job: (job as { id: string }).id } });
+      return ["queued", "running"].includes(state) ? undefined : state;
+    };
+    t.equal(await waitFor("the backup to be made", ended, { timeout, interval: 500 }), "done");
+    await api.expect(200, "PATCH", "/farms/web/backends/b1", { body: { state: "maintenance" } });
+    await api.expect(201, "POST", "/farms", { body: { name: "mistake", ...makeFarm({ port: 8099 }) } });
+    t.not(await hashRules(box), rules, "the kernel has other rules now");
+    const path = "/system/backups/before/restore";
+    t.equal((await api.send("POST", path, { body: { passphrase: "not this one" }, timeout })).status, 400);
+    const dry = (await api.expect(200, "POST", `${path}?dryRun=true`, { body: key, timeout })).body;
+    t.match(dry, { restored: false, nics: [{ name: interfaces.front, to: interfaces.front, by: "mac" }, { by: "mac" }] });
+    t.match(await ask({}, 2, machine.scale(2_000)), { counts: { b2: 2 } }, "a dry run changes nothing");
+    t.match((await api.expect(200, "POST", path, { body: key, timeout })).body, { restored: true });
+    t.same(await api.get("/farms"), farms);
+    t.equal(await hashRules(box), rules, "the rules are what they were");
+    t.match(await ask({}, 4, machine.scale(2_000)), { counts: { b1: 2, b2: 2 }, errors: [] });
+    await api.expect(204, "DELETE", "/system/backups/before");
   });
 }

@@ -20,9 +20,9 @@ const forwarding = "/proc/sys/net/ipv6/conf/eth0/forwarding";
 
 /**
  * A router as offices have one, on the clients' network: dnsmasq with DHCP, router advertisements and DNS. The caller stands in the
- * client's namespace, so nothing of the host's hears it; it ends with {@link stop} or with the lab.
+ * client's namespace, so nothing of the host's hears it; it ends with {@link stop} or with the lab. `more` are options of dnsmasq's.
  */
-export async function startAddressServer(lab: Lab): Promise<{ stop(): Promise<void> }> {
+export async function startAddressServer(lab: Lab, more: readonly string[] = []): Promise<{ stop(): Promise<void> }> {
   // Who does not forward says so in its neighbour advertisements, and is dropped as a gateway (RFC 4861, 7.2.5).
   await writeFile(forwarding, "1");
   const server = spawn(
@@ -45,6 +45,7 @@ export async function startAddressServer(lab: Lab): Promise<{ stop(): Promise<vo
       ],
       ...["--enable-ra", "--dhcp-range=fd10::,ra-only,64,1h"],
       ...["--no-resolv", "--no-hosts", `--host-record=${leased.name.host},${leased.name.address}`],
+      ...more,
     ],
     { stdio: ["ignore", "pipe", "pipe"] },
   );

@@ -32,7 +32,12 @@ export const bootRefused: Suite = {
     await checkCredential(context);
     await checkNoCloud(context);
     await context.check("shows no other trouble on the serial console", async (t) => {
-      t.same(await context.box.machine.serialFindings(), []);
+      const findings = await context.box.machine.serialFindings();
+      // A disc that is taken out while udev still looks at it gives one read error.
+      t.same(
+        findings.filter(({ text }) => !/I\/O error, dev sr0/.test(text)),
+        [],
+      );
     });
   },
 };

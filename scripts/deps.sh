@@ -12,6 +12,9 @@ curl wrk bind9-dnsutils iperf3 socat perl dnsmasq-base xorriso"
 # qemu-storage-daemon, which records the writes for the sweep of power cuts: in the one on Debian 12, in the other on Debian 13.
 packages="$packages qemu-system-common qemu-utils"
 
+# Daemons that the namespace tests run and no machine should have running for it: unpacked into build/daemons, not installed.
+daemons="slapd ldap-utils rsyslog rsyslog-gnutls"
+
 say() { printf '%s\n' "$*" >&2; }
 
 missing() {
@@ -57,6 +60,31 @@ install_packages() {
 	}
 }
 
+# With the libraries that this machine does not have. Needs no root: nothing of the machine changes, and no service starts.
+unpack_daemons() {
+	wanted=$(missing $daemons)
+	[ -n "$wanted" ] || return 0
+	stamp=$(printf '%s %s' "$wanted" "$(. /etc/os-release && echo "$VERSION_ID")" | sha256sum | cut -c1-16)
+	[ "$(cat build/daemons/.stamp 2>/dev/null || true)" != "$stamp" ] || return 0
+	mkdir -p build/logs
+	log=$PWD/build/logs/daemons.log
+	say "[deps] unpacking into build/daemons: $wanted"
+	# A machine whose lists are gone; for anybody but root the download tells.
+	apt-cache show slapd >/dev/null 2>&1 || apt-get -q update >"$log" 2>&1 || true
+	rm -rf build/daemons && mkdir -p build/daemons/packages
+	(
+		cd build/daemons/packages
+		apt-get -s --no-install-recommends install $wanted | awk '$1 == "Inst" { print $2 }' | xargs apt-get -q download
+		for package in *.deb; do dpkg-deb -x "$package" ..; done
+	) >"$log" 2>&1 || {
+		tail -n 5 "$log" >&2
+		say "[deps] the daemons could not be unpacked, so make netns-test will fail; log: build/logs/daemons.log"
+		return 0
+	}
+	rm -rf build/daemons/packages
+	echo "$stamp" >build/daemons/.stamp
+}
+
 install_node() {
 	mkdir -p build/bin build/logs
 	if recent_node build/bin/node; then return 0; fi
@@ -93,5 +121,6 @@ install_modules() {
 }
 
 install_packages
+unpack_daemons
 install_node
 install_modules

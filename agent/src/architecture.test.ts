@@ -12,7 +12,7 @@ const shared = ["adapters", "configuration", "commit"];
 
 /** Modules that reach out of the process. */
 const reachesOut =
-  /^(?:node:(?:fs|fs\/promises|child_process|net|tls|http|https|dgram|dns|dns\/promises)|execa|node-netlink|systemd-notify)$/;
+  /^(?:node:(?:fs|fs\/promises|child_process|net|tls|http|https|dgram|dns|dns\/promises)|execa|ldapts|node-netlink|systemd-notify)$/;
 
 /** Files beside adapters/, apply.ts and status.ts that do I/O, each with its reason. */
 const mayReachOut: Record<string, string> = {

@@ -5,6 +5,7 @@ const kinds = [
   { kind: "users", says: (name: string) => `how user ${name} logs in, or what this user may do, changes` },
   { kind: "groups", says: (name: string) => `what the group ${name} may do changes` },
   { kind: "roles", says: (name: string) => `what the role ${name} allows changes` },
+  { kind: "directories", says: (name: string) => `whom the directory ${name} lets in changes` },
 ] as const;
 
 /** How a change of accounts and rights can keep out whoever has them now. What is new takes nothing away. */

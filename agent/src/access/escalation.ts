@@ -9,7 +9,7 @@ import { findUser, grantsOfRoles, grantsOfUser, isActive } from "./rights.ts";
  * of an account that has it (a new password for the administrator), and nobody locks himself out.
  */
 
-type Access = Pick<Configuration, "users" | "groups" | "roles" | "apiKeys">;
+type Access = Pick<Configuration, "users" | "groups" | "roles" | "apiKeys" | "directories">;
 
 /** Throws `forbidden` naming each object. `before` and `after` may differ elsewhere too. */
 export function requireNoEscalation(principal: Principal, before: Access, after: Access, now: Date): void {
@@ -48,6 +48,13 @@ function findExcess(principal: Principal, before: Access, after: Access): Proble
   check("users", before.users, after.users, grantsOfUser);
   check("groups", before.groups, after.groups, (configuration, group) => grantsOfRoles(configuration, group.roles));
   check("roles", before.roles, after.roles, (_configuration, role) => compileRole(role));
+  // Whoever says which server is asked is whoever that server says: all that it may give, and all whose passwords it checks.
+  check("directories", before.directories, after.directories, (configuration, { groupRoles, defaultRoles }) => [
+    ...grantsOfRoles(configuration, [...defaultRoles, ...groupRoles.flatMap(({ roles }) => roles)]),
+    ...Object.values(configuration.users)
+      .filter(({ source }) => source === "directory")
+      .flatMap((user) => grantsOfUser(configuration, user)),
+  ]);
   check("apiKeys", before.apiKeys, after.apiKeys, (configuration, key) => {
     const owner = findUser(configuration, key.owner);
     const foreign = owner && key.owner !== principal.user ? grantsOfUser(configuration, owner) : [];

@@ -20,10 +20,18 @@ export type Account = {
   stamp: string;
   /** Roles that a directory gives, in addition to those of the user object when there is one. */
   roles?: readonly string[];
+  /** The directory that gave them, and when it was last asked (RFC 3339). */
+  directory?: { name: string; checked: string };
 };
 
-/** `refused`: I know this user, and this is not the password; nobody else is asked. `unknown`: ask the next. */
-export type Verdict = { verdict: "accepted"; account: Account } | { verdict: "refused" } | { verdict: "unknown" };
+/**
+ * `refused`: I know this user, and this is not the password; nobody else is asked. `unknown`: ask the next. `user` is the name
+ * as it is kept, where it differs from what was typed; `reason` is for somebody whose password was right.
+ */
+export type Verdict =
+  | { verdict: "accepted"; account: Account }
+  | { verdict: "refused"; user?: string; reason?: string }
+  | { verdict: "unknown" };
 
 /** Checks a name and a password. Throws when it cannot tell, such as a directory out of reach: then the next is asked. */
 export type Authenticator = {
@@ -104,12 +112,20 @@ export function makeLogin(options: LoginOptions, machine: Pick<Machine, "now" | 
   const knownPlaces = new Set<string>();
 
   const placeOf = (user: string, source: string) => `${user} ${attemptKey(source)}`;
-  const userKey = (user: string) => (isKnown(user) ? user : `? ${bucketOf(user)}`);
+  /** Whom a directory has known, as far as it has been asked: for the list of those who have to wait. */
+  const seen = new Set<string>();
+  const isSeen = (user: string) => isKnown(user) || seen.has(user);
+  // In small letters, as a directory compares: every spelling of a name is one name, or each would have tries of its own.
+  const userKey = (user: string) => {
+    const name = isKnown(user) ? user : user.toLowerCase();
+    return isSeen(name) ? name : `? ${bucketOf(name)}`;
+  };
 
   function count(user: string, source: string): void {
     try {
       perAddress.attempt(attemptKey(source));
-      if (!knownPlaces.has(placeOf(user, source))) perUser.attempt(userKey(user));
+      if (!knownPlaces.has(placeOf(user, source)) && !knownPlaces.has(placeOf(user.toLowerCase(), source)))
+        perUser.attempt(userKey(user));
     } catch (error) {
       onEvent({ outcome: "delayed", user, source });
       throw error;
@@ -125,10 +141,21 @@ export function makeLogin(options: LoginOptions, machine: Pick<Machine, "now" | 
     return account;
   }
 
+  /** The tries so far were counted under a number; from now on they count under the name. */
+  function remember(user: string): void {
+    if (isSeen(user)) return;
+    const tries = perUser.find(userKey(user));
+    if (seen.size >= greatestKnownPlaces) seen.clear();
+    seen.add(user);
+    if (tries) perUser.put(user, tries);
+  }
+
   async function ask(credentials: Credentials): Promise<{ verdict: Verdict; by?: string }> {
     for (const { name, authenticate } of authenticators) {
       try {
         const verdict = await authenticate(credentials);
+        if (verdict.verdict === "refused" && verdict.user !== undefined) remember(verdict.user);
+        if (verdict.verdict === "accepted") remember(verdict.account.user);
         if (verdict.verdict !== "unknown") return { verdict, by: name };
       } catch (error) {
         // What the box itself refuses (too many at a time) is the answer; a directory out of reach is a reason to go on.
@@ -150,8 +177,10 @@ export function makeLogin(options: LoginOptions, machine: Pick<Machine, "now" | 
       count(user, source);
       const { verdict, by = "" } = await ask(credentials);
       if (verdict.verdict !== "accepted") {
-        onEvent({ outcome: "refused", user, source, ...(by === "" ? {} : { by }) });
-        throw new LoginRefused("wrong user name or password", by === "" ? "" : user);
+        const { reason = "wrong user name or password", user: name = user } =
+          verdict.verdict === "refused" ? verdict : {};
+        onEvent({ outcome: "refused", user: name, source, ...(by === "" ? {} : { by }) });
+        throw new LoginRefused(reason, by === "" ? "" : name);
       }
       const { account } = verdict;
       const wanted = [];
@@ -180,7 +209,7 @@ export function makeLogin(options: LoginOptions, machine: Pick<Machine, "now" | 
       return account && isCurrent(account) ? account : undefined;
     },
 
-    listLockouts: () => perUser.list().filter(({ key }) => isKnown(key)),
+    listLockouts: () => perUser.list().filter(({ key }) => isSeen(key)),
     unlock: (user) => perUser.forgive(userKey(user)),
   };
 }

@@ -8,15 +8,23 @@ import { findUser, grantsOfRoles, isActive, rolesOf, stampOf } from "./rights.ts
 /** What everybody who is logged in may do: see and end own sessions, change the own password, keep own keys. */
 const ownAffairs: readonly Grant[] = [{ resource: "self", verb: "*" }];
 
-/** The stamp of accounts that a directory knows and the configuration does not. */
-export const directoryStamp = "directory";
+/**
+ * The stamp of accounts that a directory knows and the configuration does not. It is that of a user object of theirs without
+ * roles, so that one made to keep a second factor ends no session.
+ */
+export const directoryStamp = stampOf({ roles: [], groups: [], source: "directory" });
 
 /** The names of the roles an account holds now; undefined when it lets nobody in any more. */
 export function currentRoles(configuration: Configuration, account: Account, now: Date): string[] | undefined {
+  if (account.directory && !isAsked(configuration, account.directory.name)) return undefined;
   const user = findUser(configuration, account.user);
   if (!user) return account.stamp === directoryStamp ? [...(account.roles ?? [])] : undefined;
   if (account.stamp !== stampOf(user) || !isActive(user, now)) return undefined;
   return [...new Set([...rolesOf(configuration, user), ...(account.roles ?? [])])];
+}
+
+function isAsked({ directories }: Configuration, name: string): boolean {
+  return Object.hasOwn(directories, name) && directories[name]?.enabled === true;
 }
 
 /** The principal of a session's account; undefined when the account is not what it was. */

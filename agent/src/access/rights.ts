@@ -45,7 +45,9 @@ export function isAdministrator(configuration: Access, user: Pick<User, "roles" 
  * Changes with what a session of the user stands on: its password, roles, groups and source. A session keeps the stamp it was
  * opened with and ends when it is another.
  */
-export function stampOf(user: Pick<User, "passwordHash" | "roles" | "groups" | "source">): string {
+export function stampOf(
+  user: Pick<User, "roles" | "groups" | "source"> & { passwordHash?: string | undefined },
+): string {
   const { passwordHash, roles, groups, source } = user;
   const text = JSON.stringify([passwordHash ?? null, [...roles].sort(), [...groups].sort(), source]);
   return createHash("sha256").update(text).digest("base64url");

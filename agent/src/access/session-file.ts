@@ -17,6 +17,7 @@ const savedSessions = z.array(
         source: z.enum(["local", "directory"]),
         stamp: z.string(),
         roles: z.array(z.string()).exactOptional(),
+        directory: z.object({ name: z.string(), checked: z.iso.datetime() }).exactOptional(),
       }),
       means: z.enum(["session", "cookie"]),
       source: z.string(),

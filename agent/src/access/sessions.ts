@@ -32,6 +32,8 @@ export type Sessions = {
   close(token: string): void;
   /** Ends the sessions that match, and says how many. */
   closeWhere(matches: (session: Session) => boolean): number;
+  /** Puts another account in place of those that match: what a directory says of somebody has changed. */
+  updateWhere(matches: (account: Account) => boolean, change: (account: Account) => Account): void;
 };
 
 /** A session as it is kept: `digest` is the SHA-256 of the token. */
@@ -110,6 +112,15 @@ export function makeSessions(
       if (sessions.delete(digestOf(token))) note();
     },
     closeWhere,
+    updateWhere(matches, change) {
+      let changed = false;
+      for (const session of sessions.values()) {
+        if (!matches(session.account)) continue;
+        session.account = change(session.account);
+        changed = true;
+      }
+      if (changed) note();
+    },
   };
 }
 

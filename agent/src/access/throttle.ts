@@ -19,11 +19,16 @@ export type ThrottleOptions = {
   longest: number;
 };
 
+export type Attempts = { count: number; last: number; until: number };
+
 export type Throttle = {
   /** Counts an attempt, before its outcome is known, so that a burst cannot slip through. Throws {@link TooManyRequests}. */
   attempt(key: string): void;
   /** Forgets the attempts of a key: one of them was right. */
   forgive(key: string): void;
+  /** What is counted of a key, to go on counting it under another. */
+  find(key: string): Attempts | undefined;
+  put(key: string, attempts: Attempts): void;
   /** The keys that have to wait now. */
   list(): Throttled[];
 };
@@ -37,7 +42,7 @@ const memory = 3_600_000;
 
 /** Growing delays per key, in memory. */
 export function makeThrottle({ now, free, first, longest }: ThrottleOptions): Throttle {
-  const attempts = new Map<string, { count: number; last: number; until: number }>();
+  const attempts = new Map<string, Attempts>();
 
   const forgetOld = (time: number) => {
     if (attempts.size < greatestNumber) return;
@@ -65,6 +70,11 @@ export function makeThrottle({ now, free, first, longest }: ThrottleOptions): Th
     },
     forgive(key) {
       attempts.delete(key);
+    },
+    find: (key) => attempts.get(key),
+    put(key, given) {
+      attempts.delete(key);
+      attempts.set(key, given);
     },
     list() {
       const time = now().getTime();

@@ -1,9 +1,10 @@
 import type { Finding } from "../commit/subsystem.ts";
 import type { Configuration } from "../configuration/schema.ts";
+import { verifyDirectories } from "./directory/verify.ts";
 import { isAdministrator } from "./rights.ts";
 import { isBuiltInRole } from "./roles.ts";
 
-type Access = Pick<Configuration, "users" | "groups" | "roles" | "apiKeys" | "access">;
+type Access = Pick<Configuration, "users" | "groups" | "roles" | "apiKeys" | "access" | "directories">;
 
 const error = (path: string, message: string): Finding => ({ severity: "error", path, message });
 
@@ -28,15 +29,24 @@ export function verifyAccess(configuration: Access): Finding[] {
       ...verifyRoles(configuration, `apiKeys.${id}`, key.roles),
       ...(Object.hasOwn(users, key.owner) ? [] : [error(`apiKeys.${id}.owner`, `there is no user ${key.owner}`)]),
     ]),
+    ...verifyDirectories(configuration),
+    ...Object.entries(configuration.directories).flatMap(([name, { groupRoles, defaultRoles }]) => [
+      ...groupRoles.flatMap((each, at) =>
+        verifyRoles(configuration, `directories.${name}.groupRoles.${at}`, each.roles),
+      ),
+      ...verifyRoles(configuration, `directories.${name}`, defaultRoles, "defaultRoles"),
+    ]),
     ...verifySessions(configuration),
     ...verifyRoles(configuration, "access.secondFactor", configuration.access.secondFactor.roles),
     ...verifyAdministrator(configuration),
   ];
 }
 
-function verifyRoles({ roles }: Access, path: string, names: readonly string[]): Finding[] {
+function verifyRoles({ roles }: Access, path: string, names: readonly string[], field = "roles"): Finding[] {
   return names.flatMap((name, at) =>
-    isBuiltInRole(name) || Object.hasOwn(roles, name) ? [] : error(`${path}.roles.${at}`, `there is no role ${name}`),
+    isBuiltInRole(name) || Object.hasOwn(roles, name)
+      ? []
+      : error(`${path}.${field}.${at}`, `there is no role ${name}`),
   );
 }
 

@@ -5,6 +5,7 @@ import fastify, { type FastifyInstance } from "fastify";
 import type { z } from "zod";
 import { clientAddress } from "../access/address.ts";
 import { addAuditRoutes } from "../access/audit/routes.ts";
+import { addDirectoryRoutes } from "../access/directory/routes.ts";
 import { addKeyRoutes } from "../access/key-routes.ts";
 import { addOwnRoutes } from "../access/own-routes.ts";
 import { addSessionRoutes } from "../access/routes.ts";
@@ -39,6 +40,7 @@ const routes: readonly Routes[] = [
   addOpenSessionRoutes,
   addUserRoutes,
   addKeyRoutes,
+  addDirectoryRoutes,
   addAuditRoutes,
   addSecondFactorRoutes,
   addFarmRoutes,

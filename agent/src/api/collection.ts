@@ -68,7 +68,10 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
   const { binding, view } = definition;
   const one = `${url}/:${parameter}`;
   const article = /^[aeiou]/.test(noun) ? "an" : "a";
-  const plural = noun.endsWith("s") ? `${noun}es` : `${noun}s`;
+  const plural = noun
+    .replace(/(?<=[^aeiou])y$/, "ie")
+    .replace(/s$/, "se")
+    .concat("s");
   const answers = (answer: z.ZodType) => z.union([answer, plan]).describe(`The ${noun}; for a dry run, the plan`);
   const { name: _name, ...replaced } = example as Record<string, unknown>;
   const responses = { default: problemDocument };

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifySchema } from "fastify";
 import type { Audit } from "../access/audit/audit.ts";
+import type { Directories } from "../access/directory/directories.ts";
 import type { KeyUses } from "../access/key-use.ts";
 import type { Login } from "../access/login.ts";
 import type { BindingKind, Permission, Principal } from "../access/permissions.ts";
@@ -53,6 +54,7 @@ export type ApiContext = {
   version: string;
   /** Has HTTPS show the certificate that is stored now, from the next connection on. */
   renewCertificate(): Promise<void>;
+  directories: Directories;
 };
 
 /** The routes of a subsystem. */

@@ -38,6 +38,7 @@ const tags = [
   { name: "Users", description: "Who may log in" },
   { name: "Groups", description: "Users who share roles" },
   { name: "Roles", description: "What users may do" },
+  { name: "Directories", description: "LDAP and Active Directory servers that check passwords" },
   { name: "API keys", description: "Keys for programs" },
   { name: "Audit", description: "Who did what, and who was refused" },
   { name: "Farms", description: "Services that are balanced, their backends, and their state" },

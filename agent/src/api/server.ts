@@ -3,6 +3,9 @@ import { dirname } from "node:path";
 import type { Server as TlsServer } from "node:tls";
 import type { FastifyInstance } from "fastify";
 import { auditControl, openAudit, recordMissed } from "../access/audit/audit.ts";
+import { makeDirectoryAuthenticator } from "../access/directory/authenticator.ts";
+import { makeDirectories } from "../access/directory/directories.ts";
+import { watchDirectorySessions } from "../access/directory/recheck.ts";
 import { openKeyUses } from "../access/key-use.ts";
 import { makeLocalUsers } from "../access/local-users.ts";
 import { type Authenticator, type LoginEvent, makeLogin, type SecondFactor } from "../access/login.ts";
@@ -42,7 +45,7 @@ export type ServerOptions = {
   eventIntervals?: EventIntervals;
   /** Where tests want to reach a limit soon. */
   limits?: Partial<Limits>;
-  /** Who checks names and passwords after the users of the configuration: directories. */
+  /** Who checks names and passwords after the users and the directories of the configuration. */
   authenticators?: readonly Authenticator[];
   secondFactors?: readonly SecondFactor[];
   onLogin?(event: LoginEvent): void;
@@ -66,6 +69,8 @@ export type Server = {
    * each commit; cheap when nothing changed. A port that cannot be opened is logged and tried again, and the old one kept.
    */
   follow(): Promise<void>;
+  /** Looks up anew what directories say of whoever is logged in by them, where it is due. */
+  recheckDirectories(): Promise<void>;
   /** Stops accepting, answers what is under way, removes the socket. */
   close(): Promise<void>;
 };
@@ -81,11 +86,14 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const stopAuditing = auditControl(audit, control);
   const totp = makeTotpFactor(control, machine);
   const secondFactors = [totp, ...(options.secondFactors ?? [])];
-  const { sessions, login, keyUses, saved } = await makeAccess({ ...options, secondFactors });
+  const directories = makeDirectories(machine);
+  const authenticators = [makeDirectoryAuthenticator(control, directories, machine), ...(options.authenticators ?? [])];
+  const { sessions, login, keyUses, saved } = await makeAccess({ ...options, secondFactors, authenticators });
+  const directorySessions = watchDirectorySessions({ control, directories, sessions, audit, machine });
   const idempotency = await openIdempotencyStore(machine);
   const events = makeEventHub(machine, options.eventIntervals);
   const jobs = await openJobs(machine, events.bus);
-  const access = { sessions, login, keyUses, audit, totp };
+  const access = { sessions, login, keyUses, audit, totp, directories };
   const context: ApiContext = {
     ...{ control, machine, status, version, idempotency, events, jobs, renewCertificate },
     ...access,
@@ -157,6 +165,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       await follow();
     },
     follow,
+    recheckDirectories: () => directorySessions.recheck(),
     async close() {
       closed = true;
       stop.abort();
@@ -165,6 +174,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       await jobs.close();
       // At once: closing the application ends the streams that the users' sockets would wait for.
       await Promise.all([local.close(), userSockets.close(), https?.app.close()]);
+      await directorySessions.stop();
       await saved();
       stopAuditing();
       await audit.close();

@@ -110,6 +110,44 @@ export default {
     },
     "additionalProperties": false
    },
+   "GroupRolesInput": {
+    "type": "object",
+    "properties": {
+     "group": {
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 1024,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "DN of the group"
+     },
+     "roles": {
+      "minItems": 1,
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      },
+      "description": "Held by its members"
+     }
+    },
+    "required": [
+     "group",
+     "roles"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "group": "cn=network,ou=groups,dc=example,dc=com",
+      "roles": [
+       "operator"
+      ]
+     }
+    ]
+   },
    "BackupScheduleInput": {
     "type": "object",
     "properties": {
@@ -916,6 +954,40 @@ export default {
      }
     ]
    },
+   "MergePatchInput": {
+    "type": "object",
+    "properties": {},
+    "additionalProperties": {},
+    "description": "The fields to change; null takes a field back to its default"
+   },
+   "DirectoryCredentialsInput": {
+    "type": "object",
+    "properties": {
+     "user": {
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 64,
+      "description": "Who"
+     },
+     "password": {
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 1024,
+      "description": "Used for this test and kept nowhere"
+     }
+    },
+    "required": [
+     "user",
+     "password"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "user": "anna",
+      "password": "correct horse battery"
+     }
+    ]
+   },
    "NewApiKeyInput": {
     "type": "object",
     "properties": {
@@ -981,12 +1053,6 @@ export default {
       ]
      }
     ]
-   },
-   "MergePatchInput": {
-    "type": "object",
-    "properties": {},
-    "additionalProperties": {},
-    "description": "The fields to change; null takes a field back to its default"
    },
    "PasswordChangeInput": {
     "type": "object",
@@ -1984,6 +2050,426 @@ export default {
         "shop-*"
        ]
       }
+     }
+    ]
+   },
+   "NewDirectoryInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the directory"
+     },
+     "description": {
+      "default": "",
+      "description": "For people",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "enabled": {
+      "default": true,
+      "description": "false: nobody logs in by it, and its sessions end",
+      "type": "boolean"
+     },
+     "order": {
+      "default": 100,
+      "description": "Directories are asked from the lowest number on, then by name",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 1000
+     },
+     "servers": {
+      "minItems": 1,
+      "maxItems": 8,
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "Asked in this order until one answers. ldaps:// is TLS from the first byte; ldap:// begins TLS with StartTLS"
+     },
+     "allowUnencrypted": {
+      "default": false,
+      "description": "true: ldap:// without TLS; passwords then cross the network in clear",
+      "type": "boolean"
+     },
+     "caCertificates": {
+      "description": "Certificates of the authorities that may have signed the servers' (PEM); left out: the public ones",
+      "type": "string",
+      "maxLength": 65536
+     },
+     "pinnedCertificates": {
+      "description": "SHA-256 of the servers' own certificates: these and no others, whoever signed them",
+      "maxItems": 16,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}$"
+      },
+      "default": []
+     },
+     "serverName": {
+      "description": "The name that the servers' certificates have, where it is not that of the address",
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 253,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "bindDn": {
+      "description": "Account that searches; left out with no userTemplate: anonymous",
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 1024,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "bindPassword": {
+      "description": "Left out when replacing: stays; null: none",
+      "anyOf": [
+       {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 1024,
+        "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+       },
+       {
+        "type": "null"
+       }
+      ]
+     },
+     "userTemplate": {
+      "description": "Users bind themselves by this name, such as uid={user},ou=people,dc=example,dc=com, before they are searched for",
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 1024,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "baseDn": {
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 1024,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Where users are searched for, and all below"
+     },
+     "userFilter": {
+      "default": "(uid={user})",
+      "description": "RFC 4515; {user} stands for the name, escaped. Active Directory: (sAMAccountName={user})",
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 1024,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "groupLookup": {
+      "default": "memberOf",
+      "description": "memberOf: the attribute of the user; search: groups that name the user, by groupFilter; active-directory: nested ones too, by the matching rule 1.2.840.113556.1.4.1941",
+      "type": "string",
+      "enum": [
+       "memberOf",
+       "search",
+       "active-directory"
+      ]
+     },
+     "groupBaseDn": {
+      "description": "Where groups are searched for; left out: baseDn",
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 1024,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "groupFilter": {
+      "default": "(|(member={dn})(uniqueMember={dn})(memberUid={user}))",
+      "description": "For search: {dn} stands for the DN of the user, {user} for the name, both escaped",
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 1024,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "nestedGroups": {
+      "default": false,
+      "description": "For memberOf and search: groups of groups count too, up to 8 deep",
+      "type": "boolean"
+     },
+     "groupRoles": {
+      "default": [],
+      "description": "Which group holds which roles; who holds none is refused",
+      "maxItems": 256,
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/GroupRolesInput"
+      }
+     },
+     "defaultRoles": {
+      "default": [],
+      "description": "Held by everybody whom the directory knows",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      }
+     },
+     "timeoutSeconds": {
+      "default": 5,
+      "description": "For connecting with TLS, and for each answer",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 30
+     },
+     "recheckMinutes": {
+      "default": 5,
+      "description": "Roles of open sessions are looked up anew after this time",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 1440
+     },
+     "graceMinutes": {
+      "default": 60,
+      "description": "Sessions outlive a directory that does not answer for this time beyond recheckMinutes",
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 10080
+     }
+    },
+    "required": [
+     "name",
+     "servers",
+     "baseDn"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "corp",
+      "servers": [
+       "ldaps://ldap1.example.com",
+       "ldaps://ldap2.example.com"
+      ],
+      "bindDn": "cn=steelyard,ou=services,dc=example,dc=com",
+      "baseDn": "dc=example,dc=com",
+      "userFilter": "(uid={user})",
+      "groupRoles": [
+       {
+        "group": "cn=network,ou=groups,dc=example,dc=com",
+        "roles": [
+         "operator"
+        ]
+       }
+      ],
+      "bindPassword": "a password of its own"
+     }
+    ]
+   },
+   "DirectoryReplacementInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "description": "When given, the name in the address: an object keeps its name",
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ]
+     },
+     "description": {
+      "default": "",
+      "description": "For people",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "enabled": {
+      "default": true,
+      "description": "false: nobody logs in by it, and its sessions end",
+      "type": "boolean"
+     },
+     "order": {
+      "default": 100,
+      "description": "Directories are asked from the lowest number on, then by name",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 1000
+     },
+     "servers": {
+      "minItems": 1,
+      "maxItems": 8,
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "Asked in this order until one answers. ldaps:// is TLS from the first byte; ldap:// begins TLS with StartTLS"
+     },
+     "allowUnencrypted": {
+      "default": false,
+      "description": "true: ldap:// without TLS; passwords then cross the network in clear",
+      "type": "boolean"
+     },
+     "caCertificates": {
+      "description": "Certificates of the authorities that may have signed the servers' (PEM); left out: the public ones",
+      "type": "string",
+      "maxLength": 65536
+     },
+     "pinnedCertificates": {
+      "description": "SHA-256 of the servers' own certificates: these and no others, whoever signed them",
+      "maxItems": 16,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}$"
+      },
+      "default": []
+     },
+     "serverName": {
+      "description": "The name that the servers' certificates have, where it is not that of the address",
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 253,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "bindDn": {
+      "description": "Account that searches; left out with no userTemplate: anonymous",
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 1024,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "bindPassword": {
+      "description": "Left out when replacing: stays; null: none",
+      "anyOf": [
+       {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 1024,
+        "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+       },
+       {
+        "type": "null"
+       }
+      ]
+     },
+     "userTemplate": {
+      "description": "Users bind themselves by this name, such as uid={user},ou=people,dc=example,dc=com, before they are searched for",
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 1024,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "baseDn": {
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 1024,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Where users are searched for, and all below"
+     },
+     "userFilter": {
+      "default": "(uid={user})",
+      "description": "RFC 4515; {user} stands for the name, escaped. Active Directory: (sAMAccountName={user})",
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 1024,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "groupLookup": {
+      "default": "memberOf",
+      "description": "memberOf: the attribute of the user; search: groups that name the user, by groupFilter; active-directory: nested ones too, by the matching rule 1.2.840.113556.1.4.1941",
+      "type": "string",
+      "enum": [
+       "memberOf",
+       "search",
+       "active-directory"
+      ]
+     },
+     "groupBaseDn": {
+      "description": "Where groups are searched for; left out: baseDn",
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 1024,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "groupFilter": {
+      "default": "(|(member={dn})(uniqueMember={dn})(memberUid={user}))",
+      "description": "For search: {dn} stands for the DN of the user, {user} for the name, both escaped",
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 1024,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "nestedGroups": {
+      "default": false,
+      "description": "For memberOf and search: groups of groups count too, up to 8 deep",
+      "type": "boolean"
+     },
+     "groupRoles": {
+      "default": [],
+      "description": "Which group holds which roles; who holds none is refused",
+      "maxItems": 256,
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/GroupRolesInput"
+      }
+     },
+     "defaultRoles": {
+      "default": [],
+      "description": "Held by everybody whom the directory knows",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      }
+     },
+     "timeoutSeconds": {
+      "default": 5,
+      "description": "For connecting with TLS, and for each answer",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 30
+     },
+     "recheckMinutes": {
+      "default": 5,
+      "description": "Roles of open sessions are looked up anew after this time",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 1440
+     },
+     "graceMinutes": {
+      "default": 60,
+      "description": "Sessions outlive a directory that does not answer for this time beyond recheckMinutes",
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 10080
+     }
+    },
+    "required": [
+     "servers",
+     "baseDn"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "servers": [
+       "ldaps://ldap1.example.com",
+       "ldaps://ldap2.example.com"
+      ],
+      "bindDn": "cn=steelyard,ou=services,dc=example,dc=com",
+      "baseDn": "dc=example,dc=com",
+      "userFilter": "(uid={user})",
+      "groupRoles": [
+       {
+        "group": "cn=network,ou=groups,dc=example,dc=com",
+        "roles": [
+         "operator"
+        ]
+       }
+      ],
+      "bindPassword": "a password of its own"
      }
     ]
    },
@@ -3277,6 +3763,44 @@ export default {
      "secondFactor"
     ],
     "additionalProperties": false
+   },
+   "GroupRoles": {
+    "type": "object",
+    "properties": {
+     "group": {
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 1024,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "DN of the group"
+     },
+     "roles": {
+      "minItems": 1,
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      },
+      "description": "Held by its members"
+     }
+    },
+    "required": [
+     "group",
+     "roles"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "group": "cn=network,ou=groups,dc=example,dc=com",
+      "roles": [
+       "operator"
+      ]
+     }
+    ]
    },
    "BackupSchedule": {
     "type": "object",
@@ -5186,6 +5710,97 @@ export default {
      }
     ]
    },
+   "DirectoryTest": {
+    "type": "object",
+    "properties": {
+     "accepted": {
+      "type": "boolean",
+      "description": "This user could log in with this password"
+     },
+     "reason": {
+      "type": "string",
+      "description": "In words"
+     },
+     "steps": {
+      "type": "array",
+      "items": {
+       "type": "object",
+       "properties": {
+        "step": {
+         "type": "string",
+         "enum": [
+          "connect",
+          "tls",
+          "bind",
+          "search",
+          "password",
+          "groups",
+          "roles"
+         ],
+         "description": "What was done"
+        },
+        "server": {
+         "type": "string",
+         "description": "With which server"
+        },
+        "ok": {
+         "type": "boolean",
+         "description": "Whether it went well"
+        },
+        "detail": {
+         "type": "string",
+         "description": "What came of it"
+        }
+       },
+       "required": [
+        "step",
+        "server",
+        "ok",
+        "detail"
+       ],
+       "additionalProperties": false
+      },
+      "description": "In order; after a server that does not answer, those of the next"
+     },
+     "roles": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "That the directory gives"
+     }
+    },
+    "required": [
+     "accepted",
+     "reason",
+     "steps",
+     "roles"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "accepted": true,
+      "reason": "uid=anna,ou=people,dc=example,dc=com holds operator",
+      "steps": [
+       {
+        "step": "connect",
+        "server": "ldaps://ldap1.example.com",
+        "ok": true,
+        "detail": "ldap1.example.com:636"
+       },
+       {
+        "step": "roles",
+        "server": "ldaps://ldap1.example.com",
+        "ok": true,
+        "detail": "operator"
+       }
+      ],
+      "roles": [
+       "operator"
+      ]
+     }
+    ]
+   },
    "ShownApiKey": {
     "type": "object",
     "properties": {
@@ -6043,6 +6658,18 @@ export default {
      "backups": {
       "description": "Backups the box makes by itself",
       "$ref": "#/components/schemas/BackupSchedule"
+     },
+     "directories": {
+      "type": "object",
+      "propertyNames": {
+       "type": "string"
+      },
+      "additionalProperties": {
+       "type": "object",
+       "properties": {},
+       "additionalProperties": {}
+      },
+      "description": "By name; secret fields are hidden"
      }
     },
     "required": [
@@ -6052,7 +6679,8 @@ export default {
      "users",
      "groups",
      "roles",
-     "apiKeys"
+     "apiKeys",
+     "directories"
     ],
     "additionalProperties": false,
     "description": "Every object, secrets hidden",
@@ -6123,7 +6751,8 @@ export default {
        "recipients": [],
        "identity": true,
        "history": false
-      }
+      },
+      "directories": {}
      }
     ]
    },
@@ -7504,6 +8133,228 @@ export default {
         "shop-*"
        ]
       }
+     }
+    ]
+   },
+   "NamedDirectory": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the directory"
+     },
+     "description": {
+      "default": "",
+      "description": "For people",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "enabled": {
+      "default": true,
+      "description": "false: nobody logs in by it, and its sessions end",
+      "type": "boolean"
+     },
+     "order": {
+      "default": 100,
+      "description": "Directories are asked from the lowest number on, then by name",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 1000
+     },
+     "servers": {
+      "minItems": 1,
+      "maxItems": 8,
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "Asked in this order until one answers. ldaps:// is TLS from the first byte; ldap:// begins TLS with StartTLS"
+     },
+     "allowUnencrypted": {
+      "default": false,
+      "description": "true: ldap:// without TLS; passwords then cross the network in clear",
+      "type": "boolean"
+     },
+     "caCertificates": {
+      "description": "Certificates of the authorities that may have signed the servers' (PEM); left out: the public ones",
+      "type": "string",
+      "maxLength": 65536
+     },
+     "pinnedCertificates": {
+      "default": [],
+      "description": "SHA-256 of the servers' own certificates: these and no others, whoever signed them",
+      "maxItems": 16,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}$"
+      }
+     },
+     "serverName": {
+      "description": "The name that the servers' certificates have, where it is not that of the address",
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 253,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "bindDn": {
+      "description": "Account that searches; left out with no userTemplate: anonymous",
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 1024,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "userTemplate": {
+      "description": "Users bind themselves by this name, such as uid={user},ou=people,dc=example,dc=com, before they are searched for",
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 1024,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "baseDn": {
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 1024,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Where users are searched for, and all below"
+     },
+     "userFilter": {
+      "default": "(uid={user})",
+      "description": "RFC 4515; {user} stands for the name, escaped. Active Directory: (sAMAccountName={user})",
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 1024,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "groupLookup": {
+      "default": "memberOf",
+      "description": "memberOf: the attribute of the user; search: groups that name the user, by groupFilter; active-directory: nested ones too, by the matching rule 1.2.840.113556.1.4.1941",
+      "type": "string",
+      "enum": [
+       "memberOf",
+       "search",
+       "active-directory"
+      ]
+     },
+     "groupBaseDn": {
+      "description": "Where groups are searched for; left out: baseDn",
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 1024,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "groupFilter": {
+      "default": "(|(member={dn})(uniqueMember={dn})(memberUid={user}))",
+      "description": "For search: {dn} stands for the DN of the user, {user} for the name, both escaped",
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 1024,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "nestedGroups": {
+      "default": false,
+      "description": "For memberOf and search: groups of groups count too, up to 8 deep",
+      "type": "boolean"
+     },
+     "groupRoles": {
+      "default": [],
+      "description": "Which group holds which roles; who holds none is refused",
+      "maxItems": 256,
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/GroupRoles"
+      }
+     },
+     "defaultRoles": {
+      "default": [],
+      "description": "Held by everybody whom the directory knows",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      }
+     },
+     "timeoutSeconds": {
+      "default": 5,
+      "description": "For connecting with TLS, and for each answer",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 30
+     },
+     "recheckMinutes": {
+      "default": 5,
+      "description": "Roles of open sessions are looked up anew after this time",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 1440
+     },
+     "graceMinutes": {
+      "default": 60,
+      "description": "Sessions outlive a directory that does not answer for this time beyond recheckMinutes",
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 10080
+     }
+    },
+    "required": [
+     "name",
+     "description",
+     "enabled",
+     "order",
+     "servers",
+     "allowUnencrypted",
+     "pinnedCertificates",
+     "baseDn",
+     "userFilter",
+     "groupLookup",
+     "groupFilter",
+     "nestedGroups",
+     "groupRoles",
+     "defaultRoles",
+     "timeoutSeconds",
+     "recheckMinutes",
+     "graceMinutes"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "corp",
+      "servers": [
+       "ldaps://ldap1.example.com",
+       "ldaps://ldap2.example.com"
+      ],
+      "bindDn": "cn=steelyard,ou=services,dc=example,dc=com",
+      "baseDn": "dc=example,dc=com",
+      "userFilter": "(uid={user})",
+      "groupRoles": [
+       {
+        "group": "cn=network,ou=groups,dc=example,dc=com",
+        "roles": [
+         "operator"
+        ]
+       }
+      ],
+      "description": "",
+      "enabled": true,
+      "order": 100,
+      "allowUnencrypted": false,
+      "pinnedCertificates": [],
+      "groupLookup": "memberOf",
+      "groupFilter": "(|(member={dn})(uniqueMember={dn})(memberUid={user}))",
+      "nestedGroups": false,
+      "defaultRoles": [],
+      "timeoutSeconds": 5,
+      "recheckMinutes": 5,
+      "graceMinutes": 60
      }
     ]
    },
@@ -13459,6 +14310,1691 @@ export default {
     }
    }
   },
+  "/api/v1/access/directories": {
+   "get": {
+    "operationId": "listDirectories",
+    "summary": "List directories",
+    "tags": [
+     "Directories"
+    ],
+    "description": "Every directory with all its fields; filtered, sorted and in pages when asked for.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "Fields with commas between them, - before one for descending order; name unless told"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: name, description, enabled, order, servers, allowUnencrypted, caCertificates, pinnedCertificates, serverName, bindDn, userTemplate, baseDn, userFilter, groupLookup, groupBaseDn, groupFilter, nestedGroups, groupRoles, defaultRoles, timeoutSeconds, recheckMinutes, graceMinutes"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "name",
+      "required": false,
+      "description": "Only those whose name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "description",
+      "required": false,
+      "description": "Only those whose description is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "enabled",
+      "required": false,
+      "description": "Only those whose enabled is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "order",
+      "required": false,
+      "description": "Only those whose order is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "servers",
+      "required": false,
+      "description": "Only those whose servers is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "allowUnencrypted",
+      "required": false,
+      "description": "Only those whose allowUnencrypted is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "caCertificates",
+      "required": false,
+      "description": "Only those whose caCertificates is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "pinnedCertificates",
+      "required": false,
+      "description": "Only those whose pinnedCertificates is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "serverName",
+      "required": false,
+      "description": "Only those whose serverName is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bindDn",
+      "required": false,
+      "description": "Only those whose bindDn is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "userTemplate",
+      "required": false,
+      "description": "Only those whose userTemplate is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "baseDn",
+      "required": false,
+      "description": "Only those whose baseDn is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "userFilter",
+      "required": false,
+      "description": "Only those whose userFilter is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "groupLookup",
+      "required": false,
+      "description": "Only those whose groupLookup is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "groupBaseDn",
+      "required": false,
+      "description": "Only those whose groupBaseDn is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "groupFilter",
+      "required": false,
+      "description": "Only those whose groupFilter is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "nestedGroups",
+      "required": false,
+      "description": "Only those whose nestedGroups is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "groupRoles.group",
+      "required": false,
+      "description": "Only those whose groupRoles.group is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "groupRoles.roles",
+      "required": false,
+      "description": "Only those whose groupRoles.roles is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "defaultRoles",
+      "required": false,
+      "description": "Only those whose defaultRoles is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "timeoutSeconds",
+      "required": false,
+      "description": "Only those whose timeoutSeconds is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "recheckMinutes",
+      "required": false,
+      "description": "Only those whose recheckMinutes is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "graceMinutes",
+      "required": false,
+      "description": "Only those whose graceMinutes is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/NamedDirectory"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "name": "corp",
+           "servers": [
+            "ldaps://ldap1.example.com",
+            "ldaps://ldap2.example.com"
+           ],
+           "bindDn": "cn=steelyard,ou=services,dc=example,dc=com",
+           "baseDn": "dc=example,dc=com",
+           "userFilter": "(uid={user})",
+           "groupRoles": [
+            {
+             "group": "cn=network,ou=groups,dc=example,dc=com",
+             "roles": [
+              "operator"
+             ]
+            }
+           ],
+           "description": "",
+           "enabled": true,
+           "order": 100,
+           "allowUnencrypted": false,
+           "pinnedCertificates": [],
+           "groupLookup": "memberOf",
+           "groupFilter": "(|(member={dn})(uniqueMember={dn})(memberUid={user}))",
+           "nestedGroups": false,
+           "defaultRoles": [],
+           "timeoutSeconds": 5,
+           "recheckMinutes": 5,
+           "graceMinutes": 60
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "post": {
+    "operationId": "createDirectory",
+    "summary": "Create a directory",
+    "tags": [
+     "Directories"
+    ],
+    "description": "The directory with its name. Fields that are left out get their defaults; a name that is taken is refused.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/NewDirectoryInput"
+       },
+       "example": {
+        "name": "corp",
+        "servers": [
+         "ldaps://ldap1.example.com",
+         "ldaps://ldap2.example.com"
+        ],
+        "bindDn": "cn=steelyard,ou=services,dc=example,dc=com",
+        "baseDn": "dc=example,dc=com",
+        "userFilter": "(uid={user})",
+        "groupRoles": [
+         {
+          "group": "cn=network,ou=groups,dc=example,dc=com",
+          "roles": [
+           "operator"
+          ]
+         }
+        ],
+        "bindPassword": "a password of its own"
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:create",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedDirectory"
+        },
+        "example": {
+         "name": "corp",
+         "servers": [
+          "ldaps://ldap1.example.com",
+          "ldaps://ldap2.example.com"
+         ],
+         "bindDn": "cn=steelyard,ou=services,dc=example,dc=com",
+         "baseDn": "dc=example,dc=com",
+         "userFilter": "(uid={user})",
+         "groupRoles": [
+          {
+           "group": "cn=network,ou=groups,dc=example,dc=com",
+           "roles": [
+            "operator"
+           ]
+          }
+         ],
+         "description": "",
+         "enabled": true,
+         "order": 100,
+         "allowUnencrypted": false,
+         "pinnedCertificates": [],
+         "groupLookup": "memberOf",
+         "groupFilter": "(|(member={dn})(uniqueMember={dn})(memberUid={user}))",
+         "nestedGroups": false,
+         "defaultRoles": [],
+         "timeoutSeconds": 5,
+         "recheckMinutes": 5,
+         "graceMinutes": 60
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   }
+  },
+  "/api/v1/access/directories/{directory}": {
+   "get": {
+    "operationId": "getDirectory",
+    "summary": "Read a directory",
+    "tags": [
+     "Directories"
+    ],
+    "description": "With all its fields, defaults filled in: what was read can be put back as it is.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "directory",
+      "required": true,
+      "description": "Name of the directory"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedDirectory"
+        },
+        "example": {
+         "name": "corp",
+         "servers": [
+          "ldaps://ldap1.example.com",
+          "ldaps://ldap2.example.com"
+         ],
+         "bindDn": "cn=steelyard,ou=services,dc=example,dc=com",
+         "baseDn": "dc=example,dc=com",
+         "userFilter": "(uid={user})",
+         "groupRoles": [
+          {
+           "group": "cn=network,ou=groups,dc=example,dc=com",
+           "roles": [
+            "operator"
+           ]
+          }
+         ],
+         "description": "",
+         "enabled": true,
+         "order": 100,
+         "allowUnencrypted": false,
+         "pinnedCertificates": [],
+         "groupLookup": "memberOf",
+         "groupFilter": "(|(member={dn})(uniqueMember={dn})(memberUid={user}))",
+         "nestedGroups": false,
+         "defaultRoles": [],
+         "timeoutSeconds": 5,
+         "recheckMinutes": 5,
+         "graceMinutes": 60
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "304": {
+      "description": "The tag of If-None-Match still holds",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "put": {
+    "operationId": "putDirectory",
+    "summary": "Create a directory or replace it whole",
+    "tags": [
+     "Directories"
+    ],
+    "description": "Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/DirectoryReplacementInput"
+       },
+       "example": {
+        "servers": [
+         "ldaps://ldap1.example.com",
+         "ldaps://ldap2.example.com"
+        ],
+        "bindDn": "cn=steelyard,ou=services,dc=example,dc=com",
+        "baseDn": "dc=example,dc=com",
+        "userFilter": "(uid={user})",
+        "groupRoles": [
+         {
+          "group": "cn=network,ou=groups,dc=example,dc=com",
+          "roles": [
+           "operator"
+          ]
+         }
+        ],
+        "bindPassword": "a password of its own"
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "directory",
+      "required": true,
+      "description": "Name of the directory"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:update",
+    "responses": {
+     "200": {
+      "description": "The directory; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedDirectory"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The directory; for a dry run, the plan"
+        },
+        "example": {
+         "name": "corp",
+         "servers": [
+          "ldaps://ldap1.example.com",
+          "ldaps://ldap2.example.com"
+         ],
+         "bindDn": "cn=steelyard,ou=services,dc=example,dc=com",
+         "baseDn": "dc=example,dc=com",
+         "userFilter": "(uid={user})",
+         "groupRoles": [
+          {
+           "group": "cn=network,ou=groups,dc=example,dc=com",
+           "roles": [
+            "operator"
+           ]
+          }
+         ],
+         "description": "",
+         "enabled": true,
+         "order": 100,
+         "allowUnencrypted": false,
+         "pinnedCertificates": [],
+         "groupLookup": "memberOf",
+         "groupFilter": "(|(member={dn})(uniqueMember={dn})(memberUid={user}))",
+         "nestedGroups": false,
+         "defaultRoles": [],
+         "timeoutSeconds": 5,
+         "recheckMinutes": 5,
+         "graceMinutes": 60
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedDirectory"
+        },
+        "example": {
+         "name": "corp",
+         "servers": [
+          "ldaps://ldap1.example.com",
+          "ldaps://ldap2.example.com"
+         ],
+         "bindDn": "cn=steelyard,ou=services,dc=example,dc=com",
+         "baseDn": "dc=example,dc=com",
+         "userFilter": "(uid={user})",
+         "groupRoles": [
+          {
+           "group": "cn=network,ou=groups,dc=example,dc=com",
+           "roles": [
+            "operator"
+           ]
+          }
+         ],
+         "description": "",
+         "enabled": true,
+         "order": 100,
+         "allowUnencrypted": false,
+         "pinnedCertificates": [],
+         "groupLookup": "memberOf",
+         "groupFilter": "(|(member={dn})(uniqueMember={dn})(memberUid={user}))",
+         "nestedGroups": false,
+         "defaultRoles": [],
+         "timeoutSeconds": 5,
+         "recheckMinutes": 5,
+         "graceMinutes": 60
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   },
+   "patch": {
+    "operationId": "patchDirectory",
+    "summary": "Change fields of a directory (JSON merge patch, RFC 7396)",
+    "tags": [
+     "Directories"
+    ],
+    "description": "Fields that are left out stay; null takes one back to its default, or removes a member.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/merge-patch+json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      },
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "directory",
+      "required": true,
+      "description": "Name of the directory"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:update",
+    "responses": {
+     "200": {
+      "description": "The directory; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedDirectory"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The directory; for a dry run, the plan"
+        },
+        "example": {
+         "name": "corp",
+         "servers": [
+          "ldaps://ldap1.example.com",
+          "ldaps://ldap2.example.com"
+         ],
+         "bindDn": "cn=steelyard,ou=services,dc=example,dc=com",
+         "baseDn": "dc=example,dc=com",
+         "userFilter": "(uid={user})",
+         "groupRoles": [
+          {
+           "group": "cn=network,ou=groups,dc=example,dc=com",
+           "roles": [
+            "operator"
+           ]
+          }
+         ],
+         "description": "",
+         "enabled": true,
+         "order": 100,
+         "allowUnencrypted": false,
+         "pinnedCertificates": [],
+         "groupLookup": "memberOf",
+         "groupFilter": "(|(member={dn})(uniqueMember={dn})(memberUid={user}))",
+         "nestedGroups": false,
+         "defaultRoles": [],
+         "timeoutSeconds": 5,
+         "recheckMinutes": 5,
+         "graceMinutes": 60
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   },
+   "delete": {
+    "operationId": "deleteDirectory",
+    "summary": "Delete a directory",
+    "tags": [
+     "Directories"
+    ],
+    "description": "Refused while something else needs the directory.",
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "directory",
+      "required": true,
+      "description": "Name of the directory"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:delete",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "204": {
+      "description": "Deleted",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   }
+  },
+  "/api/v1/access/directories/{directory}/test": {
+   "post": {
+    "operationId": "testDirectory",
+    "summary": "Try a directory with a user and a password, and tell each step",
+    "tags": [
+     "Directories"
+    ],
+    "description": "Opens no session and changes nothing. From the 11th try of a user on each one has to wait.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/DirectoryCredentialsInput"
+       },
+       "example": {
+        "user": "anna",
+        "password": "correct horse battery"
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "directory",
+      "required": true,
+      "description": "Name of the directory"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "access:update",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/DirectoryTest"
+        },
+        "example": {
+         "accepted": true,
+         "reason": "uid=anna,ou=people,dc=example,dc=com holds operator",
+         "steps": [
+          {
+           "step": "connect",
+           "server": "ldaps://ldap1.example.com",
+           "ok": true,
+           "detail": "ldap1.example.com:636"
+          },
+          {
+           "step": "roles",
+           "server": "ldaps://ldap1.example.com",
+           "ok": true,
+           "detail": "operator"
+          }
+         ],
+         "roles": [
+          "operator"
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
   "/api/v1/access/audit": {
    "get": {
     "operationId": "listAuditRecords",
@@ -14225,6 +16761,9 @@ export default {
      },
      "401": {
       "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
      },
      "404": {
       "$ref": "#/components/responses/Problem404"
@@ -24479,7 +27018,8 @@ export default {
           "recipients": [],
           "identity": true,
           "history": false
-         }
+         },
+         "directories": {}
         }
        }
       },
@@ -24980,7 +27520,8 @@ export default {
            "recipients": [],
            "identity": true,
            "history": false
-          }
+          },
+          "directories": {}
          }
         }
        }
@@ -28621,6 +31162,10 @@ export default {
   {
    "name": "Roles",
    "description": "What users may do"
+  },
+  {
+   "name": "Directories",
+   "description": "LDAP and Active Directory servers that check passwords"
   },
   {
    "name": "API keys",

@@ -89,6 +89,82 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/access/directories": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List directories
+         * @description Every directory with all its fields; filtered, sorted and in pages when asked for.
+         */
+        get: operations["listDirectories"];
+        put?: never;
+        /**
+         * Create a directory
+         * @description The directory with its name. Fields that are left out get their defaults; a name that is taken is refused.
+         */
+        post: operations["createDirectory"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/access/directories/{directory}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a directory
+         * @description With all its fields, defaults filled in: what was read can be put back as it is.
+         */
+        get: operations["getDirectory"];
+        /**
+         * Create a directory or replace it whole
+         * @description Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.
+         */
+        put: operations["putDirectory"];
+        post?: never;
+        /**
+         * Delete a directory
+         * @description Refused while something else needs the directory.
+         */
+        delete: operations["deleteDirectory"];
+        options?: never;
+        head?: never;
+        /**
+         * Change fields of a directory (JSON merge patch, RFC 7396)
+         * @description Fields that are left out stay; null takes one back to its default, or removes a member.
+         */
+        patch: operations["patchDirectory"];
+        trace?: never;
+    };
+    "/api/v1/access/directories/{directory}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try a directory with a user and a password, and tell each step
+         * @description Opens no session and changes nothing. From the 11th try of a user on each one has to wait.
+         */
+        post: operations["testDirectory"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/access/groups": {
         parameters: {
             query?: never;
@@ -2052,6 +2128,12 @@ export interface components {
             };
             /** @description Backups the box makes by itself */
             backups?: components["schemas"]["BackupSchedule"];
+            /** @description By name; secret fields are hidden */
+            directories: {
+                [key: string]: {
+                    [key: string]: unknown;
+                };
+            };
             /** @description By name */
             farms: {
                 [key: string]: components["schemas"]["L4Farm"];
@@ -2102,6 +2184,125 @@ export interface components {
             object: string;
             /** @description Unified diff of its YAML */
             text: string;
+        };
+        DirectoryCredentialsInput: {
+            /** @description Used for this test and kept nowhere */
+            password: string;
+            /** @description Who */
+            user: string;
+        };
+        DirectoryReplacementInput: {
+            /**
+             * @description true: ldap:// without TLS; passwords then cross the network in clear
+             * @default false
+             */
+            allowUnencrypted?: boolean;
+            /** @description Where users are searched for, and all below */
+            baseDn: string;
+            /** @description Account that searches; left out with no userTemplate: anonymous */
+            bindDn?: string;
+            /** @description Left out when replacing: stays; null: none */
+            bindPassword?: string | null;
+            /** @description Certificates of the authorities that may have signed the servers' (PEM); left out: the public ones */
+            caCertificates?: string;
+            /**
+             * @description Held by everybody whom the directory knows
+             * @default []
+             */
+            defaultRoles?: string[];
+            /**
+             * @description For people
+             * @default
+             */
+            description?: string;
+            /**
+             * @description false: nobody logs in by it, and its sessions end
+             * @default true
+             */
+            enabled?: boolean;
+            /**
+             * @description Sessions outlive a directory that does not answer for this time beyond recheckMinutes
+             * @default 60
+             */
+            graceMinutes?: number;
+            /** @description Where groups are searched for; left out: baseDn */
+            groupBaseDn?: string;
+            /**
+             * @description For search: {dn} stands for the DN of the user, {user} for the name, both escaped
+             * @default (|(member={dn})(uniqueMember={dn})(memberUid={user}))
+             */
+            groupFilter?: string;
+            /**
+             * @description memberOf: the attribute of the user; search: groups that name the user, by groupFilter; active-directory: nested ones too, by the matching rule 1.2.840.113556.1.4.1941
+             * @default memberOf
+             * @enum {string}
+             */
+            groupLookup?: "memberOf" | "search" | "active-directory";
+            /**
+             * @description Which group holds which roles; who holds none is refused
+             * @default []
+             */
+            groupRoles?: components["schemas"]["GroupRolesInput"][];
+            /** @description When given, the name in the address: an object keeps its name */
+            name?: string;
+            /**
+             * @description For memberOf and search: groups of groups count too, up to 8 deep
+             * @default false
+             */
+            nestedGroups?: boolean;
+            /**
+             * @description Directories are asked from the lowest number on, then by name
+             * @default 100
+             */
+            order?: number;
+            /**
+             * @description SHA-256 of the servers' own certificates: these and no others, whoever signed them
+             * @default []
+             */
+            pinnedCertificates?: string[];
+            /**
+             * @description Roles of open sessions are looked up anew after this time
+             * @default 5
+             */
+            recheckMinutes?: number;
+            /** @description The name that the servers' certificates have, where it is not that of the address */
+            serverName?: string;
+            /** @description Asked in this order until one answers. ldaps:// is TLS from the first byte; ldap:// begins TLS with StartTLS */
+            servers: string[];
+            /**
+             * @description For connecting with TLS, and for each answer
+             * @default 5
+             */
+            timeoutSeconds?: number;
+            /**
+             * @description RFC 4515; {user} stands for the name, escaped. Active Directory: (sAMAccountName={user})
+             * @default (uid={user})
+             */
+            userFilter?: string;
+            /** @description Users bind themselves by this name, such as uid={user},ou=people,dc=example,dc=com, before they are searched for */
+            userTemplate?: string;
+        };
+        DirectoryTest: {
+            /** @description This user could log in with this password */
+            accepted: boolean;
+            /** @description In words */
+            reason: string;
+            /** @description That the directory gives */
+            roles: string[];
+            /** @description In order; after a server that does not answer, those of the next */
+            steps: {
+                /** @description What came of it */
+                detail: string;
+                /** @description Whether it went well */
+                ok: boolean;
+                /** @description With which server */
+                server: string;
+                /**
+                 * @description What was done
+                 * @enum {string}
+                 */
+                step: "connect" | "tls" | "bind" | "search" | "password" | "groups" | "roles";
+            }[];
         };
         FactoryResetBegun: {
             /** @description What stays */
@@ -2369,6 +2570,18 @@ export interface components {
              * @default []
              */
             roles?: string[];
+        };
+        GroupRoles: {
+            /** @description DN of the group */
+            group: string;
+            /** @description Held by its members */
+            roles: string[];
+        };
+        GroupRolesInput: {
+            /** @description DN of the group */
+            group: string;
+            /** @description Held by its members */
+            roles: string[];
         };
         HostsEntry: {
             /** @description What the names stand for */
@@ -2978,6 +3191,95 @@ export interface components {
              */
             weight?: number;
         };
+        NamedDirectory: {
+            /**
+             * @description true: ldap:// without TLS; passwords then cross the network in clear
+             * @default false
+             */
+            allowUnencrypted: boolean;
+            /** @description Where users are searched for, and all below */
+            baseDn: string;
+            /** @description Account that searches; left out with no userTemplate: anonymous */
+            bindDn?: string;
+            /** @description Certificates of the authorities that may have signed the servers' (PEM); left out: the public ones */
+            caCertificates?: string;
+            /**
+             * @description Held by everybody whom the directory knows
+             * @default []
+             */
+            defaultRoles: string[];
+            /**
+             * @description For people
+             * @default
+             */
+            description: string;
+            /**
+             * @description false: nobody logs in by it, and its sessions end
+             * @default true
+             */
+            enabled: boolean;
+            /**
+             * @description Sessions outlive a directory that does not answer for this time beyond recheckMinutes
+             * @default 60
+             */
+            graceMinutes: number;
+            /** @description Where groups are searched for; left out: baseDn */
+            groupBaseDn?: string;
+            /**
+             * @description For search: {dn} stands for the DN of the user, {user} for the name, both escaped
+             * @default (|(member={dn})(uniqueMember={dn})(memberUid={user}))
+             */
+            groupFilter: string;
+            /**
+             * @description memberOf: the attribute of the user; search: groups that name the user, by groupFilter; active-directory: nested ones too, by the matching rule 1.2.840.113556.1.4.1941
+             * @default memberOf
+             * @enum {string}
+             */
+            groupLookup: "memberOf" | "search" | "active-directory";
+            /**
+             * @description Which group holds which roles; who holds none is refused
+             * @default []
+             */
+            groupRoles: components["schemas"]["GroupRoles"][];
+            /** @description Name of the directory */
+            name: string;
+            /**
+             * @description For memberOf and search: groups of groups count too, up to 8 deep
+             * @default false
+             */
+            nestedGroups: boolean;
+            /**
+             * @description Directories are asked from the lowest number on, then by name
+             * @default 100
+             */
+            order: number;
+            /**
+             * @description SHA-256 of the servers' own certificates: these and no others, whoever signed them
+             * @default []
+             */
+            pinnedCertificates: string[];
+            /**
+             * @description Roles of open sessions are looked up anew after this time
+             * @default 5
+             */
+            recheckMinutes: number;
+            /** @description The name that the servers' certificates have, where it is not that of the address */
+            serverName?: string;
+            /** @description Asked in this order until one answers. ldaps:// is TLS from the first byte; ldap:// begins TLS with StartTLS */
+            servers: string[];
+            /**
+             * @description For connecting with TLS, and for each answer
+             * @default 5
+             */
+            timeoutSeconds: number;
+            /**
+             * @description RFC 4515; {user} stands for the name, escaped. Active Directory: (sAMAccountName={user})
+             * @default (uid={user})
+             */
+            userFilter: string;
+            /** @description Users bind themselves by this name, such as uid={user},ou=people,dc=example,dc=com, before they are searched for */
+            userTemplate?: string;
+        };
         NamedFarm: {
             /**
              * @description How a new connection is given a backend
@@ -3499,6 +3801,97 @@ export interface components {
             owner?: string;
             /** @description What it may do */
             roles: string[];
+        };
+        NewDirectoryInput: {
+            /**
+             * @description true: ldap:// without TLS; passwords then cross the network in clear
+             * @default false
+             */
+            allowUnencrypted?: boolean;
+            /** @description Where users are searched for, and all below */
+            baseDn: string;
+            /** @description Account that searches; left out with no userTemplate: anonymous */
+            bindDn?: string;
+            /** @description Left out when replacing: stays; null: none */
+            bindPassword?: string | null;
+            /** @description Certificates of the authorities that may have signed the servers' (PEM); left out: the public ones */
+            caCertificates?: string;
+            /**
+             * @description Held by everybody whom the directory knows
+             * @default []
+             */
+            defaultRoles?: string[];
+            /**
+             * @description For people
+             * @default
+             */
+            description?: string;
+            /**
+             * @description false: nobody logs in by it, and its sessions end
+             * @default true
+             */
+            enabled?: boolean;
+            /**
+             * @description Sessions outlive a directory that does not answer for this time beyond recheckMinutes
+             * @default 60
+             */
+            graceMinutes?: number;
+            /** @description Where groups are searched for; left out: baseDn */
+            groupBaseDn?: string;
+            /**
+             * @description For search: {dn} stands for the DN of the user, {user} for the name, both escaped
+             * @default (|(member={dn})(uniqueMember={dn})(memberUid={user}))
+             */
+            groupFilter?: string;
+            /**
+             * @description memberOf: the attribute of the user; search: groups that name the user, by groupFilter; active-directory: nested ones too, by the matching rule 1.2.840.113556.1.4.1941
+             * @default memberOf
+             * @enum {string}
+             */
+            groupLookup?: "memberOf" | "search" | "active-directory";
+            /**
+             * @description Which group holds which roles; who holds none is refused
+             * @default []
+             */
+            groupRoles?: components["schemas"]["GroupRolesInput"][];
+            /** @description Name of the directory */
+            name: string;
+            /**
+             * @description For memberOf and search: groups of groups count too, up to 8 deep
+             * @default false
+             */
+            nestedGroups?: boolean;
+            /**
+             * @description Directories are asked from the lowest number on, then by name
+             * @default 100
+             */
+            order?: number;
+            /**
+             * @description SHA-256 of the servers' own certificates: these and no others, whoever signed them
+             * @default []
+             */
+            pinnedCertificates?: string[];
+            /**
+             * @description Roles of open sessions are looked up anew after this time
+             * @default 5
+             */
+            recheckMinutes?: number;
+            /** @description The name that the servers' certificates have, where it is not that of the address */
+            serverName?: string;
+            /** @description Asked in this order until one answers. ldaps:// is TLS from the first byte; ldap:// begins TLS with StartTLS */
+            servers: string[];
+            /**
+             * @description For connecting with TLS, and for each answer
+             * @default 5
+             */
+            timeoutSeconds?: number;
+            /**
+             * @description RFC 4515; {user} stands for the name, escaped. Active Directory: (sAMAccountName={user})
+             * @default (uid={user})
+             */
+            userFilter?: string;
+            /** @description Users bind themselves by this name, such as uid={user},ou=people,dc=example,dc=com, before they are searched for */
+            userTemplate?: string;
         };
         NewUserInput: {
             /**
@@ -5057,6 +5450,807 @@ export interface operations {
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listDirectories: {
+        parameters: {
+            query?: {
+                /** @description Only those whose allowUnencrypted is this (true or false); several times: one of these */
+                allowUnencrypted?: string | string[];
+                /** @description Only those whose baseDn is this (any characters stand in for *); several times: one of these */
+                baseDn?: string | string[];
+                /** @description Only those whose bindDn is this (any characters stand in for *); several times: one of these */
+                bindDn?: string | string[];
+                /** @description Only those whose caCertificates is this (any characters stand in for *); several times: one of these */
+                caCertificates?: string | string[];
+                /** @description Only those whose defaultRoles is this (any characters stand in for *); several times: one of these */
+                defaultRoles?: string | string[];
+                /** @description Only those whose description is this (any characters stand in for *); several times: one of these */
+                description?: string | string[];
+                /** @description Only those whose enabled is this (true or false); several times: one of these */
+                enabled?: string | string[];
+                /** @description Only these fields of each object, with commas between them: name, description, enabled, order, servers, allowUnencrypted, caCertificates, pinnedCertificates, serverName, bindDn, userTemplate, baseDn, userFilter, groupLookup, groupBaseDn, groupFilter, nestedGroups, groupRoles, defaultRoles, timeoutSeconds, recheckMinutes, graceMinutes */
+                fields?: string;
+                /** @description Only those whose graceMinutes is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                graceMinutes?: string | string[];
+                /** @description Only those whose groupBaseDn is this (any characters stand in for *); several times: one of these */
+                groupBaseDn?: string | string[];
+                /** @description Only those whose groupFilter is this (any characters stand in for *); several times: one of these */
+                groupFilter?: string | string[];
+                /** @description Only those whose groupLookup is this (any characters stand in for *); several times: one of these */
+                groupLookup?: string | string[];
+                /** @description Only those whose groupRoles.group is this (any characters stand in for *); several times: one of these */
+                "groupRoles.group"?: string | string[];
+                /** @description Only those whose groupRoles.roles is this (any characters stand in for *); several times: one of these */
+                "groupRoles.roles"?: string | string[];
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Only those whose name is this (any characters stand in for *); several times: one of these */
+                name?: string | string[];
+                /** @description Only those whose nestedGroups is this (true or false); several times: one of these */
+                nestedGroups?: string | string[];
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+                /** @description Only those whose order is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                order?: string | string[];
+                /** @description Only those whose pinnedCertificates is this (any characters stand in for *); several times: one of these */
+                pinnedCertificates?: string | string[];
+                /** @description Only those whose recheckMinutes is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                recheckMinutes?: string | string[];
+                /** @description Only those whose serverName is this (any characters stand in for *); several times: one of these */
+                serverName?: string | string[];
+                /** @description Only those whose servers is this (any characters stand in for *); several times: one of these */
+                servers?: string | string[];
+                /** @description Fields with commas between them, - before one for descending order; name unless told */
+                sort?: string;
+                /** @description Only those whose timeoutSeconds is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                timeoutSeconds?: string | string[];
+                /** @description Only those whose userFilter is this (any characters stand in for *); several times: one of these */
+                userFilter?: string | string[];
+                /** @description Only those whose userTemplate is this (any characters stand in for *); several times: one of these */
+                userTemplate?: string | string[];
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "corp",
+                     *           "servers": [
+                     *             "ldaps://ldap1.example.com",
+                     *             "ldaps://ldap2.example.com"
+                     *           ],
+                     *           "bindDn": "cn=steelyard,ou=services,dc=example,dc=com",
+                     *           "baseDn": "dc=example,dc=com",
+                     *           "userFilter": "(uid={user})",
+                     *           "groupRoles": [
+                     *             {
+                     *               "group": "cn=network,ou=groups,dc=example,dc=com",
+                     *               "roles": [
+                     *                 "operator"
+                     *               ]
+                     *             }
+                     *           ],
+                     *           "description": "",
+                     *           "enabled": true,
+                     *           "order": 100,
+                     *           "allowUnencrypted": false,
+                     *           "pinnedCertificates": [],
+                     *           "groupLookup": "memberOf",
+                     *           "groupFilter": "(|(member={dn})(uniqueMember={dn})(memberUid={user}))",
+                     *           "nestedGroups": false,
+                     *           "defaultRoles": [],
+                     *           "timeoutSeconds": 5,
+                     *           "recheckMinutes": 5,
+                     *           "graceMinutes": 60
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["NamedDirectory"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    createDirectory: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "corp",
+                 *       "servers": [
+                 *         "ldaps://ldap1.example.com",
+                 *         "ldaps://ldap2.example.com"
+                 *       ],
+                 *       "bindDn": "cn=steelyard,ou=services,dc=example,dc=com",
+                 *       "baseDn": "dc=example,dc=com",
+                 *       "userFilter": "(uid={user})",
+                 *       "groupRoles": [
+                 *         {
+                 *           "group": "cn=network,ou=groups,dc=example,dc=com",
+                 *           "roles": [
+                 *             "operator"
+                 *           ]
+                 *         }
+                 *       ],
+                 *       "bindPassword": "a password of its own"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewDirectoryInput"];
+            };
+        };
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "corp",
+                     *       "servers": [
+                     *         "ldaps://ldap1.example.com",
+                     *         "ldaps://ldap2.example.com"
+                     *       ],
+                     *       "bindDn": "cn=steelyard,ou=services,dc=example,dc=com",
+                     *       "baseDn": "dc=example,dc=com",
+                     *       "userFilter": "(uid={user})",
+                     *       "groupRoles": [
+                     *         {
+                     *           "group": "cn=network,ou=groups,dc=example,dc=com",
+                     *           "roles": [
+                     *             "operator"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "order": 100,
+                     *       "allowUnencrypted": false,
+                     *       "pinnedCertificates": [],
+                     *       "groupLookup": "memberOf",
+                     *       "groupFilter": "(|(member={dn})(uniqueMember={dn})(memberUid={user}))",
+                     *       "nestedGroups": false,
+                     *       "defaultRoles": [],
+                     *       "timeoutSeconds": 5,
+                     *       "recheckMinutes": 5,
+                     *       "graceMinutes": 60
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedDirectory"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    getDirectory: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the directory
+                 * @example web
+                 */
+                directory: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "corp",
+                     *       "servers": [
+                     *         "ldaps://ldap1.example.com",
+                     *         "ldaps://ldap2.example.com"
+                     *       ],
+                     *       "bindDn": "cn=steelyard,ou=services,dc=example,dc=com",
+                     *       "baseDn": "dc=example,dc=com",
+                     *       "userFilter": "(uid={user})",
+                     *       "groupRoles": [
+                     *         {
+                     *           "group": "cn=network,ou=groups,dc=example,dc=com",
+                     *           "roles": [
+                     *             "operator"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "order": 100,
+                     *       "allowUnencrypted": false,
+                     *       "pinnedCertificates": [],
+                     *       "groupLookup": "memberOf",
+                     *       "groupFilter": "(|(member={dn})(uniqueMember={dn})(memberUid={user}))",
+                     *       "nestedGroups": false,
+                     *       "defaultRoles": [],
+                     *       "timeoutSeconds": 5,
+                     *       "recheckMinutes": 5,
+                     *       "graceMinutes": 60
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedDirectory"];
+                };
+            };
+            /** @description The tag of If-None-Match still holds */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    putDirectory: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the directory
+                 * @example web
+                 */
+                directory: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "servers": [
+                 *         "ldaps://ldap1.example.com",
+                 *         "ldaps://ldap2.example.com"
+                 *       ],
+                 *       "bindDn": "cn=steelyard,ou=services,dc=example,dc=com",
+                 *       "baseDn": "dc=example,dc=com",
+                 *       "userFilter": "(uid={user})",
+                 *       "groupRoles": [
+                 *         {
+                 *           "group": "cn=network,ou=groups,dc=example,dc=com",
+                 *           "roles": [
+                 *             "operator"
+                 *           ]
+                 *         }
+                 *       ],
+                 *       "bindPassword": "a password of its own"
+                 *     }
+                 */
+                "application/json": components["schemas"]["DirectoryReplacementInput"];
+            };
+        };
+        responses: {
+            /** @description The directory; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "corp",
+                     *       "servers": [
+                     *         "ldaps://ldap1.example.com",
+                     *         "ldaps://ldap2.example.com"
+                     *       ],
+                     *       "bindDn": "cn=steelyard,ou=services,dc=example,dc=com",
+                     *       "baseDn": "dc=example,dc=com",
+                     *       "userFilter": "(uid={user})",
+                     *       "groupRoles": [
+                     *         {
+                     *           "group": "cn=network,ou=groups,dc=example,dc=com",
+                     *           "roles": [
+                     *             "operator"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "order": 100,
+                     *       "allowUnencrypted": false,
+                     *       "pinnedCertificates": [],
+                     *       "groupLookup": "memberOf",
+                     *       "groupFilter": "(|(member={dn})(uniqueMember={dn})(memberUid={user}))",
+                     *       "nestedGroups": false,
+                     *       "defaultRoles": [],
+                     *       "timeoutSeconds": 5,
+                     *       "recheckMinutes": 5,
+                     *       "graceMinutes": 60
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedDirectory"] | components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "corp",
+                     *       "servers": [
+                     *         "ldaps://ldap1.example.com",
+                     *         "ldaps://ldap2.example.com"
+                     *       ],
+                     *       "bindDn": "cn=steelyard,ou=services,dc=example,dc=com",
+                     *       "baseDn": "dc=example,dc=com",
+                     *       "userFilter": "(uid={user})",
+                     *       "groupRoles": [
+                     *         {
+                     *           "group": "cn=network,ou=groups,dc=example,dc=com",
+                     *           "roles": [
+                     *             "operator"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "order": 100,
+                     *       "allowUnencrypted": false,
+                     *       "pinnedCertificates": [],
+                     *       "groupLookup": "memberOf",
+                     *       "groupFilter": "(|(member={dn})(uniqueMember={dn})(memberUid={user}))",
+                     *       "nestedGroups": false,
+                     *       "defaultRoles": [],
+                     *       "timeoutSeconds": 5,
+                     *       "recheckMinutes": 5,
+                     *       "graceMinutes": 60
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedDirectory"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    deleteDirectory: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the directory
+                 * @example web
+                 */
+                directory: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Deleted */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    patchDirectory: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the directory
+                 * @example web
+                 */
+                directory: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": components["schemas"]["MergePatchInput"];
+                /** @example {} */
+                "application/merge-patch+json": components["schemas"]["MergePatchInput"];
+            };
+        };
+        responses: {
+            /** @description The directory; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "corp",
+                     *       "servers": [
+                     *         "ldaps://ldap1.example.com",
+                     *         "ldaps://ldap2.example.com"
+                     *       ],
+                     *       "bindDn": "cn=steelyard,ou=services,dc=example,dc=com",
+                     *       "baseDn": "dc=example,dc=com",
+                     *       "userFilter": "(uid={user})",
+                     *       "groupRoles": [
+                     *         {
+                     *           "group": "cn=network,ou=groups,dc=example,dc=com",
+                     *           "roles": [
+                     *             "operator"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "order": 100,
+                     *       "allowUnencrypted": false,
+                     *       "pinnedCertificates": [],
+                     *       "groupLookup": "memberOf",
+                     *       "groupFilter": "(|(member={dn})(uniqueMember={dn})(memberUid={user}))",
+                     *       "nestedGroups": false,
+                     *       "defaultRoles": [],
+                     *       "timeoutSeconds": 5,
+                     *       "recheckMinutes": 5,
+                     *       "graceMinutes": 60
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedDirectory"] | components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    testDirectory: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the directory
+                 * @example web
+                 */
+                directory: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "user": "anna",
+                 *       "password": "correct horse battery"
+                 *     }
+                 */
+                "application/json": components["schemas"]["DirectoryCredentialsInput"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "accepted": true,
+                     *       "reason": "uid=anna,ou=people,dc=example,dc=com holds operator",
+                     *       "steps": [
+                     *         {
+                     *           "step": "connect",
+                     *           "server": "ldaps://ldap1.example.com",
+                     *           "ok": true,
+                     *           "detail": "ldap1.example.com:636"
+                     *         },
+                     *         {
+                     *           "step": "roles",
+                     *           "server": "ldaps://ldap1.example.com",
+                     *           "ok": true,
+                     *           "detail": "operator"
+                     *         }
+                     *       ],
+                     *       "roles": [
+                     *         "operator"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DirectoryTest"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
@@ -7711,7 +8905,8 @@ export interface operations {
                      *         "recipients": [],
                      *         "identity": true,
                      *         "history": false
-                     *       }
+                     *       },
+                     *       "directories": {}
                      *     }
                      */
                     "application/json": components["schemas"]["Configuration"];
@@ -8045,7 +9240,8 @@ export interface operations {
                      *           "recipients": [],
                      *           "identity": true,
                      *           "history": false
-                     *         }
+                     *         },
+                     *         "directories": {}
                      *       }
                      *     }
                      */
@@ -13454,6 +14650,7 @@ export interface operations {
             };
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
             413: components["responses"]["Problem413"];

@@ -69,6 +69,7 @@ const wholeConfiguration = z
       .describe("By name; those that are built in are not among them"),
     apiKeys: z.record(z.string(), z.looseObject({})).describe("By id; secret fields are hidden"),
     backups: backups.exactOptional().describe("Backups the box makes by itself"),
+    directories: z.record(z.string(), z.looseObject({})).describe("By name; secret fields are hidden"),
   })
   .meta({
     id: "Configuration",

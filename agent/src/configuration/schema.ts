@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { directory } from "../access/directory/schema.ts";
 import { accessSettings, apiKey, group, role, user, userName } from "../access/schema.ts";
 import { backups } from "../backup/schema.ts";
 import { l4Farm } from "../lslb/l4/schema.ts";
@@ -27,6 +28,7 @@ export const configuration = z.strictObject({
   roles: z.record(objectName, role).default({}),
   apiKeys: z.record(objectName, apiKey).default({}),
   backups: backups.default(backups.parse({})),
+  directories: z.record(objectName, directory).default({}),
 });
 
 export type Farm = z.output<typeof farm>;
@@ -96,6 +98,13 @@ export const collections = {
   groups: { directory: "access/groups", name: objectName, object: group, secrets: [], resource: "access" },
   roles: { directory: "access/roles", name: objectName, object: role, secrets: [], resource: "access" },
   apiKeys: { directory: "access/api-keys", name: objectName, object: apiKey, secrets: ["hash"], resource: "access" },
+  directories: {
+    directory: "access/directories",
+    name: objectName,
+    object: directory,
+    secrets: ["bindPassword"],
+    resource: "access",
+  },
 } as const satisfies Record<string, Collection>;
 
 /** Objects of which there is exactly one; a file each at the top of a generation. */
@@ -125,5 +134,6 @@ export function emptyConfiguration(): Configuration {
     roles: {},
     apiKeys: {},
     backups: backups.parse({}),
+    directories: {},
   };
 }

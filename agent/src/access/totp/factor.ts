@@ -5,14 +5,17 @@ import { SteelyardError } from "../../errors.ts";
 import type { Account, SecondFactor } from "../login.ts";
 import { currentRoles } from "../principal.ts";
 import { findUser } from "../rights.ts";
-import type { User } from "../schema.ts";
+import { type User, userName, user as userSchema } from "../schema.ts";
 import { findStep, hashRecoveryCode, makeRecoveryCodes, makeSecret, makeUri } from "./codes.ts";
 
 export type Enrolment = { secret: string; uri: string };
 
 export type TotpFactor = SecondFactor & {
-  /** A secret for a user to put into an app; it counts once a code of it was given. Throws `exists`, `not-found`. */
-  begin(user: string): Enrolment;
+  /**
+   * A secret for a user to put into an app; it counts once a code of it was given. Of somebody from a directory a user object is
+   * made then, without roles, to keep it. Throws `exists`, `not-found`, and `forbidden` for a name that no user can have.
+   */
+  begin(user: string, options?: { fromDirectory?: boolean }): Enrolment;
   /** Keeps the secret that was begun, and hands out the recovery codes. Throws `forbidden` for a wrong code. */
   confirm(user: string, code: string, author: Author): Promise<string[]>;
   /** Fresh recovery codes instead of the old ones. Throws `forbidden` for a wrong code. */
@@ -33,7 +36,7 @@ export function makeTotpFactor(
 ): TotpFactor {
   /** Of each user the last step a code was taken for (RFC 6238, 5.2). */
   const lastSteps = new Map<string, number>();
-  const begun = new Map<string, { secret: string; until: number }>();
+  const begun = new Map<string, { secret: string; until: number; fromDirectory: boolean }>();
   /** A code of the step of the start, or before, may have been used before it. */
   const firstStep = Math.floor(machine.now().getTime() / 30_000);
   const configuration = () => control.current().configuration;
@@ -51,6 +54,21 @@ export function makeTotpFactor(
       author,
       message,
       change: (current) => ({ ...current, users: { ...current.users, [name]: make(requireUser(current, name)) } }),
+    });
+  }
+
+  /** The user, or for somebody whom a directory alone knows the object that a second factor would be kept in. */
+  function userOrNew(current: Configuration, name: string, fromDirectory: boolean): User {
+    if (findUser(current, name) || !fromDirectory) return requireUser(current, name);
+    const { error } = userName.safeParse(name);
+    if (error)
+      throw new SteelyardError(
+        "forbidden",
+        `a second factor is kept with a user of this box, and ${name} cannot be the name of one: ${error.issues[0]?.message}`,
+      );
+    return userSchema.parse({
+      source: "directory",
+      description: "Keeps the second factor of an account of a directory",
     });
   }
 
@@ -86,9 +104,15 @@ export function makeTotpFactor(
       throw new SteelyardError("not-found", "no second factor is being set up, or it took too long: begin again");
     if (!takeCode(name, enrolment.secret, code)) throw new SteelyardError("forbidden", "code: wrong code");
     const codes = makeRecoveryCodes(machine.randomBytes);
-    await change(name, author, `set up the second factor of ${name}`, (user) => {
-      if (user.totp) throw new SteelyardError("exists", `${name} has a second factor already`);
-      return { ...user, totp: { secret: enrolment.secret, recoveryCodes: codes.map(hashRecoveryCode) } };
+    const totp = { secret: enrolment.secret, recoveryCodes: codes.map(hashRecoveryCode) };
+    await control.commit({
+      author,
+      message: `set up the second factor of ${name}`,
+      change: (current) => {
+        const user = userOrNew(current, name, enrolment.fromDirectory);
+        if (user.totp) throw new SteelyardError("exists", `${name} has a second factor already`);
+        return { ...current, users: { ...current.users, [name]: { ...user, totp } } };
+      },
     });
     begun.delete(name);
     return codes;
@@ -113,15 +137,15 @@ export function makeTotpFactor(
       );
     },
 
-    begin(name) {
-      const user = requireUser(configuration(), name);
+    begin(name, { fromDirectory = false } = {}) {
+      const user = userOrNew(configuration(), name, fromDirectory);
       if (user.totp) throw new SteelyardError("exists", `${name} has a second factor already`);
       const time = machine.now().getTime();
       for (const [key, { until }] of begun) if (until <= time) begun.delete(key);
       const [oldest] = begun.keys();
       if (begun.size >= greatestEnrolments && oldest !== undefined) begun.delete(oldest);
       const secret = makeSecret(machine.randomBytes);
-      begun.set(name, { secret, until: time + enrolmentMilliseconds });
+      begun.set(name, { secret, until: time + enrolmentMilliseconds, fromDirectory });
       return { secret, uri: makeUri(secret, name, configuration().system.hostname) };
     },
     confirm,

@@ -1,3 +1,4 @@
+import type { FastifyRequest } from "fastify";
 import { renderSVG, renderUnicodeCompact } from "uqr";
 import { z } from "zod";
 import { requirePermission } from "../../api/authentication.ts";
@@ -67,7 +68,12 @@ const errors = ["not-found", "exists", "forbidden", "invalid-configuration", "ap
 const codeOf = ({ body }: { body: unknown }) => (body as z.output<typeof given>).code;
 
 /** Setting up a second factor, and ending it. */
-export const addSecondFactorRoutes: Routes = (app, { control, login, totp }) => {
+export const addSecondFactorRoutes: Routes = (app, { control, login, sessions, totp }) => {
+  const isFromDirectory = (request: FastifyRequest) => {
+    const { id } = principalOf(request);
+    return sessions.list().some((session) => session.id === id && session.account.source === "directory");
+  };
+
   app.get(url, {
     config: { permission: "self:read", errors: ["not-found"] },
     schema: {
@@ -79,13 +85,14 @@ export const addSecondFactorRoutes: Routes = (app, { control, login, totp }) => 
     },
     handler: async (request) => {
       const user = findUser(control.current().configuration, principalOf(request).user);
+      if (!user && isFromDirectory(request)) return { enabled: false, recoveryCodes: 0 };
       if (!user) throw new SteelyardError("not-found", "the caller is no user in the configuration of this box");
       return { enabled: user.totp !== undefined, recoveryCodes: user.totp?.recoveryCodes.length ?? 0 };
     },
   });
 
   app.post(url, {
-    config: { permission: "self:update", showsSecret: true, errors: ["not-found", "exists"] },
+    config: { permission: "self:update", showsSecret: true, errors: ["not-found", "exists", "forbidden"] },
     schema: {
       operationId: "beginSecondFactor",
       tags,
@@ -93,7 +100,10 @@ export const addSecondFactorRoutes: Routes = (app, { control, login, totp }) => 
       description: "Put the secret into an authenticator app and confirm with its first code within ten minutes.",
       response: { 201: enrolment, default: problemDocument },
     },
-    handler: async (request, reply) => reply.code(201).send(show(totp.begin(principalOf(request).user))),
+    handler: async (request, reply) => {
+      const fromDirectory = isFromDirectory(request);
+      return reply.code(201).send(show(totp.begin(principalOf(request).user, { fromDirectory })));
+    },
   });
 
   app.post(`${url}/confirm`, {
@@ -167,7 +177,7 @@ export const addSecondFactorRoutes: Routes = (app, { control, login, totp }) => 
   });
 
   app.post("/api/v1/sessions/second-factor", {
-    config: { permission: "public", errors: ["unauthenticated", "not-found", "exists"] },
+    config: { permission: "public", errors: ["unauthenticated", "forbidden", "not-found", "exists"] },
     schema: {
       operationId: "beginRequiredSecondFactor",
       tags,
@@ -181,7 +191,7 @@ export const addSecondFactorRoutes: Routes = (app, { control, login, totp }) => 
       const account = login.accountOf((request.body as z.output<typeof challenge>).challenge);
       if (!account) throw new SteelyardError("unauthenticated", "the challenge has ended: log in again");
       request.attemptedBy = account.user;
-      return reply.code(201).send(show(totp.begin(account.user)));
+      return reply.code(201).send(show(totp.begin(account.user, { fromDirectory: account.source === "directory" })));
     },
   });
 };

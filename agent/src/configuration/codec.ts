@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { parse, stringify } from "yaml";
 import { z } from "zod";
 import { messageOf, type Problem, SteelyardError } from "../errors.ts";
+import { readPlainYaml } from "./plain-yaml.ts";
 import {
   type CollectionName,
   type Configuration,
@@ -27,8 +28,19 @@ function toYaml(object: object): string {
   return text;
 }
 
+/** A configuration is written next to the one before it, which was encoded when it was written itself. */
+const encoded = new WeakMap<Configuration, readonly ObjectFile[]>();
+
 /** The files of a configuration, ordered by path. */
-export function encodeConfiguration(configuration: Configuration): ObjectFile[] {
+export function encodeConfiguration(configuration: Configuration): readonly ObjectFile[] {
+  const known = encoded.get(configuration);
+  if (known) return known;
+  const files = listFiles(configuration);
+  encoded.set(configuration, files);
+  return files;
+}
+
+function listFiles(configuration: Configuration): ObjectFile[] {
   const files: ObjectFile[] = Object.entries(singletons).map(([name, { secrets }]) => ({
     path: `${name}.yaml`,
     text: toYaml(configuration[name as SingletonName]),
@@ -49,11 +61,34 @@ export function digestFiles(files: readonly Omit<ObjectFile, "secret">[]): strin
   return hash.digest("hex");
 }
 
+/** Objects that were decoded already, by path: those of a file that has the same text are the same. */
+export type KnownObjects = Map<string, { text: string; object: object }>;
+
+/** The objects of a configuration as they may be shared with others that are decoded. */
+export function knowObjects(configuration: Configuration | undefined): KnownObjects {
+  const known: KnownObjects = new Map();
+  if (!configuration) return known;
+  for (const name of Object.keys(singletons) as SingletonName[]) note(`${name}.yaml`, configuration[name]);
+  for (const [name, { directory }] of Object.entries(collections))
+    for (const [key, object] of Object.entries(configuration[name as CollectionName]))
+      note(`${directory}/${key}.yaml`, object);
+  return known;
+
+  function note(path: string, object: object): void {
+    const text = texts.get(object);
+    if (text !== undefined) known.set(path, { text, object });
+  }
+}
+
 /**
- * The configuration that files of a generation hold.
+ * The configuration that files of a generation hold. Objects of `known` whose text is the same are shared, and new ones are
+ * added to it.
  * Throws `corrupt` with every problem, each path being `file:field`.
  */
-export function decodeConfiguration(files: readonly Omit<ObjectFile, "secret">[]): Configuration {
+export function decodeConfiguration(
+  files: readonly Omit<ObjectFile, "secret">[],
+  known: KnownObjects = new Map(),
+): Configuration {
   const problems: Problem[] = [];
   const decoded: Record<string, unknown> = { ...emptyConfiguration() };
   const members = new Map<string, Record<string, unknown>>();
@@ -67,11 +102,11 @@ export function decodeConfiguration(files: readonly Omit<ObjectFile, "secret">[]
     const directory = path.slice(0, Math.max(slash, 0));
     const name = path.slice(slash + 1, -".yaml".length);
     try {
-      const schema = schemaOf(directory, name);
-      const object = schema.parse(parse(text));
+      const same = known.get(path);
+      const object = same?.text === text ? same.object : decodeObject(directory, name, text);
       if (directory === "") decoded[name] = object;
       else (members.get(directory) as Record<string, unknown>)[name] = object;
-      if (typeof object === "object" && object !== null) texts.set(object, text);
+      known.set(path, { text, object });
     } catch (error) {
       problems.push(...describe(path, error));
     }
@@ -81,6 +116,12 @@ export function decodeConfiguration(files: readonly Omit<ObjectFile, "secret">[]
     throw new SteelyardError("corrupt", `${first.path}: ${first.message}`, { problems });
   }
   return decoded as Configuration;
+}
+
+function decodeObject(directory: string, name: string, text: string): object {
+  const object = schemaOf(directory, name).parse(readPlainYaml(text) ?? parse(text)) as object;
+  texts.set(object, text);
+  return object;
 }
 
 function schemaOf(directory: string, name: string): z.ZodType {

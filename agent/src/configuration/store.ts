@@ -1,8 +1,11 @@
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { parse, stringify } from "yaml";
 import { z } from "zod";
+import { inBatches } from "../adapters/batches.ts";
 import {
   isFull,
   isMissing,
@@ -15,9 +18,17 @@ import {
 import type { Logger } from "../adapters/machine.ts";
 import type { Damage, GenerationMetadata, GenerationRecord } from "../commit/control.ts";
 import { messageOf, SteelyardError } from "../errors.ts";
-import { decodeConfiguration, digestFiles, encodeConfiguration, type ObjectFile } from "./codec.ts";
+import {
+  decodeConfiguration,
+  digestFiles,
+  encodeConfiguration,
+  type KnownObjects,
+  knowObjects,
+  type ObjectFile,
+} from "./codec.ts";
 import { migrateFiles, requireKnown, type StoredFile, schemaVersion } from "./migrations/index.ts";
 import { decodePending, encodePending, type PendingRecord } from "./pending.ts";
+import { readPlainYaml } from "./plain-yaml.ts";
 import type { Configuration } from "./schema.ts";
 
 /**
@@ -85,10 +96,23 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
   const at = (generation: number) => join(generations, String(generation));
   await fs.mkdir(generations, { recursive: true, mode: 0o700 });
 
-  const read = async (generation: number): Promise<Generation> => readGeneration(at(generation), generation);
+  /** Objects of the current generation are shared, so that nothing is parsed twice and comparisons end soon. */
+  const read = async (generation: number, known: KnownObjects = knowObjects(current?.configuration)) =>
+    await readGeneration(at(generation), generation, known);
+  /** What retention removes is out of the history at once; a thousand files take a while to go. */
+  let removing: Promise<void> = Promise.resolve();
+
+  async function prune(number: number): Promise<void> {
+    const gone = join(generations, `.old-${number}`);
+    await fs.rename(at(number), gone);
+    removing = removing
+      .then(() => fs.rm(gone, { recursive: true, force: true }))
+      .catch((error) => log.warn(`removing generation ${number}: ${messageOf(error)}`));
+  }
   let highest = 0;
   let damage: Damage | undefined;
-  let current = await openCurrent();
+  let current: Generation | undefined;
+  current = await openCurrent();
   // In two lines: what opens the record may already set it.
   let pending: PendingRecord | undefined;
   pending = await openPending();
@@ -175,9 +199,11 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
     pending: () => pending,
     damage: () => damage,
     settle,
-    read,
+    read: (generation) => read(generation),
 
     async write(configuration, about) {
+      // Its space may be what this one needs.
+      await removing;
       const metadata: GenerationMetadata = {
         generation: highest + 1,
         parent: current?.metadata.generation ?? 0,
@@ -190,12 +216,10 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
         // What was migrated in memory is not what stands in the files.
         const linkable = current?.metadata.schemaVersion === schemaVersion ? current : undefined;
         const parent = linkable && { directory: at(metadata.parent), files: texts(linkable.configuration) };
-        await writeTree(unfinished, files, parent);
         const digest = digestFiles(files);
         const before = current ? (await readMetadata(at(metadata.parent), metadata.parent)).chain : "";
         const chain = chainOf(before ?? "", metadata, digest);
-        await writeDurably(join(unfinished, metadataFile), stringify({ ...metadata, digest, chain }));
-        await syncDirectory(unfinished);
+        await writeTree(unfinished, files, stringify({ ...metadata, digest, chain }), parent);
         await fs.rename(unfinished, at(metadata.generation));
         await syncDirectory(generations);
       } catch (error) {
@@ -219,7 +243,7 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
       if (unconfirmed) pending = unconfirmed;
       else if (pending) await settle();
       const old = (await listNumbers(generations)).slice(keep).filter((number) => number !== pending?.parent);
-      for (const number of old) await fs.rm(at(number), { recursive: true, force: true });
+      for (const number of old) await prune(number);
     },
 
     async discard(generation) {
@@ -244,9 +268,10 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
 
     async verify() {
       const verdicts: Verdict[] = [];
+      const known = knowObjects(current?.configuration);
       for (const generation of await listNumbers(generations)) {
         try {
-          await read(generation);
+          await read(generation, known);
           await checkLink(generation);
           verdicts.push({ generation });
         } catch (error) {
@@ -272,20 +297,24 @@ function texts(configuration: Configuration): Map<string, string> {
   return new Map(encodeConfiguration(configuration).map(({ path, text }) => [path, text]));
 }
 
+/** Nothing in it is of use before all of it is on the disk: what waits for the disk waits together. */
 async function writeTree(
   directory: string,
-  files: ObjectFile[],
+  files: readonly ObjectFile[],
+  metadata: string,
   parent: { directory: string; files: Map<string, string> } | undefined,
 ): Promise<void> {
   await fs.mkdir(directory, { mode: 0o700 });
   const directories = new Set(files.map(({ path }) => dirname(path)).filter((path) => path !== "."));
   for (const path of directories) await fs.mkdir(join(directory, path), { recursive: true, mode: 0o700 });
-  for (const { path, text, secret } of files) {
-    if (parent?.files.get(path) === text) await fs.link(join(parent.directory, path), join(directory, path));
-    else await writeDurably(join(directory, path), text, secret ? 0o600 : 0o640);
-  }
+  const [unchanged, changed]: [ObjectFile[], ObjectFile[]] = [[], []];
+  for (const file of files) (parent?.files.get(file.path) === file.text ? unchanged : changed).push(file);
+  await inBatches(unchanged, 64, ({ path }) => fs.link(join(parent?.directory ?? "", path), join(directory, path)));
+  await inBatches([...changed, { path: metadataFile, text: metadata, secret: false }], 64, ({ path, text, secret }) =>
+    writeDurably(join(directory, path), text, secret ? 0o600 : 0o640),
+  );
   const parents = new Set([...directories].map((path) => dirname(path)).filter((path) => path !== "."));
-  for (const path of [...directories, ...parents]) await syncDirectory(join(directory, path));
+  await Promise.all([...directories, ...parents, "."].map((path) => syncDirectory(join(directory, path))));
 }
 
 /** Numbers of the generations on disk, newest first. */
@@ -315,24 +344,36 @@ async function readMetadata(directory: string, generation: number): Promise<z.ou
     if (isMissing(error)) throw new SteelyardError("not-found", `there is no generation ${generation}`);
     throw error;
   }
-  const metadata = stored.safeParse(parse(text));
+  const metadata = stored.safeParse(readPlainYaml(text) ?? parse(text));
   if (!metadata.success) throw new SteelyardError("corrupt", `generation ${generation}: ${metadataFile} is damaged`);
   return metadata.data;
 }
 
-async function readGeneration(directory: string, generation: number): Promise<Generation> {
+async function readGeneration(directory: string, generation: number, known: KnownObjects): Promise<Generation> {
   const { digest, chain: _chain, ...metadata } = await readMetadata(directory, generation);
   requireKnown(metadata.schemaVersion, `generation ${generation}`);
-  const files: StoredFile[] = [];
-  for (const path of (await listYaml(directory)).sort())
-    if (path !== metadataFile) files.push({ path, text: await fs.readFile(join(directory, path), "utf8") });
+  const paths = (await listYaml(directory)).filter((path) => path !== metadataFile).sort();
+  const files = await readFiles(directory, paths);
   if (digestFiles(files) !== digest) {
     throw new SteelyardError(
       "corrupt",
       `generation ${generation}: the files do not match the digest written with them`,
     );
   }
-  return { metadata, configuration: decodeConfiguration(migrateFiles(files, metadata.schemaVersion)) };
+  return { metadata, configuration: decodeConfiguration(migrateFiles(files, metadata.schemaVersion), known) };
+}
+
+/**
+ * Small files, read at once: a thousand of them through the thread pool take ten times as long. In between, others have
+ * their turn.
+ */
+async function readFiles(directory: string, paths: readonly string[]): Promise<StoredFile[]> {
+  const files: StoredFile[] = [];
+  for (const [at, path] of paths.entries()) {
+    if (at % 32 === 31) await setImmediate();
+    files.push({ path, text: readFileSync(join(directory, path), "utf8") });
+  }
+  return files;
 }
 
 /** Paths below the directory. All of them, for an older version may have had its objects elsewhere. */

@@ -2,7 +2,7 @@ import type { Finding } from "../commit/subsystem.ts";
 import { addressFamily, splitPrefixed } from "../configuration/fields.ts";
 import type { Configuration } from "../configuration/schema.ts";
 import { explainUnusable, isWithin, overlaps } from "./addresses.ts";
-import type { NetworkInterface } from "./schema.ts";
+import type { NetworkInterface, VirtualAddress } from "./schema.ts";
 
 const families = ["ipv4", "ipv6"] as const;
 const familyNames = { ipv4: "an IPv4 address", ipv6: "an IPv6 address" };
@@ -61,12 +61,17 @@ function verifyGateway(path: string, family: Family, settings: NetworkInterface[
   return [error(path, "expected an address within a network of this interface, or nothing can reach it")];
 }
 
+/** Empty: it can be used. One that did not change is the same object in the next configuration. */
+const unusable = new WeakMap<VirtualAddress, string>();
+
 function verifyVirtualAddresses({ interfaces, virtualAddresses }: Networks): Finding[] {
-  return Object.entries(virtualAddresses).flatMap(([name, { address, interface: parent, enabled }]) => {
+  return Object.entries(virtualAddresses).flatMap(([name, virtualAddress]) => {
+    const { address, interface: parent, enabled } = virtualAddress;
     const path = `virtualAddresses.${name}`;
     const findings: Finding[] = [];
-    const words = explainUnusable(address);
-    if (words !== undefined) findings.push(error(`${path}.address`, words));
+    const words = unusable.get(virtualAddress) ?? explainUnusable(address) ?? "";
+    unusable.set(virtualAddress, words);
+    if (words !== "") findings.push(error(`${path}.address`, words));
     const settings = Object.hasOwn(interfaces, parent) ? interfaces[parent] : undefined;
     if (!settings) findings.push(error(`${path}.interface`, `expected a configured interface${listNames(interfaces)}`));
     else if (!settings.enabled && enabled)

@@ -20,7 +20,18 @@ const schedulers = {
 
 const states = { up: "up", maintenance: "off", down: "down" } as const;
 
+/** A farm that did not change is the same object in the next configuration; what is rendered is never changed. */
+const documents = new WeakMap<L4Farm, FarmDocument>();
+
 function renderFarm(farm: L4Farm): FarmDocument {
+  const known = documents.get(farm);
+  if (known) return known;
+  const document = makeDocument(farm);
+  documents.set(farm, document);
+  return document;
+}
+
+function makeDocument(farm: L4Farm): FarmDocument {
   const ports = joinPortRanges(farm.ports);
   return {
     mode: farm.natType === "nat" ? "snat" : "dnat",

@@ -13,14 +13,26 @@ export function verifyFarms(configuration: Configuration): Finding[] {
   const farms: Farms = Object.entries(configuration.farms)
     .filter(([, { profile }]) => profile === "l4xnat")
     .sort(([one], [other]) => (one < other ? -1 : 1));
+  const owned = ownedAddresses(configuration);
   return [
-    ...farms.flatMap(([name, farm]) => verifyShape(`farms.${name}`, farm)),
-    ...verifyOwnership(farms, configuration),
-    ...verifyManagement(farms, configuration),
+    ...farms.flatMap(([name, farm]) => findShape(`farms.${name}`, farm)),
+    ...verifyOwnership(farms, owned),
+    ...verifyManagement(farms, configuration, owned),
     ...verifyOverlaps(farms),
-    ...verifyBackendAddresses(farms, configuration),
+    ...verifyBackendAddresses(farms, owned),
     ...verifyCount(farms),
   ];
+}
+
+/** A farm that did not change is the same object in the next configuration, and has the same shape. */
+const shapes = new WeakMap<L4Farm, { path: string; findings: Finding[] }>();
+
+function findShape(path: string, farm: L4Farm): Finding[] {
+  const known = shapes.get(farm);
+  if (known?.path === path) return known.findings;
+  const findings = verifyShape(path, farm);
+  shapes.set(farm, { path, findings });
+  return findings;
 }
 
 const error = (path: string, message: string): Finding => ({ severity: "error", path, message });
@@ -84,6 +96,8 @@ function verifyBackendPorts(path: string, { ports, backends }: L4Farm): Finding[
   );
 }
 
+type OwnedAddresses = ReturnType<typeof ownedAddresses>;
+
 /** The addresses the box is told to have, and whether it may get others from the network. */
 function ownedAddresses({ interfaces, virtualAddresses }: Configuration) {
   const fixed = new Map<string, string>();
@@ -99,8 +113,7 @@ function ownedAddresses({ interfaces, virtualAddresses }: Configuration) {
   return { fixed, virtual, dynamic };
 }
 
-function verifyOwnership(farms: Farms, configuration: Configuration): Finding[] {
-  const { fixed, virtual, dynamic } = ownedAddresses(configuration);
+function verifyOwnership(farms: Farms, { fixed, virtual, dynamic }: OwnedAddresses): Finding[] {
   const findings: Finding[] = [];
   for (const [name, farm] of farms) {
     farm.virtualAddresses.forEach((address, at) => {
@@ -121,9 +134,8 @@ function verifyOwnership(farms: Farms, configuration: Configuration): Finding[] 
 }
 
 /** A farm on the management port of an address would take the API or SSH away from whoever manages the box there. */
-function verifyManagement(farms: Farms, configuration: Configuration): Finding[] {
-  const { management, ssh } = configuration.system;
-  const { fixed, virtual } = ownedAddresses(configuration);
+function verifyManagement(farms: Farms, { system }: Configuration, { fixed, virtual }: OwnedAddresses): Finding[] {
+  const { management, ssh } = system;
   const services = [{ port: management.port, name: "the management API" }];
   if (ssh.enabled) services.push({ port: ssh.port, name: "SSH" });
   const findings: Finding[] = [];
@@ -148,50 +160,98 @@ function verifyManagement(farms: Farms, configuration: Configuration): Finding[]
 /** Two enabled farms cannot have the same address, port and protocol; the same port for tcp and for udp is fine. */
 function verifyOverlaps(farms: Farms): Finding[] {
   const findings: Finding[] = [];
-  const taken = new Map<string, { first: number; last: number; name: string }[]>();
+  const services = new Map<string, TakenPorts>();
   for (const [name, { enabled, protocol, ports, virtualAddresses }] of farms) {
     if (!enabled) continue;
-    const mine: [string, { first: number; last: number; name: string }][] = [];
-    ports.forEach((range, at) => {
-      for (const address of new Set(virtualAddresses)) {
-        const key = `${protocol} ${address}`;
-        const entry = { ...splitPortRange(range), name };
-        const other = taken.get(key)?.find((each) => overlap(each, entry));
-        if (other)
+    const ranges = ports.map((range) => ({ range, ...splitPortRange(range) }));
+    const keys = [...new Set(virtualAddresses)].map((address) => ({ address, key: `${protocol} ${address}` }));
+    ranges.forEach(({ range, ...entry }, at) => {
+      for (const { address, key } of keys) {
+        const other = services.get(key)?.find(entry);
+        if (other !== undefined)
           findings.push(
-            error(`farms.${name}.ports.${at}`, `${protocol} ${range} of ${address} is taken by farm ${other.name}`),
+            error(`farms.${name}.ports.${at}`, `${protocol} ${range} of ${address} is taken by farm ${other}`),
           );
-        mine.push([key, entry]);
       }
     });
-    for (const [key, entry] of mine) taken.set(key, [...(taken.get(key) ?? []), entry]);
+    // Afterwards: what overlaps within the farm is of its shape.
+    for (const { key } of keys) {
+      const taken = services.get(key) ?? makeTakenPorts();
+      services.set(key, taken);
+      for (const entry of ranges) taken.add(entry, name);
+    }
   }
   return findings;
+}
+
+type TakenPorts = ReturnType<typeof makeTakenPorts>;
+
+/** Who has which port of an address. Thousands of single ports are looked up, not gone through; ranges are few. */
+function makeTakenPorts() {
+  const single = new Map<number, { name: string; order: number }>();
+  const wide: (Range & { name: string; order: number })[] = [];
+  let order = 0;
+  return {
+    add({ first, last }: Range, name: string): void {
+      order++;
+      if (first < last) wide.push({ first, last, name, order });
+      else if (!single.has(first)) single.set(first, { name, order });
+    },
+    /** The farm that came first of those that overlap. */
+    find(range: Range): string | undefined {
+      const inWide = wide.find((each) => overlap(each, range));
+      let found: { name: string; order: number } | undefined = inWide;
+      const note = (each: { name: string; order: number } | undefined) => {
+        if (each && (!found || each.order < found.order)) found = each;
+      };
+      if (range.last - range.first < single.size)
+        for (let port = range.first; port <= range.last; port++) note(single.get(port));
+      else for (const [port, each] of single) if (port >= range.first && port <= range.last) note(each);
+      return found?.name;
+    },
+  };
 }
 
 const unreachable = new Set(["unspecified", "broadcast", "multicast", "linkLocal", "loopback", "reserved"]);
 
 /** Traffic is translated once: a backend must be another machine, and one that packets can be sent to. */
-function verifyBackendAddresses(farms: Farms, configuration: Configuration): Finding[] {
-  const { fixed, virtual } = ownedAddresses(configuration);
+function verifyBackendAddresses(farms: Farms, { fixed, virtual }: OwnedAddresses): Finding[] {
   const served = new Map(farms.flatMap(([name, farm]) => farm.virtualAddresses.map((address) => [address, name])));
   const findings: Finding[] = [];
-  for (const [name, { backends }] of farms) {
-    for (const [backend, { address }] of Object.entries(backends)) {
+  for (const [name, farm] of farms) {
+    for (const { backend, address, range } of listTargets(farm)) {
+      const other = served.get(address);
+      const owned = other === undefined && (fixed.has(address) || virtual.has(address));
+      if (other === undefined && !owned && range === undefined) continue;
       const where = `farms.${name}.backends.${backend}.address`;
-      const farm = served.get(address);
-      if (farm !== undefined)
+      if (other !== undefined)
         findings.push(
-          error(where, `${address} is a virtual address of farm ${farm}: a backend must be another machine`),
+          error(where, `${address} is a virtual address of farm ${other}: a backend must be another machine`),
         );
-      else if (fixed.has(address) || virtual.has(address))
+      if (owned)
         findings.push(error(where, `${address} is an address of the box itself: a backend must be another machine`));
-      const range = ipaddr.parse(address).range();
-      if (unreachable.has(range) && !isPlainReserved(address))
+      if (range !== undefined)
         findings.push(error(where, `${address} is a ${range} address: no packet can be forwarded to it`));
     }
   }
   return findings;
+}
+
+type Target = { backend: string; address: string /** Of what kind, when nothing can be sent there. */; range?: string };
+
+/** Parsing ten thousand addresses takes longer than all other checks; a farm that did not change is the same object. */
+const targets = new WeakMap<L4Farm, Target[]>();
+
+function listTargets(farm: L4Farm): Target[] {
+  const known = targets.get(farm);
+  if (known) return known;
+  const list = Object.entries(farm.backends).map(([backend, { address }]): Target => {
+    const range = ipaddr.parse(address).range();
+    const useless = unreachable.has(range) && !isPlainReserved(address);
+    return { backend, address, ...(useless ? { range } : {}) };
+  });
+  targets.set(farm, list);
+  return list;
 }
 
 /** ipaddr.js calls the documentation and test networks reserved too; those are routed like any other. */

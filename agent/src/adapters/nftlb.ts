@@ -132,9 +132,14 @@ export async function openNftlb(machine: Machine): Promise<Nftlb> {
   };
 }
 
+/** Parsed once while nftlb says the same: the objects are not to be changed. */
+let last: { text: string; farms: (NftlbFarm & Record<string, unknown>)[] } | undefined;
+
 function parseFarms(text: string): (NftlbFarm & Record<string, unknown>)[] {
+  if (last?.text === text) return last.farms;
   try {
-    return (JSON.parse(text) as { farms: (NftlbFarm & Record<string, unknown>)[] }).farms;
+    last = { text, farms: (JSON.parse(text) as { farms: (NftlbFarm & Record<string, unknown>)[] }).farms };
+    return last.farms;
   } catch (cause) {
     throw new SteelyardError("command-failed", "nftlb: answered with something that is not JSON", { cause });
   }

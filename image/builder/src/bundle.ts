@@ -28,37 +28,49 @@ export async function bundleAgent(): Promise<string> {
   const placeholder = process.env.STEELYARD_WITHOUT_AGENT === "1";
   for (const [name, entry] of Object.entries(entries)) {
     if (placeholder) await writePlaceholder(join(output, `${name}.mjs`), name);
-    else
-      await bundleWithEsbuild({
-        entryPoints: [join(repository, entry)],
-        outdir: output,
-        entryNames: name,
-        outExtension: { ".js": ".mjs" },
-        // Parts that only some commands need are files of their own: the command line starts in half the time without them.
-        splitting: true,
-        chunkNames: `${name}-[hash]`,
-        bundle: true,
-        platform: "node",
-        format: "esm",
-        target: "node20",
-        minifySyntax: true,
-        minifyWhitespace: true,
-        keepNames: true,
-        sourcemap: "external",
-        sourcesContent: false,
-        external: Object.keys(nativeFiles),
-        banner: { js: `${name === "cli" ? "#!/usr/bin/node\n" : ""}${banner}` },
-        legalComments: "none",
-        logLevel: "silent",
-      }).catch((error: unknown) => {
-        throw new BuildError(`${entry} cannot be bundled: ${error instanceof Error ? error.message : error}`, {
-          cause: error,
-        });
-      });
+    else await bundleProgram(name, join(repository, entry), output);
   }
   await chmod(join(output, "cli.mjs"), 0o755);
   await copyNative(output);
   return output;
+}
+
+/** Bundles a program as the image has its own: `<name>.mjs` and its parts in `output`. Native packages are not among them. */
+async function bundleProgram(name: string, entry: string, output: string): Promise<void> {
+  await bundleWithEsbuild({
+    entryPoints: [entry],
+    outdir: output,
+    entryNames: name,
+    outExtension: { ".js": ".mjs" },
+    // Parts that only some commands need are files of their own: the command line starts in half the time without them.
+    splitting: true,
+    chunkNames: `${name}-[hash]`,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    target: "node20",
+    minifySyntax: true,
+    minifyWhitespace: true,
+    keepNames: true,
+    sourcemap: "external",
+    sourcesContent: false,
+    external: Object.keys(nativeFiles),
+    banner: { js: `${name === "cli" ? "#!/usr/bin/node\n" : ""}${banner}` },
+    legalComments: "none",
+    logLevel: "silent",
+  }).catch((error: unknown) => {
+    throw new BuildError(`${entry} cannot be bundled: ${error instanceof Error ? error.message : error}`, {
+      cause: error,
+    });
+  });
+}
+
+/** A program beside the image's, bundled in the same way with all it needs, for measurements: its path. */
+export async function bundleForMeasuring(name: string, entry: string, output: string): Promise<string> {
+  await mkdir(output, { recursive: true });
+  await bundleProgram(name, entry, output);
+  await copyNative(output);
+  return join(output, `${name}.mjs`);
 }
 
 /** The `steelyard` command as one file for any computer with Node 20: build/cli/steelyard.mjs. */

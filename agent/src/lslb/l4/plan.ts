@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { StepBase } from "../../commit/subsystem.ts";
 import { addressFamily } from "../../configuration/fields.ts";
+import { isSameFarm } from "./compare.ts";
 import {
   type AddressDocument,
   type BackendDocument,
@@ -97,6 +98,7 @@ function planRemovals(before: Farms, wanted: Farms): L4Step[] {
   const steps: L4Step[] = [];
   for (const [farm, document] of Object.entries(before)) {
     const target = keptFarm(document) && wanted[farm];
+    if (target && isSameFarm(document, target)) continue;
     const addresses = Object.keys(document.addresses);
     const given = addresses.filter(
       (address) => !target || !isDeepStrictEqual(document.addresses[address], target.addresses[address]),
@@ -114,6 +116,7 @@ function planFarm(farm: string, before: FarmDocument | undefined, wanted: FarmDo
     return [
       { kind: "add-farm", summary: `add farm ${farm}`, farm, document: wanted, marks: marksOf(farm, wanted, marks) },
     ];
+  if (isSameFarm(before, wanted)) return [];
   const steps: L4Step[] = [];
   const { mode, scheduler, parameters } = wanted;
   if (before.mode !== mode || before.scheduler !== scheduler || before.parameters !== parameters)
@@ -166,9 +169,11 @@ function planBackendCuts(now: L4Artefacts, wanted: Farms, marks: Marks): L4Step[
   const steps: L4Step[] = [];
   for (const [key, mark] of Object.entries(now.marks)) {
     const [farm = "", backend = ""] = key.split("/");
-    if (now.farms[farm] && !wanted[farm]) continue;
-    const had = now.farms[farm]?.backends[backend];
-    const has = wanted[farm]?.backends[backend];
+    const [before, target] = [now.farms[farm], wanted[farm]];
+    if (before && !target) continue;
+    if (before && target && key in marks && isSameFarm(before, target)) continue;
+    const had = before?.backends[backend];
+    const has = target?.backends[backend];
     const moved = had && has && (had.address !== has.address || had.port !== has.port);
     const fell = has?.state === "down" && had?.state !== "down";
     if (key in marks && !moved && !fell) continue;
@@ -186,9 +191,11 @@ function planBackendCuts(now: L4Artefacts, wanted: Farms, marks: Marks): L4Step[
 /** Addresses and ports that a farm gives up lose their connections. */
 function planServiceCuts(now: L4Artefacts, wanted: Farms): L4Step[] {
   const steps: L4Step[] = [];
-  for (const [farm, { addresses }] of Object.entries(now.farms)) {
-    for (const [address, had] of Object.entries(addresses)) {
-      const has = wanted[farm]?.addresses[address];
+  for (const [farm, document] of Object.entries(now.farms)) {
+    const target = wanted[farm];
+    if (target && isSameFarm(document, target)) continue;
+    for (const [address, had] of Object.entries(document.addresses)) {
+      const has = target?.addresses[address];
       const ports = has?.protocol === had.protocol ? subtractPorts(had.ports, has.ports) : had.ports;
       if (ports === "") continue;
       steps.push({

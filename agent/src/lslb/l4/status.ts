@@ -1,7 +1,7 @@
 import { type ConnectionFilter, forEachConnection } from "../../adapters/conntrack.ts";
 import { readTextIfExists } from "../../adapters/files.ts";
 import type { Machine } from "../../adapters/machine.ts";
-import { listTable, listTableNames, type NftObject } from "../../adapters/nft.ts";
+import { listFamilies, parseRules } from "../../adapters/nft.ts";
 import { type NftlbFarm, openNftlb } from "../../adapters/nftlb.ts";
 import { addressFamily } from "../../configuration/fields.ts";
 import type { Configuration, Farm } from "../../configuration/schema.ts";
@@ -16,6 +16,7 @@ import {
   type Marks,
   markKey,
 } from "./document.ts";
+import { rememberLast } from "./remember-last.ts";
 import { joinPortRanges } from "./render.ts";
 import { compareRules, type KernelRules, readRules } from "./rules.ts";
 import type { L4Backend } from "./schema.ts";
@@ -25,15 +26,9 @@ export const marksFile = "/run/steelyard/l4-marks.json";
 
 /** What nftlb has, and whether the kernel has it too. */
 export async function observeDataPlane(machine: Machine): Promise<L4Artefacts> {
-  const remembered = await readMarks(machine);
-  const tables = await listTableNames(machine);
-  const handover = ruleFamilies.some((family) => tables.has(`${family} ${handoverTable}`));
-  let held: (NftlbFarm & Record<string, unknown>)[];
-  try {
-    held = await (await openNftlb(machine)).farms();
-  } catch (error) {
-    if (!(error instanceof SteelyardError) || error.code !== "not-ready") throw error;
-    const leftBehind = ruleFamilies.some((family) => tables.has(`${family} nftlb`));
+  const [remembered, kernel, held] = await Promise.all([readMarks(machine), readKernel(machine), readFarms(machine)]);
+  const { handover, leftBehind } = kernel;
+  if (held === undefined) {
     return {
       dataPlane: leftBehind ? { state: "damaged", reason: "it died and left its rules" } : { state: "stopped" },
       farms: {},
@@ -42,7 +37,7 @@ export async function observeDataPlane(machine: Machine): Promise<L4Artefacts> {
     };
   }
   const { farms, marks } = readHeld(held);
-  const differences = compareRules(farms, marks, await readKernelRules(machine, tables));
+  const differences = compareAll(farms, marks, kernel.rules);
   const [first] = differences;
   const reason = differences.length > 1 ? `${first} (and ${differences.length - 1} more)` : first;
   return {
@@ -51,6 +46,16 @@ export async function observeDataPlane(machine: Machine): Promise<L4Artefacts> {
     marks: { ...remembered, ...marks },
     handover,
   };
+}
+
+/** Every farm nftlb has; undefined when it does not answer. */
+async function readFarms(machine: Machine): Promise<(NftlbFarm & Record<string, unknown>)[] | undefined> {
+  try {
+    return await (await openNftlb(machine)).farms();
+  } catch (error) {
+    if (error instanceof SteelyardError && error.code === "not-ready") return undefined;
+    throw error;
+  }
 }
 
 /**
@@ -83,13 +88,29 @@ async function readMarks(machine: Machine): Promise<Marks> {
   }
 }
 
-/** nftlb's tables as nft lists them; only what is there is asked for, since each question is a process. */
-async function readKernelRules(machine: Machine, tables: Set<string>): Promise<KernelRules> {
-  const objects: NftObject[] = [];
-  for (const family of ruleFamilies)
-    if (tables.has(`${family} nftlb`)) objects.push(...((await listTable(machine, family, "nftlb")) ?? []));
-  return readRules(objects);
+/** What the kernel has: the rules of nftlb's tables, whether these are there, and whether their copies are. */
+type Kernel = { rules: KernelRules; leftBehind: boolean; handover: boolean };
+
+async function readKernel(machine: Machine): Promise<Kernel> {
+  const [ip, ip6] = await listFamilies(machine, ruleFamilies);
+  if (ip === undefined || ip6 === undefined) throw new SteelyardError("command-failed", "nft: no list of the rules");
+  return parseKernel(ip, ip6);
 }
+
+const parseKernel = rememberLast((ip: string, ip6: string): Kernel => {
+  const objects = [ip, ip6].flatMap(parseRules);
+  const has = (table: string) => objects.some((each) => (each.table as { name?: string } | undefined)?.name === table);
+  const rules = readRules(objects.filter((object) => tableOf(object) === "nftlb"));
+  return { rules, leftBehind: has("nftlb"), handover: has(handoverTable) };
+});
+
+/** The table that a chain, rule, set or map stands in. */
+function tableOf(object: Record<string, unknown>): string | undefined {
+  const [content] = Object.values(object);
+  return (content as { table?: string } | undefined)?.table;
+}
+
+const compareAll = rememberLast(compareRules);
 
 /** Settings nftlb shows for a farm of ours; another value was set by somebody else. */
 const ours: Record<string, unknown> = {
@@ -106,7 +127,7 @@ const ours: Record<string, unknown> = {
   queue: "-1",
 };
 
-function readHeld(held: readonly (NftlbFarm & Record<string, unknown>)[]): { farms: Farms; marks: Marks } {
+const readHeld = rememberLast((held: readonly (NftlbFarm & Record<string, unknown>)[]) => {
   const farms: Farms = {};
   const marks: Marks = {};
   for (const farm of held) {
@@ -114,7 +135,7 @@ function readHeld(held: readonly (NftlbFarm & Record<string, unknown>)[]): { far
     for (const { name, mark } of farm.backends) marks[markKey(farm.name, name)] = Number(mark);
   }
   return { farms, marks };
-}
+});
 
 function readFarm(farm: NftlbFarm & Record<string, unknown>): FarmDocument {
   const foreign = Object.entries(ours).filter(([key, value]) => key in farm && farm[key] !== value);
@@ -188,7 +209,7 @@ export async function readFarmStatuses(
     return [name, farm];
   });
   if (wanted.length === 0) return [];
-  const rules = await readKernelRules(machine, await listTableNames(machine));
+  const { rules } = await readKernel(machine);
   const marks = await readMarks(machine);
   const counts = await countByMark(
     machine,
@@ -199,7 +220,7 @@ export async function readFarmStatuses(
 
 /** The states of all farms by one look at the rules; connections are not counted (0), of which there may be a million. */
 export async function readFarmStates(machine: Machine, { farms }: Configuration): Promise<FarmStatus[]> {
-  const rules = await readKernelRules(machine, await listTableNames(machine));
+  const { rules } = await readKernel(machine);
   const marks = await readMarks(machine);
   return Object.entries(farms).map(([name, farm]) => describeFarm(name, farm, rules.farms[name], marks, new Map()));
 }

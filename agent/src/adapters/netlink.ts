@@ -1,5 +1,13 @@
 import { createRtNetlink, type RtNetlinkSocket, rt } from "node-netlink";
 import { SteelyardError } from "../errors.ts";
+import {
+  type BondMember,
+  type LacpPartner,
+  type LinkInfo,
+  parseBondMember,
+  parseLacpPartner,
+  parseLinkInfo,
+} from "./link-info.ts";
 import { formatAddress, formatHardwareAddress, parseLinkKind } from "./netlink-codec.ts";
 
 /** A network interface as the kernel has it. */
@@ -21,6 +29,15 @@ export type Link = {
   ethernet: boolean;
   /** Index of the bond or bridge it belongs to. */
   master: number | undefined;
+  /** Index of the link that a VLAN stands on. */
+  parent?: number | undefined;
+  /** A name for people. */
+  alias?: string | undefined;
+  /** Of a bond, VLAN or bridge. */
+  info?: LinkInfo | undefined;
+  /** Of an 802.3ad bond, and of a member of a bond. */
+  lacpPartner?: LacpPartner | undefined;
+  bondMember?: BondMember | undefined;
 };
 
 /** An address on a link. `dadFailed`: another host has it (RFC 4862); `tentative`: not known yet. */
@@ -66,7 +83,7 @@ export function makeNetlink(): Netlink {
             name: attrs.ifname,
             mac: formatHardwareAddress(attrs.address),
             permanentMac: formatHardwareAddress(attrs.permAddress),
-            kind: parseLinkKind(attrs.linkinfo),
+            ...describeKind(attrs.linkinfo),
             mtu: attrs.mtu ?? 0,
             up: data.flags?.up === true,
             // IFLA_CARRIER is 1 on a link that is down and was never asked: lowerUp says that there is a light.
@@ -74,6 +91,8 @@ export function makeNetlink(): Netlink {
             loopback: data.flags?.loopback === true,
             ethernet: data.type === "ETHER" || data.type === rt.LinkType.ETHER,
             master: attrs.master,
+            parent: attrs.link?.readUInt32LE(0),
+            alias: attrs.ifalias,
           };
         });
       }),
@@ -110,6 +129,16 @@ export function makeNetlink(): Netlink {
         }
         return found;
       }),
+  };
+}
+
+function describeKind(linkinfo: Buffer | undefined) {
+  const kind = parseLinkKind(linkinfo);
+  return {
+    kind,
+    info: parseLinkInfo(kind, linkinfo),
+    lacpPartner: kind === "bond" ? parseLacpPartner(linkinfo) : undefined,
+    bondMember: parseBondMember(linkinfo),
   };
 }
 

@@ -410,6 +410,350 @@ export default {
      }
     ]
    },
+   "MemberPatternInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "description": "Name, with * for any characters and ? for one",
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9_.*?-]{1,15}$"
+     },
+     "driver": {
+      "description": "Kernel driver",
+      "type": "string",
+      "pattern": "^[a-z0-9_-]{1,32}$"
+     },
+     "speed": {
+      "description": "Mbit/s; a card without carrier has none, and stays a member if it is one",
+      "type": "integer",
+      "minimum": 10
+     },
+     "bus": {
+      "description": "Place on the bus, with * and ?",
+      "type": "string",
+      "pattern": "^[0-9a-zA-Z:.*?-]{1,32}$"
+     },
+     "macPrefix": {
+      "description": "First bytes of the permanent MAC address",
+      "type": "string",
+      "pattern": "^[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){0,5}$"
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "driver": "ixgbe",
+      "bus": "0000:3b:00.*"
+     }
+    ]
+   },
+   "MiiMonitoringInput": {
+    "type": "object",
+    "properties": {
+     "interval": {
+      "default": 100,
+      "description": "Milliseconds between two looks at the carrier",
+      "type": "integer",
+      "minimum": 10,
+      "maximum": 10000
+     },
+     "upDelay": {
+      "default": 0,
+      "description": "Milliseconds of carrier before a member is used",
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 60000
+     },
+     "downDelay": {
+      "default": 0,
+      "description": "Milliseconds without carrier before a member is not used",
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 60000
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "interval": 100,
+      "upDelay": 200,
+      "downDelay": 0
+     }
+    ]
+   },
+   "ArpMonitoringInput": {
+    "type": "object",
+    "properties": {
+     "interval": {
+      "default": 1000,
+      "description": "Milliseconds between two ARP requests",
+      "type": "integer",
+      "minimum": 50,
+      "maximum": 60000
+     },
+     "targets": {
+      "description": "IPv4 addresses that are asked, such as the gateway",
+      "maxItems": 16,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "examples": [
+        "192.0.2.10"
+       ]
+      },
+      "default": []
+     },
+     "validate": {
+      "default": "none",
+      "description": "Members whose ARP traffic must be an answer to count",
+      "type": "string",
+      "enum": [
+       "none",
+       "active",
+       "backup",
+       "all"
+      ]
+     },
+     "allTargets": {
+      "default": false,
+      "description": "A member needs an answer of every target",
+      "type": "boolean"
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "interval": 500,
+      "targets": [
+       "192.0.2.1"
+      ],
+      "validate": "all"
+     }
+    ]
+   },
+   "BondInput": {
+    "type": "object",
+    "properties": {
+     "mode": {
+      "default": "active-backup",
+      "description": "How traffic is shared; active-backup needs nothing of the switch, 802.3ad is LACP",
+      "type": "string",
+      "enum": [
+       "balance-rr",
+       "active-backup",
+       "balance-xor",
+       "broadcast",
+       "802.3ad",
+       "balance-tlb",
+       "balance-alb"
+      ]
+     },
+     "members": {
+      "default": [],
+      "description": "Interfaces that belong to it; they need no settings of their own",
+      "maxItems": 32,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+       "examples": [
+        "nic0"
+       ]
+      }
+     },
+     "memberPattern": {
+      "description": "Beside members: every card of this machine that fits",
+      "$ref": "#/components/schemas/MemberPatternInput"
+     },
+     "monitor": {
+      "default": "mii",
+      "description": "How it is found out whether a member works: by carrier or by ARP",
+      "type": "string",
+      "enum": [
+       "mii",
+       "arp"
+      ]
+     },
+     "mii": {
+      "default": {
+       "interval": 100,
+       "upDelay": 0,
+       "downDelay": 0
+      },
+      "description": "Monitoring by carrier",
+      "$ref": "#/components/schemas/MiiMonitoringInput"
+     },
+     "arp": {
+      "description": "Monitoring by ARP",
+      "$ref": "#/components/schemas/ArpMonitoringInput",
+      "default": {
+       "interval": 1000,
+       "targets": [],
+       "validate": "none",
+       "allTargets": false
+      }
+     },
+     "minLinks": {
+      "default": 0,
+      "description": "Members that must work before the bond has carrier; 802.3ad",
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 32
+     },
+     "transmitHashPolicy": {
+      "default": "layer2",
+      "description": "What chooses the member a packet leaves by; balance-xor, 802.3ad and balance-tlb",
+      "type": "string",
+      "enum": [
+       "layer2",
+       "layer2+3",
+       "layer3+4",
+       "encap2+3",
+       "encap3+4",
+       "vlan+srcmac"
+      ]
+     },
+     "lacpRate": {
+      "default": "slow",
+      "description": "The partner sends a LACPDU each 30 s (slow) or each second (fast); 802.3ad",
+      "type": "string",
+      "enum": [
+       "slow",
+       "fast"
+      ]
+     },
+     "aggregatorSelect": {
+      "default": "stable",
+      "description": "Which group of members is used when there are several; 802.3ad",
+      "type": "string",
+      "enum": [
+       "stable",
+       "bandwidth",
+       "count"
+      ]
+     },
+     "primary": {
+      "description": "The member that is preferred; active-backup, balance-tlb and balance-alb",
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "nic0"
+      ]
+     },
+     "primaryReselect": {
+      "default": "always",
+      "description": "When the primary takes over again: always, when it is faster, or when the active member fails",
+      "type": "string",
+      "enum": [
+       "always",
+       "better",
+       "failure"
+      ]
+     },
+     "failOverMac": {
+      "default": "none",
+      "description": "Whether members keep their own MAC addresses; active-backup",
+      "type": "string",
+      "enum": [
+       "none",
+       "active",
+       "follow"
+      ]
+     },
+     "gratuitousCount": {
+      "default": 1,
+      "description": "Gratuitous ARPs and unsolicited neighbour advertisements after a failover; active-backup, balance-tlb and balance-alb",
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 255
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "mode": "802.3ad",
+      "members": [
+       "nic0",
+       "nic1"
+      ],
+      "lacpRate": "fast",
+      "transmitHashPolicy": "layer3+4"
+     }
+    ]
+   },
+   "VlanInput": {
+    "type": "object",
+    "properties": {
+     "parent": {
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "nic0"
+      ],
+      "description": "The interface that carries the tagged frames"
+     },
+     "id": {
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 4094,
+      "description": "VLAN id"
+     },
+     "protocol": {
+      "default": "802.1Q",
+      "description": "Kind of tag; 802.1ad is the outer tag of a provider (QinQ)",
+      "type": "string",
+      "enum": [
+       "802.1Q",
+       "802.1ad"
+      ]
+     }
+    },
+    "required": [
+     "parent",
+     "id"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "parent": "nic0",
+      "id": 100,
+      "protocol": "802.1Q"
+     }
+    ]
+   },
+   "BridgeInput": {
+    "type": "object",
+    "properties": {
+     "members": {
+      "default": [],
+      "description": "Interfaces that belong to it; they need no settings of their own",
+      "maxItems": 32,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+       "examples": [
+        "nic0"
+       ]
+      }
+     },
+     "stp": {
+      "default": false,
+      "description": "Spanning tree (IEEE 802.1D)",
+      "type": "boolean"
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "members": [
+       "nic2",
+       "nic3"
+      ],
+      "stp": true
+     }
+    ]
+   },
    "Ipv4SettingsInput": {
     "type": "object",
     "properties": {
@@ -424,7 +768,7 @@ export default {
       ]
      },
      "addresses": {
-      "description": "For method static",
+      "description": "For method static; the first of a network is the source of what the box sends there",
       "maxItems": 64,
       "type": "array",
       "items": {
@@ -454,16 +798,18 @@ export default {
     "properties": {
      "method": {
       "default": "none",
-      "description": "Where the addresses come from; automatic: router advertisements and DHCPv6",
+      "description": "Where the addresses come from; automatic: router advertisements and DHCPv6; slaac, dhcp: one of them",
       "type": "string",
       "enum": [
        "none",
        "automatic",
+       "slaac",
+       "dhcp",
        "static"
       ]
      },
      "addresses": {
-      "description": "For method static",
+      "description": "For method static; the first of a network is the source of what the box sends there",
       "maxItems": 64,
       "type": "array",
       "items": {
@@ -487,17 +833,35 @@ export default {
      }
     },
     "additionalProperties": false,
-    "description": "automatic: router advertisements and DHCPv6"
+    "description": "The gateway comes with router advertisements, unless the method is static"
    },
    "InterfaceInput": {
     "type": "object",
     "properties": {
+     "kind": {
+      "default": "ethernet",
+      "description": "ethernet: a network card; the others are made by the box",
+      "type": "string",
+      "enum": [
+       "ethernet",
+       "bond",
+       "vlan",
+       "bridge",
+       "dummy"
+      ]
+     },
      "description": {
       "default": "",
       "type": "string",
       "maxLength": 255,
       "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
       "description": "Free text of one line, for people"
+     },
+     "alias": {
+      "default": "",
+      "description": "A name for people, which the kernel keeps with the interface (ifAlias)",
+      "type": "string",
+      "pattern": "^[\\x20-\\x7e]{0,64}$"
      },
      "enabled": {
       "default": true,
@@ -509,6 +873,18 @@ export default {
       "type": "integer",
       "minimum": 1280,
       "maximum": 65535
+     },
+     "bond": {
+      "description": "Of kind bond",
+      "$ref": "#/components/schemas/BondInput"
+     },
+     "vlan": {
+      "description": "Of kind vlan",
+      "$ref": "#/components/schemas/VlanInput"
+     },
+     "bridge": {
+      "description": "Of kind bridge",
+      "$ref": "#/components/schemas/BridgeInput"
      },
      "ipv4": {
       "description": "IPv4 on this interface",
@@ -530,6 +906,7 @@ export default {
     "additionalProperties": false,
     "examples": [
      {
+      "kind": "ethernet",
       "description": "to the servers",
       "enabled": true,
       "mtu": 1500,
@@ -2902,12 +3279,30 @@ export default {
       ],
       "description": "Name of the interface"
      },
+     "kind": {
+      "default": "ethernet",
+      "description": "ethernet: a network card; the others are made by the box",
+      "type": "string",
+      "enum": [
+       "ethernet",
+       "bond",
+       "vlan",
+       "bridge",
+       "dummy"
+      ]
+     },
      "description": {
       "default": "",
       "type": "string",
       "maxLength": 255,
       "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
       "description": "Free text of one line, for people"
+     },
+     "alias": {
+      "default": "",
+      "description": "A name for people, which the kernel keeps with the interface (ifAlias)",
+      "type": "string",
+      "pattern": "^[\\x20-\\x7e]{0,64}$"
      },
      "enabled": {
       "default": true,
@@ -2919,6 +3314,18 @@ export default {
       "type": "integer",
       "minimum": 1280,
       "maximum": 65535
+     },
+     "bond": {
+      "description": "Of kind bond",
+      "$ref": "#/components/schemas/BondInput"
+     },
+     "vlan": {
+      "description": "Of kind vlan",
+      "$ref": "#/components/schemas/VlanInput"
+     },
+     "bridge": {
+      "description": "Of kind bridge",
+      "$ref": "#/components/schemas/BridgeInput"
      },
      "ipv4": {
       "description": "IPv4 on this interface",
@@ -2965,12 +3372,30 @@ export default {
        "nic0"
       ]
      },
+     "kind": {
+      "default": "ethernet",
+      "description": "ethernet: a network card; the others are made by the box",
+      "type": "string",
+      "enum": [
+       "ethernet",
+       "bond",
+       "vlan",
+       "bridge",
+       "dummy"
+      ]
+     },
      "description": {
       "default": "",
       "type": "string",
       "maxLength": 255,
       "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
       "description": "Free text of one line, for people"
+     },
+     "alias": {
+      "default": "",
+      "description": "A name for people, which the kernel keeps with the interface (ifAlias)",
+      "type": "string",
+      "pattern": "^[\\x20-\\x7e]{0,64}$"
      },
      "enabled": {
       "default": true,
@@ -2982,6 +3407,18 @@ export default {
       "type": "integer",
       "minimum": 1280,
       "maximum": 65535
+     },
+     "bond": {
+      "description": "Of kind bond",
+      "$ref": "#/components/schemas/BondInput"
+     },
+     "vlan": {
+      "description": "Of kind vlan",
+      "$ref": "#/components/schemas/VlanInput"
+     },
+     "bridge": {
+      "description": "Of kind bridge",
+      "$ref": "#/components/schemas/BridgeInput"
      },
      "ipv4": {
       "description": "IPv4 on this interface",
@@ -4215,6 +4652,398 @@ export default {
      }
     ]
    },
+   "MemberPattern": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "description": "Name, with * for any characters and ? for one",
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9_.*?-]{1,15}$"
+     },
+     "driver": {
+      "description": "Kernel driver",
+      "type": "string",
+      "pattern": "^[a-z0-9_-]{1,32}$"
+     },
+     "speed": {
+      "description": "Mbit/s; a card without carrier has none, and stays a member if it is one",
+      "type": "integer",
+      "minimum": 10
+     },
+     "bus": {
+      "description": "Place on the bus, with * and ?",
+      "type": "string",
+      "pattern": "^[0-9a-zA-Z:.*?-]{1,32}$"
+     },
+     "macPrefix": {
+      "description": "First bytes of the permanent MAC address",
+      "type": "string",
+      "pattern": "^[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){0,5}$"
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "driver": "ixgbe",
+      "bus": "0000:3b:00.*"
+     }
+    ]
+   },
+   "MiiMonitoring": {
+    "type": "object",
+    "properties": {
+     "interval": {
+      "default": 100,
+      "description": "Milliseconds between two looks at the carrier",
+      "type": "integer",
+      "minimum": 10,
+      "maximum": 10000
+     },
+     "upDelay": {
+      "default": 0,
+      "description": "Milliseconds of carrier before a member is used",
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 60000
+     },
+     "downDelay": {
+      "default": 0,
+      "description": "Milliseconds without carrier before a member is not used",
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 60000
+     }
+    },
+    "required": [
+     "interval",
+     "upDelay",
+     "downDelay"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "interval": 100,
+      "upDelay": 200,
+      "downDelay": 0
+     }
+    ]
+   },
+   "ArpMonitoring": {
+    "type": "object",
+    "properties": {
+     "interval": {
+      "default": 1000,
+      "description": "Milliseconds between two ARP requests",
+      "type": "integer",
+      "minimum": 50,
+      "maximum": 60000
+     },
+     "targets": {
+      "default": [],
+      "description": "IPv4 addresses that are asked, such as the gateway",
+      "maxItems": 16,
+      "type": "array",
+      "items": {
+       "examples": [
+        "192.0.2.10"
+       ],
+       "type": "string"
+      }
+     },
+     "validate": {
+      "default": "none",
+      "description": "Members whose ARP traffic must be an answer to count",
+      "type": "string",
+      "enum": [
+       "none",
+       "active",
+       "backup",
+       "all"
+      ]
+     },
+     "allTargets": {
+      "default": false,
+      "description": "A member needs an answer of every target",
+      "type": "boolean"
+     }
+    },
+    "required": [
+     "interval",
+     "targets",
+     "validate",
+     "allTargets"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "interval": 500,
+      "targets": [
+       "192.0.2.1"
+      ],
+      "validate": "all",
+      "allTargets": false
+     }
+    ]
+   },
+   "Bond": {
+    "type": "object",
+    "properties": {
+     "mode": {
+      "default": "active-backup",
+      "description": "How traffic is shared; active-backup needs nothing of the switch, 802.3ad is LACP",
+      "type": "string",
+      "enum": [
+       "balance-rr",
+       "active-backup",
+       "balance-xor",
+       "broadcast",
+       "802.3ad",
+       "balance-tlb",
+       "balance-alb"
+      ]
+     },
+     "members": {
+      "default": [],
+      "description": "Interfaces that belong to it; they need no settings of their own",
+      "maxItems": 32,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+       "examples": [
+        "nic0"
+       ]
+      }
+     },
+     "memberPattern": {
+      "description": "Beside members: every card of this machine that fits",
+      "$ref": "#/components/schemas/MemberPattern"
+     },
+     "monitor": {
+      "default": "mii",
+      "description": "How it is found out whether a member works: by carrier or by ARP",
+      "type": "string",
+      "enum": [
+       "mii",
+       "arp"
+      ]
+     },
+     "mii": {
+      "default": {
+       "interval": 100,
+       "upDelay": 0,
+       "downDelay": 0
+      },
+      "description": "Monitoring by carrier",
+      "$ref": "#/components/schemas/MiiMonitoring"
+     },
+     "arp": {
+      "default": {
+       "interval": 1000,
+       "targets": [],
+       "validate": "none",
+       "allTargets": false
+      },
+      "description": "Monitoring by ARP",
+      "$ref": "#/components/schemas/ArpMonitoring"
+     },
+     "minLinks": {
+      "default": 0,
+      "description": "Members that must work before the bond has carrier; 802.3ad",
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 32
+     },
+     "transmitHashPolicy": {
+      "default": "layer2",
+      "description": "What chooses the member a packet leaves by; balance-xor, 802.3ad and balance-tlb",
+      "type": "string",
+      "enum": [
+       "layer2",
+       "layer2+3",
+       "layer3+4",
+       "encap2+3",
+       "encap3+4",
+       "vlan+srcmac"
+      ]
+     },
+     "lacpRate": {
+      "default": "slow",
+      "description": "The partner sends a LACPDU each 30 s (slow) or each second (fast); 802.3ad",
+      "type": "string",
+      "enum": [
+       "slow",
+       "fast"
+      ]
+     },
+     "aggregatorSelect": {
+      "default": "stable",
+      "description": "Which group of members is used when there are several; 802.3ad",
+      "type": "string",
+      "enum": [
+       "stable",
+       "bandwidth",
+       "count"
+      ]
+     },
+     "primary": {
+      "description": "The member that is preferred; active-backup, balance-tlb and balance-alb",
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "nic0"
+      ]
+     },
+     "primaryReselect": {
+      "default": "always",
+      "description": "When the primary takes over again: always, when it is faster, or when the active member fails",
+      "type": "string",
+      "enum": [
+       "always",
+       "better",
+       "failure"
+      ]
+     },
+     "failOverMac": {
+      "default": "none",
+      "description": "Whether members keep their own MAC addresses; active-backup",
+      "type": "string",
+      "enum": [
+       "none",
+       "active",
+       "follow"
+      ]
+     },
+     "gratuitousCount": {
+      "default": 1,
+      "description": "Gratuitous ARPs and unsolicited neighbour advertisements after a failover; active-backup, balance-tlb and balance-alb",
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 255
+     }
+    },
+    "required": [
+     "mode",
+     "members",
+     "monitor",
+     "mii",
+     "arp",
+     "minLinks",
+     "transmitHashPolicy",
+     "lacpRate",
+     "aggregatorSelect",
+     "primaryReselect",
+     "failOverMac",
+     "gratuitousCount"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "mode": "802.3ad",
+      "members": [
+       "nic0",
+       "nic1"
+      ],
+      "lacpRate": "fast",
+      "transmitHashPolicy": "layer3+4",
+      "monitor": "mii",
+      "mii": {
+       "interval": 100,
+       "upDelay": 0,
+       "downDelay": 0
+      },
+      "arp": {
+       "interval": 1000,
+       "targets": [],
+       "validate": "none",
+       "allTargets": false
+      },
+      "minLinks": 0,
+      "aggregatorSelect": "stable",
+      "primaryReselect": "always",
+      "failOverMac": "none",
+      "gratuitousCount": 1
+     }
+    ]
+   },
+   "Vlan": {
+    "type": "object",
+    "properties": {
+     "parent": {
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "nic0"
+      ],
+      "description": "The interface that carries the tagged frames"
+     },
+     "id": {
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 4094,
+      "description": "VLAN id"
+     },
+     "protocol": {
+      "default": "802.1Q",
+      "description": "Kind of tag; 802.1ad is the outer tag of a provider (QinQ)",
+      "type": "string",
+      "enum": [
+       "802.1Q",
+       "802.1ad"
+      ]
+     }
+    },
+    "required": [
+     "parent",
+     "id",
+     "protocol"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "parent": "nic0",
+      "id": 100,
+      "protocol": "802.1Q"
+     }
+    ]
+   },
+   "Bridge": {
+    "type": "object",
+    "properties": {
+     "members": {
+      "default": [],
+      "description": "Interfaces that belong to it; they need no settings of their own",
+      "maxItems": 32,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+       "examples": [
+        "nic0"
+       ]
+      }
+     },
+     "stp": {
+      "default": false,
+      "description": "Spanning tree (IEEE 802.1D)",
+      "type": "boolean"
+     }
+    },
+    "required": [
+     "members",
+     "stp"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "members": [
+       "nic2",
+       "nic3"
+      ],
+      "stp": true
+     }
+    ]
+   },
    "Ipv4Settings": {
     "type": "object",
     "properties": {
@@ -4230,7 +5059,7 @@ export default {
      },
      "addresses": {
       "default": [],
-      "description": "For method static",
+      "description": "For method static; the first of a network is the source of what the box sends there",
       "maxItems": 64,
       "type": "array",
       "items": {
@@ -4263,17 +5092,19 @@ export default {
     "properties": {
      "method": {
       "default": "none",
-      "description": "Where the addresses come from; automatic: router advertisements and DHCPv6",
+      "description": "Where the addresses come from; automatic: router advertisements and DHCPv6; slaac, dhcp: one of them",
       "type": "string",
       "enum": [
        "none",
        "automatic",
+       "slaac",
+       "dhcp",
        "static"
       ]
      },
      "addresses": {
       "default": [],
-      "description": "For method static",
+      "description": "For method static; the first of a network is the source of what the box sends there",
       "maxItems": 64,
       "type": "array",
       "items": {
@@ -4300,17 +5131,35 @@ export default {
      "addresses"
     ],
     "additionalProperties": false,
-    "description": "automatic: router advertisements and DHCPv6"
+    "description": "The gateway comes with router advertisements, unless the method is static"
    },
    "Interface": {
     "type": "object",
     "properties": {
+     "kind": {
+      "default": "ethernet",
+      "description": "ethernet: a network card; the others are made by the box",
+      "type": "string",
+      "enum": [
+       "ethernet",
+       "bond",
+       "vlan",
+       "bridge",
+       "dummy"
+      ]
+     },
      "description": {
       "default": "",
       "type": "string",
       "maxLength": 255,
       "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
       "description": "Free text of one line, for people"
+     },
+     "alias": {
+      "default": "",
+      "description": "A name for people, which the kernel keeps with the interface (ifAlias)",
+      "type": "string",
+      "pattern": "^[\\x20-\\x7e]{0,64}$"
      },
      "enabled": {
       "default": true,
@@ -4322,6 +5171,18 @@ export default {
       "type": "integer",
       "minimum": 1280,
       "maximum": 65535
+     },
+     "bond": {
+      "description": "Of kind bond",
+      "$ref": "#/components/schemas/Bond"
+     },
+     "vlan": {
+      "description": "Of kind vlan",
+      "$ref": "#/components/schemas/Vlan"
+     },
+     "bridge": {
+      "description": "Of kind bridge",
+      "$ref": "#/components/schemas/Bridge"
      },
      "ipv4": {
       "default": {
@@ -4341,7 +5202,9 @@ export default {
      }
     },
     "required": [
+     "kind",
      "description",
+     "alias",
      "enabled",
      "ipv4",
      "ipv6"
@@ -4349,6 +5212,7 @@ export default {
     "additionalProperties": false,
     "examples": [
      {
+      "kind": "ethernet",
       "description": "to the servers",
       "enabled": true,
       "mtu": 1500,
@@ -4362,7 +5226,8 @@ export default {
       "ipv6": {
        "method": "none",
        "addresses": []
-      }
+      },
+      "alias": ""
      }
     ]
    },
@@ -8589,12 +9454,30 @@ export default {
       ],
       "description": "Name of the interface"
      },
+     "kind": {
+      "default": "ethernet",
+      "description": "ethernet: a network card; the others are made by the box",
+      "type": "string",
+      "enum": [
+       "ethernet",
+       "bond",
+       "vlan",
+       "bridge",
+       "dummy"
+      ]
+     },
      "description": {
       "default": "",
       "type": "string",
       "maxLength": 255,
       "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
       "description": "Free text of one line, for people"
+     },
+     "alias": {
+      "default": "",
+      "description": "A name for people, which the kernel keeps with the interface (ifAlias)",
+      "type": "string",
+      "pattern": "^[\\x20-\\x7e]{0,64}$"
      },
      "enabled": {
       "default": true,
@@ -8606,6 +9489,18 @@ export default {
       "type": "integer",
       "minimum": 1280,
       "maximum": 65535
+     },
+     "bond": {
+      "description": "Of kind bond",
+      "$ref": "#/components/schemas/Bond"
+     },
+     "vlan": {
+      "description": "Of kind vlan",
+      "$ref": "#/components/schemas/Vlan"
+     },
+     "bridge": {
+      "description": "Of kind bridge",
+      "$ref": "#/components/schemas/Bridge"
      },
      "ipv4": {
       "default": {
@@ -8626,7 +9521,9 @@ export default {
     },
     "required": [
      "name",
+     "kind",
      "description",
+     "alias",
      "enabled",
      "ipv4",
      "ipv6"
@@ -8642,7 +9539,9 @@ export default {
        ],
        "gateway": "192.0.2.1"
       },
+      "kind": "ethernet",
       "description": "",
+      "alias": "",
       "enabled": true,
       "ipv6": {
        "method": "none",
@@ -19755,7 +20654,7 @@ export default {
       "in": "query",
       "name": "fields",
       "required": false,
-      "description": "Only these fields of each object, with commas between them: name, description, enabled, mtu, ipv4, ipv6"
+      "description": "Only these fields of each object, with commas between them: name, kind, description, alias, enabled, mtu, bond, vlan, bridge, ipv4, ipv6"
      },
      {
       "schema": {
@@ -19797,9 +20696,53 @@ export default {
        ]
       },
       "in": "query",
+      "name": "kind",
+      "required": false,
+      "description": "Only those whose kind is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
       "name": "description",
       "required": false,
       "description": "Only those whose description is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "alias",
+      "required": false,
+      "description": "Only those whose alias is this (any characters stand in for *); several times: one of these"
      },
      {
       "schema": {
@@ -19844,6 +20787,622 @@ export default {
       "name": "mtu",
       "required": false,
       "description": "Only those whose mtu is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bond.mode",
+      "required": false,
+      "description": "Only those whose bond.mode is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bond.members",
+      "required": false,
+      "description": "Only those whose bond.members is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bond.memberPattern.name",
+      "required": false,
+      "description": "Only those whose bond.memberPattern.name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bond.memberPattern.driver",
+      "required": false,
+      "description": "Only those whose bond.memberPattern.driver is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bond.memberPattern.speed",
+      "required": false,
+      "description": "Only those whose bond.memberPattern.speed is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bond.memberPattern.bus",
+      "required": false,
+      "description": "Only those whose bond.memberPattern.bus is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bond.memberPattern.macPrefix",
+      "required": false,
+      "description": "Only those whose bond.memberPattern.macPrefix is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bond.monitor",
+      "required": false,
+      "description": "Only those whose bond.monitor is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bond.mii.interval",
+      "required": false,
+      "description": "Only those whose bond.mii.interval is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bond.mii.upDelay",
+      "required": false,
+      "description": "Only those whose bond.mii.upDelay is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bond.mii.downDelay",
+      "required": false,
+      "description": "Only those whose bond.mii.downDelay is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bond.arp.interval",
+      "required": false,
+      "description": "Only those whose bond.arp.interval is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bond.arp.targets",
+      "required": false,
+      "description": "Only those whose bond.arp.targets is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bond.arp.validate",
+      "required": false,
+      "description": "Only those whose bond.arp.validate is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bond.arp.allTargets",
+      "required": false,
+      "description": "Only those whose bond.arp.allTargets is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bond.minLinks",
+      "required": false,
+      "description": "Only those whose bond.minLinks is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bond.transmitHashPolicy",
+      "required": false,
+      "description": "Only those whose bond.transmitHashPolicy is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bond.lacpRate",
+      "required": false,
+      "description": "Only those whose bond.lacpRate is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bond.aggregatorSelect",
+      "required": false,
+      "description": "Only those whose bond.aggregatorSelect is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bond.primary",
+      "required": false,
+      "description": "Only those whose bond.primary is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bond.primaryReselect",
+      "required": false,
+      "description": "Only those whose bond.primaryReselect is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bond.failOverMac",
+      "required": false,
+      "description": "Only those whose bond.failOverMac is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bond.gratuitousCount",
+      "required": false,
+      "description": "Only those whose bond.gratuitousCount is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "vlan.parent",
+      "required": false,
+      "description": "Only those whose vlan.parent is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "vlan.id",
+      "required": false,
+      "description": "Only those whose vlan.id is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "vlan.protocol",
+      "required": false,
+      "description": "Only those whose vlan.protocol is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bridge.members",
+      "required": false,
+      "description": "Only those whose bridge.members is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "bridge.stp",
+      "required": false,
+      "description": "Only those whose bridge.stp is this (true or false); several times: one of these"
      },
      {
       "schema": {
@@ -20063,7 +21622,9 @@ export default {
             ],
             "gateway": "192.0.2.1"
            },
+           "kind": "ethernet",
            "description": "",
+           "alias": "",
            "enabled": true,
            "ipv6": {
             "method": "none",
@@ -20223,7 +21784,9 @@ export default {
           ],
           "gateway": "192.0.2.1"
          },
+         "kind": "ethernet",
          "description": "",
+         "alias": "",
          "enabled": true,
          "ipv6": {
           "method": "none",
@@ -20346,7 +21909,9 @@ export default {
           ],
           "gateway": "192.0.2.1"
          },
+         "kind": "ethernet",
          "description": "",
+         "alias": "",
          "enabled": true,
          "ipv6": {
           "method": "none",
@@ -20495,7 +22060,9 @@ export default {
           ],
           "gateway": "192.0.2.1"
          },
+         "kind": "ethernet",
          "description": "",
+         "alias": "",
          "enabled": true,
          "ipv6": {
           "method": "none",
@@ -20538,7 +22105,9 @@ export default {
           ],
           "gateway": "192.0.2.1"
          },
+         "kind": "ethernet",
          "description": "",
+         "alias": "",
          "enabled": true,
          "ipv6": {
           "method": "none",
@@ -20704,7 +22273,9 @@ export default {
           ],
           "gateway": "192.0.2.1"
          },
+         "kind": "ethernet",
          "description": "",
+         "alias": "",
          "enabled": true,
          "ipv6": {
           "method": "none",

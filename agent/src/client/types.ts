@@ -1793,6 +1793,52 @@ export interface components {
                 idleMinutes?: number;
             };
         };
+        ArpMonitoring: {
+            /**
+             * @description A member needs an answer of every target
+             * @default false
+             */
+            allTargets: boolean;
+            /**
+             * @description Milliseconds between two ARP requests
+             * @default 1000
+             */
+            interval: number;
+            /**
+             * @description IPv4 addresses that are asked, such as the gateway
+             * @default []
+             */
+            targets: string[];
+            /**
+             * @description Members whose ARP traffic must be an answer to count
+             * @default none
+             * @enum {string}
+             */
+            validate: "none" | "active" | "backup" | "all";
+        };
+        ArpMonitoringInput: {
+            /**
+             * @description A member needs an answer of every target
+             * @default false
+             */
+            allTargets?: boolean;
+            /**
+             * @description Milliseconds between two ARP requests
+             * @default 1000
+             */
+            interval?: number;
+            /**
+             * @description IPv4 addresses that are asked, such as the gateway
+             * @default []
+             */
+            targets?: string[];
+            /**
+             * @description Members whose ARP traffic must be an answer to count
+             * @default none
+             * @enum {string}
+             */
+            validate?: "none" | "active" | "backup" | "all";
+        };
         AuditPage: {
             /** @description Newest first */
             items: components["schemas"]["AuditRecord"][];
@@ -2060,6 +2106,194 @@ export interface components {
             farms?: string[];
             /** @description Names of interfaces; * stands for any characters */
             interfaces?: string[];
+        };
+        Bond: {
+            /**
+             * @description Which group of members is used when there are several; 802.3ad
+             * @default stable
+             * @enum {string}
+             */
+            aggregatorSelect: "stable" | "bandwidth" | "count";
+            /**
+             * @description Monitoring by ARP
+             * @default {
+             *       "interval": 1000,
+             *       "targets": [],
+             *       "validate": "none",
+             *       "allTargets": false
+             *     }
+             */
+            arp: components["schemas"]["ArpMonitoring"];
+            /**
+             * @description Whether members keep their own MAC addresses; active-backup
+             * @default none
+             * @enum {string}
+             */
+            failOverMac: "none" | "active" | "follow";
+            /**
+             * @description Gratuitous ARPs and unsolicited neighbour advertisements after a failover; active-backup, balance-tlb and balance-alb
+             * @default 1
+             */
+            gratuitousCount: number;
+            /**
+             * @description The partner sends a LACPDU each 30 s (slow) or each second (fast); 802.3ad
+             * @default slow
+             * @enum {string}
+             */
+            lacpRate: "slow" | "fast";
+            /** @description Beside members: every card of this machine that fits */
+            memberPattern?: components["schemas"]["MemberPattern"];
+            /**
+             * @description Interfaces that belong to it; they need no settings of their own
+             * @default []
+             */
+            members: string[];
+            /**
+             * @description Monitoring by carrier
+             * @default {
+             *       "interval": 100,
+             *       "upDelay": 0,
+             *       "downDelay": 0
+             *     }
+             */
+            mii: components["schemas"]["MiiMonitoring"];
+            /**
+             * @description Members that must work before the bond has carrier; 802.3ad
+             * @default 0
+             */
+            minLinks: number;
+            /**
+             * @description How traffic is shared; active-backup needs nothing of the switch, 802.3ad is LACP
+             * @default active-backup
+             * @enum {string}
+             */
+            mode: "balance-rr" | "active-backup" | "balance-xor" | "broadcast" | "802.3ad" | "balance-tlb" | "balance-alb";
+            /**
+             * @description How it is found out whether a member works: by carrier or by ARP
+             * @default mii
+             * @enum {string}
+             */
+            monitor: "mii" | "arp";
+            /** @description The member that is preferred; active-backup, balance-tlb and balance-alb */
+            primary?: string;
+            /**
+             * @description When the primary takes over again: always, when it is faster, or when the active member fails
+             * @default always
+             * @enum {string}
+             */
+            primaryReselect: "always" | "better" | "failure";
+            /**
+             * @description What chooses the member a packet leaves by; balance-xor, 802.3ad and balance-tlb
+             * @default layer2
+             * @enum {string}
+             */
+            transmitHashPolicy: "layer2" | "layer2+3" | "layer3+4" | "encap2+3" | "encap3+4" | "vlan+srcmac";
+        };
+        BondInput: {
+            /**
+             * @description Which group of members is used when there are several; 802.3ad
+             * @default stable
+             * @enum {string}
+             */
+            aggregatorSelect?: "stable" | "bandwidth" | "count";
+            /**
+             * @description Monitoring by ARP
+             * @default {
+             *       "interval": 1000,
+             *       "targets": [],
+             *       "validate": "none",
+             *       "allTargets": false
+             *     }
+             */
+            arp?: components["schemas"]["ArpMonitoringInput"];
+            /**
+             * @description Whether members keep their own MAC addresses; active-backup
+             * @default none
+             * @enum {string}
+             */
+            failOverMac?: "none" | "active" | "follow";
+            /**
+             * @description Gratuitous ARPs and unsolicited neighbour advertisements after a failover; active-backup, balance-tlb and balance-alb
+             * @default 1
+             */
+            gratuitousCount?: number;
+            /**
+             * @description The partner sends a LACPDU each 30 s (slow) or each second (fast); 802.3ad
+             * @default slow
+             * @enum {string}
+             */
+            lacpRate?: "slow" | "fast";
+            /** @description Beside members: every card of this machine that fits */
+            memberPattern?: components["schemas"]["MemberPatternInput"];
+            /**
+             * @description Interfaces that belong to it; they need no settings of their own
+             * @default []
+             */
+            members?: string[];
+            /**
+             * @description Monitoring by carrier
+             * @default {
+             *       "interval": 100,
+             *       "upDelay": 0,
+             *       "downDelay": 0
+             *     }
+             */
+            mii?: components["schemas"]["MiiMonitoringInput"];
+            /**
+             * @description Members that must work before the bond has carrier; 802.3ad
+             * @default 0
+             */
+            minLinks?: number;
+            /**
+             * @description How traffic is shared; active-backup needs nothing of the switch, 802.3ad is LACP
+             * @default active-backup
+             * @enum {string}
+             */
+            mode?: "balance-rr" | "active-backup" | "balance-xor" | "broadcast" | "802.3ad" | "balance-tlb" | "balance-alb";
+            /**
+             * @description How it is found out whether a member works: by carrier or by ARP
+             * @default mii
+             * @enum {string}
+             */
+            monitor?: "mii" | "arp";
+            /** @description The member that is preferred; active-backup, balance-tlb and balance-alb */
+            primary?: string;
+            /**
+             * @description When the primary takes over again: always, when it is faster, or when the active member fails
+             * @default always
+             * @enum {string}
+             */
+            primaryReselect?: "always" | "better" | "failure";
+            /**
+             * @description What chooses the member a packet leaves by; balance-xor, 802.3ad and balance-tlb
+             * @default layer2
+             * @enum {string}
+             */
+            transmitHashPolicy?: "layer2" | "layer2+3" | "layer3+4" | "encap2+3" | "encap3+4" | "vlan+srcmac";
+        };
+        Bridge: {
+            /**
+             * @description Interfaces that belong to it; they need no settings of their own
+             * @default []
+             */
+            members: string[];
+            /**
+             * @description Spanning tree (IEEE 802.1D)
+             * @default false
+             */
+            stp: boolean;
+        };
+        BridgeInput: {
+            /**
+             * @description Interfaces that belong to it; they need no settings of their own
+             * @default []
+             */
+            members?: string[];
+            /**
+             * @description Spanning tree (IEEE 802.1D)
+             * @default false
+             */
+            stp?: boolean;
         };
         Caller: {
             /** @description Of an API key: what its owner may do; both must allow */
@@ -2643,6 +2877,15 @@ export interface components {
         };
         Interface: {
             /**
+             * @description A name for people, which the kernel keeps with the interface (ifAlias)
+             * @default
+             */
+            alias: string;
+            /** @description Of kind bond */
+            bond?: components["schemas"]["Bond"];
+            /** @description Of kind bridge */
+            bridge?: components["schemas"]["Bridge"];
+            /**
              * @description Free text of one line, for people
              * @default
              */
@@ -2668,11 +2911,28 @@ export interface components {
              *     }
              */
             ipv6: components["schemas"]["Ipv6Settings"];
+            /**
+             * @description ethernet: a network card; the others are made by the box
+             * @default ethernet
+             * @enum {string}
+             */
+            kind: "ethernet" | "bond" | "vlan" | "bridge" | "dummy";
             /** @description Bytes; left out, the driver's own */
             mtu?: number;
+            /** @description Of kind vlan */
+            vlan?: components["schemas"]["Vlan"];
         };
         InterfaceInput: {
             /**
+             * @description A name for people, which the kernel keeps with the interface (ifAlias)
+             * @default
+             */
+            alias?: string;
+            /** @description Of kind bond */
+            bond?: components["schemas"]["BondInput"];
+            /** @description Of kind bridge */
+            bridge?: components["schemas"]["BridgeInput"];
+            /**
              * @description Free text of one line, for people
              * @default
              */
@@ -2698,11 +2958,28 @@ export interface components {
              *     }
              */
             ipv6?: components["schemas"]["Ipv6SettingsInput"];
+            /**
+             * @description ethernet: a network card; the others are made by the box
+             * @default ethernet
+             * @enum {string}
+             */
+            kind?: "ethernet" | "bond" | "vlan" | "bridge" | "dummy";
             /** @description Bytes; left out, the driver's own */
             mtu?: number;
+            /** @description Of kind vlan */
+            vlan?: components["schemas"]["VlanInput"];
         };
         InterfaceReplacementInput: {
             /**
+             * @description A name for people, which the kernel keeps with the interface (ifAlias)
+             * @default
+             */
+            alias?: string;
+            /** @description Of kind bond */
+            bond?: components["schemas"]["BondInput"];
+            /** @description Of kind bridge */
+            bridge?: components["schemas"]["BridgeInput"];
+            /**
              * @description Free text of one line, for people
              * @default
              */
@@ -2728,10 +3005,18 @@ export interface components {
              *     }
              */
             ipv6?: components["schemas"]["Ipv6SettingsInput"];
+            /**
+             * @description ethernet: a network card; the others are made by the box
+             * @default ethernet
+             * @enum {string}
+             */
+            kind?: "ethernet" | "bond" | "vlan" | "bridge" | "dummy";
             /** @description Bytes; left out, the driver's own */
             mtu?: number;
             /** @description When given, the name in the address: an object keeps its name */
             name?: string;
+            /** @description Of kind vlan */
+            vlan?: components["schemas"]["VlanInput"];
         };
         InterfaceStatus: {
             /** @description With prefix length; link-local ones included */
@@ -2786,7 +3071,7 @@ export interface components {
         };
         Ipv4Settings: {
             /**
-             * @description For method static
+             * @description For method static; the first of a network is the source of what the box sends there
              * @default []
              */
             addresses: string[];
@@ -2803,7 +3088,7 @@ export interface components {
         };
         Ipv4SettingsInput: {
             /**
-             * @description For method static
+             * @description For method static; the first of a network is the source of what the box sends there
              * @default []
              */
             addresses?: string[];
@@ -2818,10 +3103,10 @@ export interface components {
              */
             method?: "none" | "dhcp" | "static";
         };
-        /** @description automatic: router advertisements and DHCPv6 */
+        /** @description The gateway comes with router advertisements, unless the method is static */
         Ipv6Settings: {
             /**
-             * @description For method static
+             * @description For method static; the first of a network is the source of what the box sends there
              * @default []
              */
             addresses: string[];
@@ -2830,16 +3115,16 @@ export interface components {
             /** @description Default gateway reached through this interface */
             gateway?: string;
             /**
-             * @description Where the addresses come from; automatic: router advertisements and DHCPv6
+             * @description Where the addresses come from; automatic: router advertisements and DHCPv6; slaac, dhcp: one of them
              * @default none
              * @enum {string}
              */
-            method: "none" | "automatic" | "static";
+            method: "none" | "automatic" | "slaac" | "dhcp" | "static";
         };
-        /** @description automatic: router advertisements and DHCPv6 */
+        /** @description The gateway comes with router advertisements, unless the method is static */
         Ipv6SettingsInput: {
             /**
-             * @description For method static
+             * @description For method static; the first of a network is the source of what the box sends there
              * @default []
              */
             addresses?: string[];
@@ -2848,11 +3133,11 @@ export interface components {
             /** @description Default gateway reached through this interface */
             gateway?: string;
             /**
-             * @description Where the addresses come from; automatic: router advertisements and DHCPv6
+             * @description Where the addresses come from; automatic: router advertisements and DHCPv6; slaac, dhcp: one of them
              * @default none
              * @enum {string}
              */
-            method?: "none" | "automatic" | "static";
+            method?: "none" | "automatic" | "slaac" | "dhcp" | "static";
         };
         Job: {
             /**
@@ -3139,9 +3424,67 @@ export interface components {
             /** @description What it may do */
             roles: string[];
         };
+        MemberPattern: {
+            /** @description Place on the bus, with * and ? */
+            bus?: string;
+            /** @description Kernel driver */
+            driver?: string;
+            /** @description First bytes of the permanent MAC address */
+            macPrefix?: string;
+            /** @description Name, with * for any characters and ? for one */
+            name?: string;
+            /** @description Mbit/s; a card without carrier has none, and stays a member if it is one */
+            speed?: number;
+        };
+        MemberPatternInput: {
+            /** @description Place on the bus, with * and ? */
+            bus?: string;
+            /** @description Kernel driver */
+            driver?: string;
+            /** @description First bytes of the permanent MAC address */
+            macPrefix?: string;
+            /** @description Name, with * for any characters and ? for one */
+            name?: string;
+            /** @description Mbit/s; a card without carrier has none, and stays a member if it is one */
+            speed?: number;
+        };
         /** @description The fields to change; null takes a field back to its default */
         MergePatchInput: {
             [key: string]: unknown;
+        };
+        MiiMonitoring: {
+            /**
+             * @description Milliseconds without carrier before a member is not used
+             * @default 0
+             */
+            downDelay: number;
+            /**
+             * @description Milliseconds between two looks at the carrier
+             * @default 100
+             */
+            interval: number;
+            /**
+             * @description Milliseconds of carrier before a member is used
+             * @default 0
+             */
+            upDelay: number;
+        };
+        MiiMonitoringInput: {
+            /**
+             * @description Milliseconds without carrier before a member is not used
+             * @default 0
+             */
+            downDelay?: number;
+            /**
+             * @description Milliseconds between two looks at the carrier
+             * @default 100
+             */
+            interval?: number;
+            /**
+             * @description Milliseconds of carrier before a member is used
+             * @default 0
+             */
+            upDelay?: number;
         };
         NamedBackend: {
             /** @description Address of the server; of the same family as the virtual addresses */
@@ -3406,6 +3749,15 @@ export interface components {
         };
         NamedInterface: {
             /**
+             * @description A name for people, which the kernel keeps with the interface (ifAlias)
+             * @default
+             */
+            alias: string;
+            /** @description Of kind bond */
+            bond?: components["schemas"]["Bond"];
+            /** @description Of kind bridge */
+            bridge?: components["schemas"]["Bridge"];
+            /**
              * @description Free text of one line, for people
              * @default
              */
@@ -3431,12 +3783,29 @@ export interface components {
              *     }
              */
             ipv6: components["schemas"]["Ipv6Settings"];
+            /**
+             * @description ethernet: a network card; the others are made by the box
+             * @default ethernet
+             * @enum {string}
+             */
+            kind: "ethernet" | "bond" | "vlan" | "bridge" | "dummy";
             /** @description Bytes; left out, the driver's own */
             mtu?: number;
             /** @description Name of the interface */
             name: string;
+            /** @description Of kind vlan */
+            vlan?: components["schemas"]["Vlan"];
         };
         NamedInterfaceInput: {
+            /**
+             * @description A name for people, which the kernel keeps with the interface (ifAlias)
+             * @default
+             */
+            alias?: string;
+            /** @description Of kind bond */
+            bond?: components["schemas"]["BondInput"];
+            /** @description Of kind bridge */
+            bridge?: components["schemas"]["BridgeInput"];
             /**
              * @description Free text of one line, for people
              * @default
@@ -3463,10 +3832,18 @@ export interface components {
              *     }
              */
             ipv6?: components["schemas"]["Ipv6SettingsInput"];
+            /**
+             * @description ethernet: a network card; the others are made by the box
+             * @default ethernet
+             * @enum {string}
+             */
+            kind?: "ethernet" | "bond" | "vlan" | "bridge" | "dummy";
             /** @description Bytes; left out, the driver's own */
             mtu?: number;
             /** @description Name of the interface */
             name: string;
+            /** @description Of kind vlan */
+            vlan?: components["schemas"]["VlanInput"];
         };
         NamedRole: {
             /**
@@ -4909,6 +5286,30 @@ export interface components {
             interface: string;
             /** @description When given, the name in the address: an object keeps its name */
             name?: string;
+        };
+        Vlan: {
+            /** @description VLAN id */
+            id: number;
+            /** @description The interface that carries the tagged frames */
+            parent: string;
+            /**
+             * @description Kind of tag; 802.1ad is the outer tag of a provider (QinQ)
+             * @default 802.1Q
+             * @enum {string}
+             */
+            protocol: "802.1Q" | "802.1ad";
+        };
+        VlanInput: {
+            /** @description VLAN id */
+            id: number;
+            /** @description The interface that carries the tagged frames */
+            parent: string;
+            /**
+             * @description Kind of tag; 802.1ad is the outer tag of a provider (QinQ)
+             * @default 802.1Q
+             * @enum {string}
+             */
+            protocol?: "802.1Q" | "802.1ad";
         };
     };
     responses: {
@@ -11455,11 +11856,63 @@ export interface operations {
     listInterfaces: {
         parameters: {
             query?: {
+                /** @description Only those whose alias is this (any characters stand in for *); several times: one of these */
+                alias?: string | string[];
+                /** @description Only those whose bond.aggregatorSelect is this (any characters stand in for *); several times: one of these */
+                "bond.aggregatorSelect"?: string | string[];
+                /** @description Only those whose bond.arp.allTargets is this (true or false); several times: one of these */
+                "bond.arp.allTargets"?: string | string[];
+                /** @description Only those whose bond.arp.interval is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "bond.arp.interval"?: string | string[];
+                /** @description Only those whose bond.arp.targets is this (any characters stand in for *); several times: one of these */
+                "bond.arp.targets"?: string | string[];
+                /** @description Only those whose bond.arp.validate is this (any characters stand in for *); several times: one of these */
+                "bond.arp.validate"?: string | string[];
+                /** @description Only those whose bond.failOverMac is this (any characters stand in for *); several times: one of these */
+                "bond.failOverMac"?: string | string[];
+                /** @description Only those whose bond.gratuitousCount is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "bond.gratuitousCount"?: string | string[];
+                /** @description Only those whose bond.lacpRate is this (any characters stand in for *); several times: one of these */
+                "bond.lacpRate"?: string | string[];
+                /** @description Only those whose bond.memberPattern.bus is this (any characters stand in for *); several times: one of these */
+                "bond.memberPattern.bus"?: string | string[];
+                /** @description Only those whose bond.memberPattern.driver is this (any characters stand in for *); several times: one of these */
+                "bond.memberPattern.driver"?: string | string[];
+                /** @description Only those whose bond.memberPattern.macPrefix is this (any characters stand in for *); several times: one of these */
+                "bond.memberPattern.macPrefix"?: string | string[];
+                /** @description Only those whose bond.memberPattern.name is this (any characters stand in for *); several times: one of these */
+                "bond.memberPattern.name"?: string | string[];
+                /** @description Only those whose bond.memberPattern.speed is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "bond.memberPattern.speed"?: string | string[];
+                /** @description Only those whose bond.members is this (any characters stand in for *); several times: one of these */
+                "bond.members"?: string | string[];
+                /** @description Only those whose bond.mii.downDelay is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "bond.mii.downDelay"?: string | string[];
+                /** @description Only those whose bond.mii.interval is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "bond.mii.interval"?: string | string[];
+                /** @description Only those whose bond.mii.upDelay is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "bond.mii.upDelay"?: string | string[];
+                /** @description Only those whose bond.minLinks is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "bond.minLinks"?: string | string[];
+                /** @description Only those whose bond.mode is this (any characters stand in for *); several times: one of these */
+                "bond.mode"?: string | string[];
+                /** @description Only those whose bond.monitor is this (any characters stand in for *); several times: one of these */
+                "bond.monitor"?: string | string[];
+                /** @description Only those whose bond.primary is this (any characters stand in for *); several times: one of these */
+                "bond.primary"?: string | string[];
+                /** @description Only those whose bond.primaryReselect is this (any characters stand in for *); several times: one of these */
+                "bond.primaryReselect"?: string | string[];
+                /** @description Only those whose bond.transmitHashPolicy is this (any characters stand in for *); several times: one of these */
+                "bond.transmitHashPolicy"?: string | string[];
+                /** @description Only those whose bridge.members is this (any characters stand in for *); several times: one of these */
+                "bridge.members"?: string | string[];
+                /** @description Only those whose bridge.stp is this (true or false); several times: one of these */
+                "bridge.stp"?: string | string[];
                 /** @description Only those whose description is this (any characters stand in for *); several times: one of these */
                 description?: string | string[];
                 /** @description Only those whose enabled is this (true or false); several times: one of these */
                 enabled?: string | string[];
-                /** @description Only these fields of each object, with commas between them: name, description, enabled, mtu, ipv4, ipv6 */
+                /** @description Only these fields of each object, with commas between them: name, kind, description, alias, enabled, mtu, bond, vlan, bridge, ipv4, ipv6 */
                 fields?: string;
                 /** @description Only those whose ipv4.addresses is this (any characters stand in for *); several times: one of these */
                 "ipv4.addresses"?: string | string[];
@@ -11477,6 +11930,8 @@ export interface operations {
                 "ipv6.gateway"?: string | string[];
                 /** @description Only those whose ipv6.method is this (any characters stand in for *); several times: one of these */
                 "ipv6.method"?: string | string[];
+                /** @description Only those whose kind is this (any characters stand in for *); several times: one of these */
+                kind?: string | string[];
                 /** @description Greatest number of objects in the answer */
                 limit?: number;
                 /** @description Only those whose mtu is this (a number or a range: 3, 1..10, 5..); several times: one of these */
@@ -11487,6 +11942,12 @@ export interface operations {
                 offset?: number;
                 /** @description Fields with commas between them, - before one for descending order; name unless told */
                 sort?: string;
+                /** @description Only those whose vlan.id is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "vlan.id"?: string | string[];
+                /** @description Only those whose vlan.parent is this (any characters stand in for *); several times: one of these */
+                "vlan.parent"?: string | string[];
+                /** @description Only those whose vlan.protocol is this (any characters stand in for *); several times: one of these */
+                "vlan.protocol"?: string | string[];
             };
             header?: {
                 /**
@@ -11520,7 +11981,9 @@ export interface operations {
                      *             ],
                      *             "gateway": "192.0.2.1"
                      *           },
+                     *           "kind": "ethernet",
                      *           "description": "",
+                     *           "alias": "",
                      *           "enabled": true,
                      *           "ipv6": {
                      *             "method": "none",
@@ -11641,7 +12104,9 @@ export interface operations {
                      *         ],
                      *         "gateway": "192.0.2.1"
                      *       },
+                     *       "kind": "ethernet",
                      *       "description": "",
+                     *       "alias": "",
                      *       "enabled": true,
                      *       "ipv6": {
                      *         "method": "none",
@@ -11712,7 +12177,9 @@ export interface operations {
                      *         ],
                      *         "gateway": "192.0.2.1"
                      *       },
+                     *       "kind": "ethernet",
                      *       "description": "",
+                     *       "alias": "",
                      *       "enabled": true,
                      *       "ipv6": {
                      *         "method": "none",
@@ -11813,7 +12280,9 @@ export interface operations {
                      *         ],
                      *         "gateway": "192.0.2.1"
                      *       },
+                     *       "kind": "ethernet",
                      *       "description": "",
+                     *       "alias": "",
                      *       "enabled": true,
                      *       "ipv6": {
                      *         "method": "none",
@@ -11846,7 +12315,9 @@ export interface operations {
                      *         ],
                      *         "gateway": "192.0.2.1"
                      *       },
+                     *       "kind": "ethernet",
                      *       "description": "",
+                     *       "alias": "",
                      *       "enabled": true,
                      *       "ipv6": {
                      *         "method": "none",
@@ -12019,7 +12490,9 @@ export interface operations {
                      *         ],
                      *         "gateway": "192.0.2.1"
                      *       },
+                     *       "kind": "ethernet",
                      *       "description": "",
+                     *       "alias": "",
                      *       "enabled": true,
                      *       "ipv6": {
                      *         "method": "none",

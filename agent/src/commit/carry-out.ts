@@ -2,7 +2,7 @@ import type { Machine } from "../adapters/machine.ts";
 import type { Configuration } from "../configuration/schema.ts";
 import { messageOf, SteelyardError } from "../errors.ts";
 import type { CommitResult } from "./control.ts";
-import type { BoundStep, Finding, Subsystem } from "./subsystem.ts";
+import { type BoundStep, type Finding, refuseErrors, type Subsystem } from "./subsystem.ts";
 
 /** What a commit does with the subsystems, which stand in the order in which they are applied. */
 
@@ -11,12 +11,7 @@ type Done = CommitResult["steps"];
 /** Throws `invalid-configuration` with every error; gives back the warnings. */
 export function verify(subsystems: readonly Subsystem[], configuration: Configuration): Finding[] {
   const findings = subsystems.flatMap((subsystem) => subsystem.verify(configuration));
-  const errors = findings.filter(({ severity }) => severity === "error");
-  if (errors.length > 0) {
-    const problems = errors.map(({ path, message }) => ({ path, message }));
-    const words = problems.map(({ path, message }) => `${path}: ${message}`).join("; ");
-    throw new SteelyardError("invalid-configuration", words, { problems });
-  }
+  refuseErrors(findings);
   return findings;
 }
 

@@ -1,6 +1,6 @@
 import type { Machine } from "../adapters/machine.ts";
 import type { Configuration } from "../configuration/schema.ts";
-import type { Problem } from "../errors.ts";
+import { type Problem, SteelyardError } from "../errors.ts";
 
 /** A finding about a candidate configuration. Errors refuse the commit, warnings travel with its answer. */
 export type Finding = Problem & { severity: "error" | "warning" };
@@ -29,6 +29,14 @@ export type SubsystemDefinition<Artefacts, Step extends StepBase> = {
   /** Every finding, not the first one. */
   verify(configuration: Configuration): Finding[];
   render(configuration: Configuration): Artefacts;
+  /**
+   * Fills in what only this machine knows, before it is rendered: which cards a pattern means. Its errors refuse a commit; at
+   * boot, when a card may be dead, what could be filled in is used all the same.
+   */
+  localize?(
+    configuration: Configuration,
+    machine: Machine,
+  ): Promise<{ configuration: Configuration; findings: Finding[] }>;
   /** The daemon's own check of the artefacts (`nft -c`, `haproxy -c`), before anything changes. Throws with its words. */
   check?(artefacts: Artefacts, machine: Machine): Promise<void>;
   /** What the machine has now, read from it: the start of every plan, so that drift is mended and undo is a plan too. */
@@ -61,16 +69,26 @@ export function defineSubsystem<Artefacts, Step extends StepBase>(
   definition: SubsystemDefinition<Artefacts, Step>,
 ): Subsystem {
   const { name, dependsOn, executors } = definition;
+  const localize = async (configuration: Configuration, machine: Machine) =>
+    (await definition.localize?.(configuration, machine)) ?? { configuration, findings: [] };
+  let told = "";
   return {
     name,
     dependsOn,
     verify: (configuration) => definition.verify(configuration),
     endangers: (before, after) => definition.endangers?.(before, after) ?? [],
     check: async (configuration, machine) => {
-      await definition.check?.(definition.render(configuration), machine);
+      const local = await localize(configuration, machine);
+      refuseErrors(local.findings);
+      await definition.check?.(definition.render(local.configuration), machine);
     },
     plan: async (configuration, machine) => {
-      const wanted = definition.render(configuration);
+      const local = await localize(configuration, machine);
+      const words = local.findings.map(({ path, message }) => `${path}: ${message}`).join("; ");
+      // Planning is done again and again: what is odd is told once.
+      if (words !== "" && words !== told) machine.log.warn(words);
+      told = words;
+      const wanted = definition.render(local.configuration);
       const now = await definition.observe(machine);
       return definition.plan(now, wanted).map((step) => ({
         kind: step.kind,
@@ -82,4 +100,14 @@ export function defineSubsystem<Artefacts, Step extends StepBase>(
       }));
     },
   };
+}
+
+/** Throws `invalid-configuration` when one of the findings is an error, naming all of them. */
+export function refuseErrors(findings: readonly Finding[]): void {
+  const problems = findings
+    .filter(({ severity }) => severity === "error")
+    .map(({ path, message }) => ({ path, message }));
+  if (problems.length === 0) return;
+  const words = problems.map(({ path, message }) => `${path}: ${message}`).join("; ");
+  throw new SteelyardError("invalid-configuration", words, { problems });
 }

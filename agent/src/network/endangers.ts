@@ -1,15 +1,20 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Configuration } from "../configuration/schema.ts";
-import type { NetworkInterface } from "./schema.ts";
+import { findInterface, foundationsOf, mastersOf } from "./topology.ts";
 
 const families = ["ipv4", "ipv6"] as const;
 
 /** How a change of the network can cut off whoever manages the box through it. */
 export function endangersNetwork(before: Configuration, after: Configuration): string[] {
   const reasons = before.system.management.interfaces.flatMap((name) => {
-    const one = Object.hasOwn(before.interfaces, name) ? before.interfaces[name] : undefined;
-    const other = Object.hasOwn(after.interfaces, name) ? after.interfaces[name] : undefined;
-    return isDeepStrictEqual(essence(one), essence(other)) ? [] : [`the interface ${name} is used for management`];
+    const changed = [...new Set([...foundationsOf(before.interfaces, name), ...foundationsOf(after.interfaces, name)])]
+      .filter((each) => !isDeepStrictEqual(essence(before, each), essence(after, each)))
+      .sort((one, other) => Number(other === name) - Number(one === name));
+    const [first] = changed;
+    if (first === undefined) return [];
+    return first === name
+      ? [`the interface ${name} is used for management`]
+      : [`the interface ${name}, which stands on ${first}, is used for management`];
   });
   for (const family of families)
     if (!isDeepStrictEqual(gateways(before, family), gateways(after, family)))
@@ -17,9 +22,10 @@ export function endangersNetwork(before: Configuration, after: Configuration): s
   return reasons;
 }
 
-/** All but the words that describe it. */
-function essence(settings: NetworkInterface | undefined): object {
-  return { ...settings, description: "" };
+/** All but the words that describe it, and the bond or bridge it belongs to. */
+function essence({ interfaces }: Configuration, name: string): object {
+  const master = mastersOf(interfaces).get(name);
+  return { ...findInterface(interfaces, name), description: "", alias: "", master };
 }
 
 /** Where default gateways come from: written down, or learned from the network by an interface. */
@@ -27,7 +33,7 @@ function gateways({ interfaces }: Configuration, family: (typeof families)[numbe
   const enabled = Object.entries(interfaces).filter(([, settings]) => settings.enabled);
   return enabled.flatMap(([name, settings]) => {
     const { method, gateway, defaultRoute } = settings[family];
-    const learns = method === "dhcp" || method === "automatic";
+    const learns = method !== "none" && method !== "static";
     return learns || gateway !== undefined ? [{ name, learns, gateway, isDefault: defaultRoute !== false }] : [];
   });
 }

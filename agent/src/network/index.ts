@@ -1,6 +1,7 @@
 import { defineSubsystem } from "../commit/subsystem.ts";
 import { checkInterfaces, networkExecutors, observeNetwork } from "./apply.ts";
 import { endangersNetwork } from "./endangers.ts";
+import { localizeNetwork } from "./localize.ts";
 import { planNetwork } from "./plan.ts";
 import { renderNetwork } from "./render.ts";
 import { verifyNetwork } from "./verify.ts";
@@ -11,6 +12,7 @@ export const network = defineSubsystem({
   dependsOn: [],
   verify: verifyNetwork,
   render: renderNetwork,
+  localize: localizeNetwork,
   check: checkInterfaces,
   observe: observeNetwork,
   plan: planNetwork,

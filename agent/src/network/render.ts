@@ -1,88 +1,152 @@
 import { addressFamily } from "../configuration/fields.ts";
 import type { Configuration } from "../configuration/schema.ts";
+import { type LinkArtefact, renderLink } from "./render-netdev.ts";
 import type { NetworkInterface, VirtualAddress } from "./schema.ts";
+import { type Interfaces, lowerOf, mastersOf, withImplied } from "./topology.ts";
 
-/** What one interface is given, or has: the observed artefact is read from the file in /run and from the kernel. */
+/** What one interface is given, or has: the observed artefact is read from the files in /run and from the kernel. */
 export type InterfaceArtefact = {
   /** The systemd.network(5) file. */
   file: string;
+  /** Of a link that the box makes: a bond, VLAN, bridge or dummy. Observed: undefined when the kernel has no such link. */
+  link?: LinkArtefact | undefined;
   /** Addresses with prefix length that do not come from a lease. */
   addresses: string[];
   /** Default gateways. */
   gateways: string[];
   /** Administratively up. */
   up: boolean;
-  /** Whether the card is there and sees a link; undefined in a wanted artefact, which cannot say. */
+  /** The bond or bridge it belongs to. */
+  master?: string | undefined;
+  /** Bytes, when they are given. */
+  mtu?: number | undefined;
+  /** The links it stands on, which come before it and go after it. */
+  lower: string[];
+  /** Where the configuration names it, for complaints. */
+  path?: string;
+  /** Whether the link is there and sees another; undefined in a wanted artefact, which cannot say. */
   seen?: { present: boolean; carrier: boolean };
 };
 
 export type NetworkArtefacts = Record<string, InterfaceArtefact>;
 
-/** One file per configured interface; an interface that is not configured has none and is left alone by networkd. */
+type Surroundings = { interfaces: Interfaces; masters: Map<string, string>; own: [string, VirtualAddress][] };
+
+/**
+ * One artefact per configured interface, and one for each that a bond, bridge or VLAN names. An interface that is not
+ * configured has none and is left alone by networkd.
+ */
 export function renderNetwork({
-  interfaces,
+  interfaces: given,
   virtualAddresses,
 }: Pick<Configuration, "interfaces" | "virtualAddresses">): NetworkArtefacts {
+  const interfaces = withImplied(given);
+  const masters = mastersOf(interfaces);
   return Object.fromEntries(
     Object.entries(interfaces).map(([name, settings]) => {
       // By name, so that the file does not change with the order in which the configuration was read.
       const own = Object.entries(virtualAddresses)
         .filter(([, each]) => each.enabled && each.interface === name)
         .sort(([one], [other]) => (one < other ? -1 : 1));
-      return [name, settings.enabled ? renderUp(name, settings, own) : renderDown(name, settings)];
+      const artefact = renderInterface(name, settings, { interfaces, masters, own });
+      return [name, { ...artefact, path: findPath(given, name) }];
     }),
   );
 }
 
-const headline = "# Rendered by the Steelyard agent; edits are lost. See systemd.network(5).";
-
-function renderDown(name: string, settings: NetworkInterface): InterfaceArtefact {
-  const file = section([
-    headline,
-    ...match(name),
-    ...linkSection(settings, "always-down"),
-    "[Network]",
-    "DHCP=no",
-    "IPv6AcceptRA=no",
-    "LinkLocalAddressing=no",
-  ]);
-  return { file, addresses: [], gateways: [], up: false };
+/** `interfaces.nic0`, or where a bond names what has no settings of its own. */
+function findPath(interfaces: Interfaces, name: string): string {
+  if (Object.hasOwn(interfaces, name)) return `interfaces.${name}`;
+  for (const [upper, settings] of Object.entries(interfaces))
+    for (const lower of lowerOf(settings)) if (lower.name === name) return `interfaces.${upper}.${lower.path}`;
+  return "interfaces";
 }
 
-function renderUp(name: string, settings: NetworkInterface, own: [string, VirtualAddress][]): InterfaceArtefact {
-  const { ipv4, ipv6 } = settings;
-  const fixed = [...ipv4.addresses, ...ipv6.addresses];
-  const gateways = [ipv4, ipv6].flatMap(({ gateway, defaultRoute }) =>
+const headline = "# Rendered by the Steelyard agent; edits are lost. See systemd.network(5).";
+
+function renderInterface(name: string, settings: NetworkInterface, around: Surroundings): InterfaceArtefact {
+  const { ipv4, ipv6, enabled } = settings;
+  const { own, masters, interfaces } = around;
+  const master = masters.get(name);
+  const fixed = enabled ? [...ipv4.addresses, ...ipv6.addresses] : [];
+  const virtual = enabled ? own : [];
+  const gateways = (enabled ? [ipv4, ipv6] : []).flatMap(({ gateway, defaultRoute }) =>
     gateway && defaultRoute !== false ? [gateway] : [],
   );
-  const hasIpv6 = ipv6.method !== "none" || own.some(([, { address }]) => addressFamily(address) === "ipv6");
+  const mtu = settings.mtu ?? (master === undefined ? undefined : bondMtu(interfaces, master));
   const file = section([
     headline,
     ...match(name),
-    ...linkSection(settings, "up"),
+    ...linkSection(enabled ? "up" : "always-down", mtu),
     "[Network]",
-    `DHCP=${ipv4.method === "dhcp" ? "ipv4" : "no"}`,
-    `IPv6AcceptRA=${ipv6.method === "automatic" ? "yes" : "no"}`,
-    `LinkLocalAddressing=${hasIpv6 ? "ipv6" : "no"}`,
-    // Farms listen on these addresses: they stay while a cable is out, so that connections survive it.
-    "ConfigureWithoutCarrier=yes",
-    `IgnoreCarrierLoss=${ipv4.method === "dhcp" || ipv6.method === "automatic" ? "10s" : "yes"}`,
-    // Traffic does not depend on networkd: its restart keeps what a lease gave.
-    "KeepConfiguration=dynamic-on-stop",
-    ...(ipv4.method === "dhcp" ? [...dhcpSection, ...lastResort(ipv4, "")] : []),
-    ...(ipv6.method === "automatic" ? [...advertisementSection, ...lastResort(ipv6, "[IPv6AcceptRA]")] : []),
+    ...relations(name, around),
+    ...(enabled ? renderMethods(settings, virtual) : silent),
     ...fixed.flatMap((address) => ["", "[Address]", `Address=${address}`]),
-    ...own.flatMap(([label, { address }]) => renderVirtualAddress(label, address)),
+    ...virtual.flatMap(([label, { address }]) => renderVirtualAddress(label, address)),
     ...gateways.flatMap((gateway) => ["", "[Route]", `Gateway=${gateway}`]),
   ]);
-  return { file, addresses: [...fixed, ...own.map(([, { address }]) => address)], gateways, up: true };
+  return {
+    file,
+    link: renderLink(name, settings),
+    addresses: [...fixed, ...virtual.map(([, { address }]) => address)],
+    gateways,
+    up: enabled,
+    master,
+    mtu,
+    lower: lowerOf(settings).map((lower) => lower.name),
+  };
+}
+
+const silent = ["DHCP=no", "IPv6AcceptRA=no", "LinkLocalAddressing=no"];
+
+function renderMethods({ ipv4, ipv6 }: NetworkInterface, own: [string, VirtualAddress][]): string[] {
+  const hasIpv6 = ipv6.method !== "none" || own.some(([, { address }]) => addressFamily(address) === "ipv6");
+  const learns = ipv4.method === "dhcp" || !["none", "static"].includes(ipv6.method);
+  const dhcp = { none: "no", ipv4: "ipv4", ipv6: "ipv6", both: "yes" } as const;
+  const client =
+    ipv6.method === "dhcp" ? (ipv4.method === "dhcp" ? "both" : "ipv6") : ipv4.method === "dhcp" ? "ipv4" : "none";
+  return [
+    `DHCP=${dhcp[client]}`,
+    `IPv6AcceptRA=${["automatic", "slaac", "dhcp"].includes(ipv6.method) ? "yes" : "no"}`,
+    `LinkLocalAddressing=${hasIpv6 ? "ipv6" : "no"}`,
+    // A load balancer is to be found again: no addresses that change by themselves (RFC 8981).
+    "IPv6PrivacyExtensions=no",
+    // Farms listen on these addresses: they stay while a cable is out, so that connections survive it.
+    "ConfigureWithoutCarrier=yes",
+    `IgnoreCarrierLoss=${learns ? "10s" : "yes"}`,
+    // Traffic does not depend on networkd: its restart keeps what a lease gave.
+    "KeepConfiguration=dynamic-on-stop",
+    ...(ipv4.method === "dhcp" ? [...dhcpSection, ...lastResort(ipv4)] : []),
+    ...renderLearning(ipv6),
+  ];
+}
+
+/** The bond or bridge above it, and the VLANs on it. */
+function relations(name: string, { interfaces, masters }: Surroundings): string[] {
+  const master = masters.get(name);
+  const settings = master === undefined ? undefined : interfaces[master];
+  const vlans = Object.entries(interfaces)
+    .filter(([, { kind, vlan }]) => kind === "vlan" && vlan?.parent === name)
+    .map(([each]) => each)
+    .sort();
+  return [
+    ...(settings?.kind === "bond" ? [`Bond=${master}`] : settings ? [`Bridge=${master}`] : []),
+    ...(settings?.bond?.primary === name ? ["PrimarySlave=yes"] : []),
+    ...vlans.map((each) => `VLAN=${each}`),
+  ];
+}
+
+/** A bond gives its MTU to its members; saying so keeps networkd from setting them back. */
+function bondMtu(interfaces: Interfaces, master: string): number | undefined {
+  const settings = interfaces[master];
+  return settings?.kind === "bond" ? settings.mtu : undefined;
 }
 
 function match(name: string): string[] {
   return ["[Match]", `Name=${name}`, ""];
 }
 
-function linkSection({ mtu }: NetworkInterface, policy: "up" | "always-down"): string[] {
+function linkSection(policy: "up" | "always-down", mtu: number | undefined): string[] {
   const bytes = mtu === undefined ? [] : [`MTUBytes=${mtu}`];
   return ["[Link]", `ActivationPolicy=${policy}`, "RequiredForOnline=no", ...bytes, ""];
 }
@@ -101,27 +165,30 @@ const dhcpSection = [
   "UseTimezone=no",
 ];
 
-const advertisementSection = [
-  "",
-  "[IPv6AcceptRA]",
-  "UseDNS=yes",
-  "UseDomains=no",
-  "UseMTU=no",
-  "",
-  "[DHCPv6]",
-  "UseDNS=yes",
-  "UseNTP=no",
-  "UseHostname=no",
-  "UseDomains=no",
-];
+/** Router advertisements bring the gateway in any case: DHCPv6 has none to give (RFC 8415). */
+function renderLearning({ method, ...settings }: NetworkInterface["ipv6"]): string[] {
+  if (method === "none" || method === "static") return [];
+  const only = { automatic: [], slaac: ["DHCPv6Client=no"], dhcp: ["UseAutonomousPrefix=no", "DHCPv6Client=always"] };
+  const client = [
+    ...["", "[DHCPv6]", "UseDNS=yes", "UseNTP=no", "UseHostname=no", "UseDomains=no"],
+    // The server is asked without waiting for a router.
+    ...(method === "dhcp" ? ["WithoutRA=solicit"] : []),
+  ];
+  return [
+    "",
+    "[IPv6AcceptRA]",
+    "UseDNS=yes",
+    "UseDomains=no",
+    "UseMTU=no",
+    ...only[method],
+    ...lastResort(settings),
+    ...(method === "slaac" ? [] : client),
+  ];
+}
 
-/**
- * A learned gateway that is not to be the default one stays in the main table, where the routing finds it, behind every other.
- * The section is said again: systemd reads both as one.
- */
-function lastResort({ defaultRoute }: { defaultRoute?: boolean | undefined }, section: string): string[] {
-  if (defaultRoute !== false) return [];
-  return [...(section === "" ? [] : ["", section]), "RouteMetric=65535"];
+/** A learned gateway that is not to be the default one stays in the main table, where the routing finds it, behind every other. */
+function lastResort({ defaultRoute }: { defaultRoute?: boolean | undefined }): string[] {
+  return defaultRoute === false ? ["RouteMetric=65535"] : [];
 }
 
 function renderVirtualAddress(name: string, address: string): string[] {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { address, description, interfaceName, prefixedAddress } from "../configuration/fields.ts";
+import { bond, bridge, linkKinds, vlan } from "./link-kinds.ts";
 
 /** What both address families have beside their method. */
 const fixed = {
@@ -7,7 +8,7 @@ const fixed = {
     .array(prefixedAddress)
     .max(64, "expected at most 64 addresses")
     .default([])
-    .describe("For method static"),
+    .describe("For method static; the first of a network is the source of what the box sends there"),
   gateway: address.optional().describe("Default gateway reached through this interface"),
   defaultRoute: z
     .boolean("expected true or false")
@@ -30,17 +31,29 @@ const ipv4 = z
 const ipv6 = z
   .strictObject({
     method: z
-      .enum(["none", "automatic", "static"], "expected none, automatic or static")
+      .enum(["none", "automatic", "slaac", "dhcp", "static"], "expected none, automatic, slaac, dhcp or static")
       .default("none")
-      .describe("Where the addresses come from; automatic: router advertisements and DHCPv6"),
+      .describe("Where the addresses come from; automatic: router advertisements and DHCPv6; slaac, dhcp: one of them"),
     ...fixed,
   })
-  .meta({ id: "Ipv6Settings", description: "automatic: router advertisements and DHCPv6" });
+  .meta({
+    id: "Ipv6Settings",
+    description: "The gateway comes with router advertisements, unless the method is static",
+  });
 
-/** A network interface of the box, by its name. */
+/** A network interface of the box, by its name: a card, or a link that the box makes. */
 export const networkInterface = z
   .strictObject({
+    kind: z
+      .enum(linkKinds, `expected ${linkKinds.join(", ")}`)
+      .default("ethernet")
+      .describe("ethernet: a network card; the others are made by the box"),
     description: description.default(""),
+    alias: z
+      .string()
+      .regex(/^[\x20-\x7e]{0,64}$/, "expected at most 64 printable ASCII characters")
+      .default("")
+      .describe("A name for people, which the kernel keeps with the interface (ifAlias)"),
     enabled: z.boolean("expected true or false").default(true).describe("Administratively up"),
     mtu: z
       .int("expected a whole number of bytes")
@@ -48,6 +61,9 @@ export const networkInterface = z
       .max(65_535, "expected an MTU of at most 65535 bytes")
       .optional()
       .describe("Bytes; left out, the driver's own"),
+    bond: bond.optional().describe("Of kind bond"),
+    vlan: vlan.optional().describe("Of kind vlan"),
+    bridge: bridge.optional().describe("Of kind bridge"),
     ipv4: ipv4.default({ method: "none", addresses: [] }).describe("IPv4 on this interface"),
     ipv6: ipv6.default({ method: "none", addresses: [] }).describe("IPv6 on this interface"),
   })
@@ -55,6 +71,7 @@ export const networkInterface = z
     id: "Interface",
     examples: [
       {
+        kind: "ethernet",
         description: "to the servers",
         enabled: true,
         mtu: 1500,

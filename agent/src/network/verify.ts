@@ -3,14 +3,15 @@ import { addressFamily, splitPrefixed } from "../configuration/fields.ts";
 import type { Configuration } from "../configuration/schema.ts";
 import { explainUnusable, isWithin, overlaps } from "./addresses.ts";
 import type { NetworkInterface, VirtualAddress } from "./schema.ts";
+import { verifyLinks } from "./verify-links.ts";
 
 const families = ["ipv4", "ipv6"] as const;
 const familyNames = { ipv4: "an IPv4 address", ipv6: "an IPv6 address" };
 /** Methods by which a network tells the interface its address and its gateway. */
-const learning = { ipv4: "dhcp", ipv6: "automatic" } as const;
+const learning: Record<Family, readonly string[]> = { ipv4: ["dhcp"], ipv6: ["automatic", "slaac", "dhcp"] };
 
 type Family = (typeof families)[number];
-type Networks = Pick<Configuration, "interfaces" | "virtualAddresses">;
+type Networks = Pick<Configuration, "interfaces" | "virtualAddresses" | "system">;
 
 const error = (path: string, message: string): Finding => ({ severity: "error", path, message });
 const warning = (path: string, message: string): Finding => ({ severity: "warning", path, message });
@@ -20,6 +21,7 @@ export function verifyNetwork(configuration: Networks): Finding[] {
   const interfaces = Object.entries(configuration.interfaces);
   return [
     ...interfaces.flatMap(([name, settings]) => verifyInterface(name, settings)),
+    ...verifyLinks(configuration),
     ...verifyVirtualAddresses(configuration),
     ...findDuplicates(configuration),
     ...findOverlaps(interfaces),
@@ -50,7 +52,7 @@ function verifyFamily(path: string, family: Family, settings: NetworkInterface[F
 
 function verifyGateway(path: string, family: Family, settings: NetworkInterface[Family], gateway: string): Finding[] {
   const { method, addresses } = settings;
-  if (method === learning[family]) return [error(path, `expected no gateway: ${method} brings its own`)];
+  if (learning[family].includes(method)) return [error(path, `expected no gateway: ${method} brings its own`)];
   if (method === "none") return [error(path, "expected no gateway, for the interface has no address of this family")];
   if (addressFamily(gateway) !== family) return [error(path, `expected ${familyNames[family]}`)];
   if (addresses.some((each) => splitPrefixed(each).address === gateway))
@@ -131,7 +133,7 @@ function findOverlaps(interfaces: [string, NetworkInterface][]): Finding[] {
 function verifyDefaultRoutes(interfaces: [string, NetworkInterface][], family: Family): Finding[] {
   const active = interfaces.filter(([, settings]) => settings.enabled && settings[family].defaultRoute !== false);
   const given = active.filter(([, settings]) => settings[family].gateway !== undefined);
-  const learned = active.filter(([, settings]) => settings[family].method === learning[family]);
+  const learned = active.filter(([, settings]) => learning[family].includes(settings[family].method));
   const [first] = given;
   const second = given.slice(1).map(([name, settings]) => {
     return error(

@@ -50,7 +50,7 @@ export function renderRouting(configuration: Configuration): RoutingIntent {
         },
         learns: [
           ...(ipv4.method === "dhcp" ? ["ipv4" as const] : []),
-          ...(ipv6.method === "automatic" ? ["ipv6" as const] : []),
+          ...(!["none", "static"].includes(ipv6.method) ? ["ipv6" as const] : []),
         ],
         wanted: named.has(name),
       })),

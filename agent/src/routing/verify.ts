@@ -149,7 +149,7 @@ function verifyRouter(path: string, via: string, route: RoutingRoute, configurat
   const learning = Object.entries(configuration.interfaces).some(
     ([name, settings]) =>
       (route.interface === undefined || name === route.interface) &&
-      (family === "ipv4" ? settings.ipv4.method === "dhcp" : settings.ipv6.method === "automatic"),
+      (family === "ipv4" ? settings.ipv4.method === "dhcp" : !["none", "static"].includes(settings.ipv6.method)),
   );
   const where = route.interface === undefined ? "no interface has" : `${route.interface} does not have`;
   const words = `${where} a network with ${via}`;

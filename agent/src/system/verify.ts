@@ -74,7 +74,7 @@ function verifyReachable({ system, users }: Configuration): Finding[] {
 /** Names need a resolver: a configured one, or one that an interface may learn. */
 function verifyNames({ system, interfaces }: Configuration): Finding[] {
   const learns = Object.values(interfaces).some(
-    ({ ipv4, ipv6 }) => ipv4.method === "dhcp" || ipv6.method === "automatic",
+    ({ ipv4, ipv6 }) => ipv4.method === "dhcp" || !["none", "static"].includes(ipv6.method),
   );
   const known = new Set(system.hosts.flatMap(({ names }) => names));
   if (system.dns.servers.length > 0 || learns) return [];

@@ -80,7 +80,6 @@ function makeInterface(
   notes: string[],
   only: string | undefined,
 ): NetworkInterface {
-  const { description = "", mtu } = before ?? {};
   const make = (family: "ipv4" | "ipv6") => {
     const all = file.addresses.filter(({ address }) => addressFamily(address) === family);
     const addresses = all.flatMap(({ address, mask }) => withLength(address, mask, notes) ?? []);
@@ -91,7 +90,7 @@ function makeInterface(
   const ipv6 = make("ipv6");
   const ipv4 = file.dhcp ? { method: "dhcp" as const, addresses: [] } : make("ipv4");
   if (file.dhcp && file.addresses.length > 0) notes.push("the address that DHCP had given is not kept");
-  return { description, enabled: file.enabled, ...(mtu === undefined ? {} : { mtu }), ipv4, ipv6 };
+  return { ...(before ?? networkInterface.parse({})), enabled: file.enabled, ipv4, ipv6 };
 }
 
 /** `192.0.2.5` and `255.255.255.0`, `24` or nothing; undefined, with a note, when there is no making sense of it. */

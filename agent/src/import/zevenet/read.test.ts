@@ -6,6 +6,7 @@ import { parse } from "yaml";
 import { configuration as configurationSchema, emptyConfiguration } from "../../configuration/schema.ts";
 import type { SteelyardError } from "../../errors.ts";
 import { verifyFarms } from "../../lslb/l4/verify.ts";
+import { networkInterface } from "../../network/schema.ts";
 import { verifyNetwork } from "../../network/verify.ts";
 import { parseGlobalSettings, parseTiny } from "./formats.ts";
 import { type ImportOptions, type Reading, readZevenetBackup, withoutBlamed } from "./read.ts";
@@ -100,12 +101,7 @@ test("a card this box does not have must be mapped; a map must make sense", asyn
 
 test("the box's own addresses can stay while the old box is there", async (t) => {
   const current = emptyConfiguration();
-  const own = {
-    description: "mine",
-    enabled: true,
-    ipv4: { method: "dhcp" as const, addresses: [] },
-    ipv6: { method: "none" as const, addresses: [] },
-  };
+  const own = networkInterface.parse({ description: "mine", ipv4: { method: "dhcp" } });
   current.interfaces = { eth0: own };
   const { candidate } = readZevenetBackup(loadFixture("ce-5.0"), current, { interfaces: "keep" });
   t.same(candidate.interfaces.eth0, own);

@@ -108,7 +108,9 @@ function ownedAddresses({ interfaces, virtualAddresses }: Configuration) {
   const virtual = new Map(Object.values(virtualAddresses).map((each) => [splitPrefixed(each.address).address, each]));
   const dynamic = {
     ipv4: Object.values(interfaces).some(({ enabled, ipv4 }) => enabled && ipv4.method === "dhcp"),
-    ipv6: Object.values(interfaces).some(({ enabled, ipv6 }) => enabled && ipv6.method === "automatic"),
+    ipv6: Object.values(interfaces).some(
+      ({ enabled, ipv6 }) => enabled && ["automatic", "slaac", "dhcp"].includes(ipv6.method),
+    ),
   };
   return { fixed, virtual, dynamic };
 }

@@ -19,6 +19,7 @@ MTUBytes=9000
 DHCP=no
 IPv6AcceptRA=no
 LinkLocalAddressing=ipv6
+IPv6PrivacyExtensions=no
 ConfigureWithoutCarrier=yes
 IgnoreCarrierLoss=yes
 KeepConfiguration=dynamic-on-stop
@@ -58,6 +59,11 @@ Object {
     "192.0.2.1",
     "fe80::1",
   ],
+  "link": undefined,
+  "lower": Array [],
+  "master": undefined,
+  "mtu": 9000,
+  "path": "interfaces.nic0",
   "up": true,
 }
 `
@@ -75,6 +81,7 @@ RequiredForOnline=no
 DHCP=ipv4
 IPv6AcceptRA=yes
 LinkLocalAddressing=ipv6
+IPv6PrivacyExtensions=no
 ConfigureWithoutCarrier=yes
 IgnoreCarrierLoss=10s
 KeepConfiguration=dynamic-on-stop
@@ -111,6 +118,11 @@ Object {
     "198.51.100.10/32",
   ],
   "gateways": Array [],
+  "link": undefined,
+  "lower": Array [],
+  "master": undefined,
+  "mtu": undefined,
+  "path": "interfaces.nic1",
   "up": true,
 }
 `
@@ -135,6 +147,11 @@ exports[`agent/src/network/network.test.ts > TAP > the rendered files > nic2: wh
 Object {
   "addresses": Array [],
   "gateways": Array [],
+  "link": undefined,
+  "lower": Array [],
+  "master": undefined,
+  "mtu": undefined,
+  "path": "interfaces.nic2",
   "up": false,
 }
 `

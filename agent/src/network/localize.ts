@@ -1,0 +1,20 @@
+import type { Machine } from "../adapters/machine.ts";
+import type { Configuration } from "../configuration/schema.ts";
+import { type Card, type Resolved, resolveMembers } from "./members.ts";
+import { readLinks } from "./status.ts";
+
+/** Turns what the configuration says of cards in general into the cards of this machine. */
+export async function localizeNetwork(configuration: Configuration, machine: Machine): Promise<Resolved> {
+  const asks = Object.values(configuration.interfaces).some(({ bond }) => bond?.memberPattern !== undefined);
+  return asks ? resolveMembers(configuration, await readCards(machine)) : { configuration, findings: [] };
+}
+
+async function readCards(machine: Machine): Promise<Card[]> {
+  const [links, statuses] = await Promise.all([machine.netlink.links(), readLinks(machine)]);
+  return statuses.flatMap(({ name, driver, bus, mac, permanentMac, speed }) => {
+    const link = links.find((each) => each.name === name);
+    if (!link || link.kind !== undefined) return [];
+    const master = links.find(({ index }) => index === link.master)?.name;
+    return { name, driver, bus, mac: permanentMac ?? mac, speed, master };
+  });
+}

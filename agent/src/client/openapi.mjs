@@ -5278,6 +5278,242 @@ export default {
      }
     ]
    },
+   "RoutingTable": {
+    "type": "object",
+    "properties": {
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "id": {
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 999,
+      "description": "Number of the table in the kernel; 253 to 255 are the kernel's own"
+     }
+    },
+    "required": [
+     "description",
+     "id"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "description": "to the partner",
+      "id": 100
+     }
+    ]
+   },
+   "RoutingRule": {
+    "type": "object",
+    "properties": {
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "enabled": {
+      "default": true,
+      "description": "false: the rule is not in the kernel",
+      "type": "boolean"
+     },
+     "priority": {
+      "type": "integer",
+      "minimum": 29000,
+      "maximum": 30999,
+      "description": "Rules are asked in rising order, these before those that the box makes by itself"
+     },
+     "from": {
+      "description": "Network the packet comes from",
+      "examples": [
+       "198.51.100.0/24"
+      ],
+      "type": "string"
+     },
+     "to": {
+      "description": "Network the packet goes to",
+      "examples": [
+       "198.51.100.0/24"
+      ],
+      "type": "string"
+     },
+     "mark": {
+      "description": "Mark of the packet",
+      "type": "object",
+      "properties": {
+       "value": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 4294967295
+       },
+       "mask": {
+        "default": 4294967295,
+        "description": "Bits that count",
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 4294967295
+       }
+      },
+      "required": [
+       "value",
+       "mask"
+      ],
+      "additionalProperties": false
+     },
+     "interface": {
+      "description": "Interface the packet came in by; lo: the box itself sends it",
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "nic0"
+      ]
+     },
+     "not": {
+      "default": false,
+      "description": "true: for packets that do not fit",
+      "type": "boolean"
+     },
+     "table": {
+      "default": "main",
+      "description": "main, the name of a routing table, or that of an interface: its own table",
+      "examples": [
+       "main"
+      ],
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$"
+     }
+    },
+    "required": [
+     "description",
+     "enabled",
+     "priority",
+     "not",
+     "table"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "priority": 29100,
+      "from": "198.51.100.0/24",
+      "table": "partner",
+      "description": "",
+      "enabled": true,
+      "not": false
+     }
+    ]
+   },
+   "RoutingRoute": {
+    "type": "object",
+    "properties": {
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "enabled": {
+      "default": true,
+      "description": "false: the route is not in the kernel",
+      "type": "boolean"
+     },
+     "type": {
+      "default": "unicast",
+      "description": "unicast leads on; the others drop packets: silently, as unreachable, or as forbidden",
+      "type": "string",
+      "enum": [
+       "unicast",
+       "blackhole",
+       "unreachable",
+       "prohibit"
+      ]
+     },
+     "destination": {
+      "examples": [
+       "198.51.100.0/24"
+      ],
+      "description": "Network the route leads to; 0.0.0.0/0 or ::/0 for a default route",
+      "type": "string"
+     },
+     "via": {
+      "description": "Address of the router",
+      "examples": [
+       "192.0.2.10"
+      ],
+      "type": "string"
+     },
+     "interface": {
+      "description": "Interface the packets leave by",
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "nic0"
+      ]
+     },
+     "metric": {
+      "default": 0,
+      "description": "The lower of two routes to one network is used; in IPv6, 0 stands for 1024",
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 4294967295
+     },
+     "table": {
+      "default": "main",
+      "description": "main, the name of a routing table, or that of an interface: its own table",
+      "examples": [
+       "main"
+      ],
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$"
+     },
+     "source": {
+      "description": "Address the box sends from, where the sender names none",
+      "examples": [
+       "192.0.2.10"
+      ],
+      "type": "string"
+     },
+     "mtu": {
+      "description": "Bytes",
+      "type": "integer",
+      "minimum": 68,
+      "maximum": 65535
+     },
+     "onlink": {
+      "default": false,
+      "description": "true: the router is on the link, though no network of the interface holds it",
+      "type": "boolean"
+     }
+    },
+    "required": [
+     "description",
+     "enabled",
+     "type",
+     "destination",
+     "metric",
+     "table",
+     "onlink"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "destination": "203.0.113.0/24",
+      "via": "192.0.2.254",
+      "interface": "eth0",
+      "table": "main",
+      "description": "",
+      "enabled": true,
+      "type": "unicast",
+      "metric": 0,
+      "onlink": false
+     }
+    ]
+   },
    "NtpServer": {
     "type": "object",
     "properties": {
@@ -7458,6 +7694,36 @@ export default {
       },
       "description": "By name"
      },
+     "routingTables": {
+      "type": "object",
+      "propertyNames": {
+       "type": "string"
+      },
+      "additionalProperties": {
+       "$ref": "#/components/schemas/RoutingTable"
+      },
+      "description": "By name"
+     },
+     "routingRules": {
+      "type": "object",
+      "propertyNames": {
+       "type": "string"
+      },
+      "additionalProperties": {
+       "$ref": "#/components/schemas/RoutingRule"
+      },
+      "description": "By name"
+     },
+     "routingRoutes": {
+      "type": "object",
+      "propertyNames": {
+       "type": "string"
+      },
+      "additionalProperties": {
+       "$ref": "#/components/schemas/RoutingRoute"
+      },
+      "description": "By name"
+     },
      "farms": {
       "type": "object",
       "propertyNames": {
@@ -7540,6 +7806,9 @@ export default {
     "required": [
      "interfaces",
      "virtualAddresses",
+     "routingTables",
+     "routingRules",
+     "routingRoutes",
      "farms",
      "users",
      "groups",
@@ -17012,7 +17281,7 @@ export default {
     "x-permission": "audit:read",
     "responses": {
      "200": {
-      "description": "Done",
+      "description": "The records: a page of them, or all as lines",
       "content": {
        "application/json": {
         "schema": {
@@ -17043,6 +17312,15 @@ export default {
          ],
          "next": 42
         }
+       },
+       "application/jsonl": {
+        "schema": {
+         "type": "string",
+         "examples": [
+          "{\"sequence\":1,\"user\":\"admin\"}\n"
+         ]
+        },
+        "example": "{\"sequence\":1,\"user\":\"admin\"}\n"
        }
       },
       "headers": {

@@ -2384,6 +2384,18 @@ export interface components {
             roles: {
                 [key: string]: components["schemas"]["Role"];
             };
+            /** @description By name */
+            routingRoutes: {
+                [key: string]: components["schemas"]["RoutingRoute"];
+            };
+            /** @description By name */
+            routingRules: {
+                [key: string]: components["schemas"]["RoutingRule"];
+            };
+            /** @description By name */
+            routingTables: {
+                [key: string]: components["schemas"]["RoutingTable"];
+            };
             /** @description The box itself */
             system?: components["schemas"]["System"];
             /** @description By name; secret fields are hidden */
@@ -4695,6 +4707,88 @@ export interface components {
             /** @description The router */
             via?: string;
         };
+        RoutingRoute: {
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description: string;
+            /** @description Network the route leads to; 0.0.0.0/0 or ::/0 for a default route */
+            destination: string;
+            /**
+             * @description false: the route is not in the kernel
+             * @default true
+             */
+            enabled: boolean;
+            /** @description Interface the packets leave by */
+            interface?: string;
+            /**
+             * @description The lower of two routes to one network is used; in IPv6, 0 stands for 1024
+             * @default 0
+             */
+            metric: number;
+            /** @description Bytes */
+            mtu?: number;
+            /**
+             * @description true: the router is on the link, though no network of the interface holds it
+             * @default false
+             */
+            onlink: boolean;
+            /** @description Address the box sends from, where the sender names none */
+            source?: string;
+            /**
+             * @description main, the name of a routing table, or that of an interface: its own table
+             * @default main
+             */
+            table: string;
+            /**
+             * @description unicast leads on; the others drop packets: silently, as unreachable, or as forbidden
+             * @default unicast
+             * @enum {string}
+             */
+            type: "unicast" | "blackhole" | "unreachable" | "prohibit";
+            /** @description Address of the router */
+            via?: string;
+        };
+        RoutingRule: {
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description: string;
+            /**
+             * @description false: the rule is not in the kernel
+             * @default true
+             */
+            enabled: boolean;
+            /** @description Network the packet comes from */
+            from?: string;
+            /** @description Interface the packet came in by; lo: the box itself sends it */
+            interface?: string;
+            /** @description Mark of the packet */
+            mark?: {
+                /**
+                 * @description Bits that count
+                 * @default 4294967295
+                 */
+                mask: number;
+                value: number;
+            };
+            /**
+             * @description true: for packets that do not fit
+             * @default false
+             */
+            not: boolean;
+            /** @description Rules are asked in rising order, these before those that the box makes by itself */
+            priority: number;
+            /**
+             * @description main, the name of a routing table, or that of an interface: its own table
+             * @default main
+             */
+            table: string;
+            /** @description Network the packet goes to */
+            to?: string;
+        };
         RoutingRuleReplacementInput: {
             /**
              * @description Free text of one line, for people
@@ -4735,6 +4829,15 @@ export interface components {
             table?: string;
             /** @description Network the packet goes to */
             to?: string;
+        };
+        RoutingTable: {
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description: string;
+            /** @description Number of the table in the kernel; 253 to 255 are the kernel's own */
+            id: number;
         };
         RoutingTableReplacementInput: {
             /**
@@ -5769,7 +5872,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done */
+            /** @description The records: a page of them, or all as lines */
             200: {
                 headers: {
                     "Request-Id": components["headers"]["RequestId"];
@@ -5804,6 +5907,8 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["AuditPage"];
+                    /** @example {"sequence":1,"user":"admin"} */
+                    "application/jsonl": string;
                 };
             };
             400: components["responses"]["Problem400"];

@@ -93,7 +93,16 @@ export const addAuditRoutes: Routes = (app, { audit }) => {
       description:
         "Every change, login and refused attempt. With format=jsonl the answer is application/jsonl: the records oldest first, one line each, as they stand in the log.",
       querystring: auditQuery,
-      response: { 200: page, default: problemDocument },
+      response: {
+        200: {
+          description: "The records: a page of them, or all as lines",
+          content: {
+            "application/json": { schema: page },
+            "application/jsonl": { schema: z.string().meta({ examples: ['{"sequence":1,"user":"admin"}\n'] }) },
+          },
+        },
+        default: problemDocument,
+      },
     },
     handler: async (request, reply) => {
       const { format, ...query } = request.query as z.output<typeof auditQuery>;

@@ -175,6 +175,18 @@ t.test("restored keys are shown from the next connection on, and go back when th
   t.equal(await fingerprintOf(), first);
   t.not(strange, await readKey(box.machine));
 
+  await box.send("POST", "/api/v1/access/roles", { name: "keeper", permissions: ["backups:*"] });
+  await box.put("anna", "/api/v1/access/users", { password: passphrase, roles: ["keeper"] });
+  const login = { user: "anna", password: passphrase };
+  const { token } = (await box.https.inject({ method: "POST", url: "/api/v1/sessions", payload: login })).json();
+  const asAnna = await box.https.inject({
+    method: "POST",
+    url: `${url}/${name}/restore?dryRun=true`,
+    headers: { authorization: `Bearer ${token}` },
+    payload: { passphrase, identity: true },
+  });
+  t.match(asAnna.json(), { code: "forbidden", detail: /system:update/ }, "keys are no matter of backups alone");
+
   await box.put("web", "/api/v1/farms", { ...farm, description: "fine" });
   const configuration = structuredClone(box.control.current().configuration);
   Object.assign(configuration.farms.web ?? {}, { description: "refuse" });

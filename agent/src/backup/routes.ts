@@ -1,5 +1,6 @@
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
+import { requirePermission } from "../api/authentication.ts";
 import { acceptBinaryBodies, binaryBody } from "../api/binary-body.ts";
 import {
   authorOf,
@@ -316,6 +317,8 @@ function addRestoreRoute(app: Parameters<Routes>[0], context: ApiContext): void 
       const planned = planRestore(backup, await backupContextOf(context).readNics(), options);
       const wanted = dryRun ? planned.configuration : requireDecided(planned);
       const files = options.identity ? backup.identity : [];
+      // They are no objects of the configuration, so no change of it asks for a permission.
+      if (files.length > 0) requirePermission(principalOf(request), "system:update");
       const about = { manifest: backup.manifest, restored: false, nics: planned.places, identity: files.length > 0 };
       if (!wanted) return { ...about, differences: [] };
       const message = `restore backup ${name} of ${backup.manifest.hostname}, ${backup.manifest.time}`;

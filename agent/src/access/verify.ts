@@ -1,10 +1,11 @@
 import type { Finding } from "../commit/subsystem.ts";
 import type { Configuration } from "../configuration/schema.ts";
+import { verifyAuditTargets } from "./audit/export/verify.ts";
 import { verifyDirectories } from "./directory/verify.ts";
 import { isAdministrator } from "./rights.ts";
 import { isBuiltInRole } from "./roles.ts";
 
-type Access = Pick<Configuration, "users" | "groups" | "roles" | "apiKeys" | "access" | "directories">;
+type Access = Pick<Configuration, "users" | "groups" | "roles" | "apiKeys" | "access" | "directories" | "auditTargets">;
 
 const error = (path: string, message: string): Finding => ({ severity: "error", path, message });
 
@@ -30,6 +31,7 @@ export function verifyAccess(configuration: Access): Finding[] {
       ...(Object.hasOwn(users, key.owner) ? [] : [error(`apiKeys.${id}.owner`, `there is no user ${key.owner}`)]),
     ]),
     ...verifyDirectories(configuration),
+    ...verifyAuditTargets(configuration),
     ...Object.entries(configuration.directories).flatMap(([name, { groupRoles, defaultRoles }]) => [
       ...groupRoles.flatMap((each, at) =>
         verifyRoles(configuration, `directories.${name}.groupRoles.${at}`, each.roles),

@@ -1,23 +1,20 @@
-import { createConnection, isIP, type Socket } from "node:net";
+import type { createConnection } from "node:net";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
 import { Client, FilterParser, ResultCodeError } from "ldapts";
 import { messageOf } from "../errors.ts";
+import {
+  fingerprintOf,
+  openSocket,
+  openTls,
+  requirePin,
+  type TlsTarget,
+  tlsOptions,
+  withDeadline,
+} from "./tls-client.ts";
 
 /** One connection to one LDAP server (RFC 4511). What fails is an {@link LdapError}; its words hold no secret. */
 
-export type LdapTarget = {
-  host: string;
-  port: number;
-  security: "ldaps" | "starttls" | "none";
-  /** PEM of the authorities that count; left out: the public ones. */
-  ca?: string[];
-  /** SHA-256 of the server's own certificate, in small hexadecimal digits: one of these, whoever signed it. */
-  pins: readonly string[];
-  /** Expected in the certificate instead of the host. */
-  serverName?: string;
-  /** Milliseconds for the connection with TLS, and for each answer. */
-  timeout: number;
-};
+export type LdapTarget = TlsTarget & { security: "ldaps" | "starttls" | "none" };
 
 export type LdapEntry = { dn: string; values(attribute: string): string[] };
 
@@ -68,7 +65,9 @@ export class LdapError extends Error {
  */
 export async function openLdap(target: LdapTarget): Promise<LdapConnection> {
   const { host, port, security, timeout } = target;
-  const plain = await openSocket(host, port, timeout);
+  const plain = await openSocket(target).catch((error) => {
+    throw new LdapError("connect", messageOf(error), { cause: error });
+  });
   let secured: TLSSocket | undefined;
   let given = false;
   const client = new Client({
@@ -96,7 +95,6 @@ export async function openLdap(target: LdapTarget): Promise<LdapConnection> {
     if (secured) requirePin(target, secured);
   } catch (error) {
     close();
-    if (error instanceof LdapError) throw error;
     throw new LdapError("tls", `TLS with ${host}:${port}: ${messageOf(error)}`, { cause: error });
   }
   const tls = secured && {
@@ -184,80 +182,4 @@ function valuesOf(entry: Record<string, unknown>, attribute: string): string[] {
   const key = Object.keys(entry).find((each) => each.toLowerCase() === attribute.toLowerCase());
   const value = key === undefined ? [] : entry[key];
   return [value].flat().map((each) => (Buffer.isBuffer(each) ? each.toString("utf8") : String(each)));
-}
-
-function openSocket(host: string, port: number, timeout: number): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = createConnection({ host, port });
-    const fail = (words: string, cause?: unknown) => {
-      socket.destroy();
-      reject(new LdapError("connect", `cannot connect to ${host}:${port}: ${words}`, { cause }));
-    };
-    const timer = setTimeout(() => fail(`no answer within ${timeout / 1000} s`), timeout);
-    socket.once("error", (error: NodeJS.ErrnoException) => {
-      clearTimeout(timer);
-      fail(error.code ?? error.message, error);
-    });
-    socket.once("connect", () => {
-      clearTimeout(timer);
-      socket.removeAllListeners("error");
-      // Until ldapts listens: an error nobody hears would end the process.
-      socket.on("error", () => undefined);
-      resolve(socket);
-    });
-  });
-}
-
-function tlsOptions({ host, ca, pins, serverName }: LdapTarget): ConnectionOptions {
-  const name = serverName ?? host;
-  return {
-    host: name,
-    ...(isIP(name) ? {} : { servername: name }),
-    minVersion: "TLSv1.2",
-    // A pinned certificate stands for itself; see requirePin.
-    rejectUnauthorized: pins.length === 0,
-    ...(ca ? { ca } : {}),
-  };
-}
-
-async function openTls(target: LdapTarget, socket: Socket): Promise<TLSSocket> {
-  const secured = connectTls({ ...tlsOptions(target), socket });
-  const done = new Promise<TLSSocket>((resolve, reject) => {
-    secured.once("secureConnect", () => {
-      secured.removeAllListeners("error");
-      secured.on("error", () => undefined);
-      resolve(secured);
-    });
-    secured.once("error", reject);
-    secured.once("close", () => reject(new Error("the server closed the connection")));
-  });
-  return await withDeadline(done, target.timeout, () => secured.destroy());
-}
-
-function fingerprintOf(socket: TLSSocket): string {
-  return (socket.getPeerCertificate().fingerprint256 ?? "").replaceAll(":", "").toLowerCase();
-}
-
-function requirePin({ pins, host, port }: LdapTarget, socket: TLSSocket): void {
-  const fingerprint = fingerprintOf(socket);
-  if (pins.length > 0 && !pins.includes(fingerprint))
-    throw new LdapError(
-      "tls",
-      `the certificate of ${host}:${port} is none of the pinned ones: its SHA-256 is ${fingerprint}`,
-    );
-}
-
-async function withDeadline<Result>(work: Promise<Result>, timeout: number, end: () => void): Promise<Result> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      end();
-      reject(new Error(`no answer within ${timeout / 1000} s`));
-    }, timeout);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -4,6 +4,7 @@ import rateLimit from "@fastify/rate-limit";
 import fastify, { type FastifyInstance } from "fastify";
 import type { z } from "zod";
 import { clientAddress } from "../access/address.ts";
+import { addAuditTargetRoutes } from "../access/audit/export/routes.ts";
 import { addAuditRoutes } from "../access/audit/routes.ts";
 import { addDirectoryRoutes } from "../access/directory/routes.ts";
 import { addKeyRoutes } from "../access/key-routes.ts";
@@ -42,6 +43,7 @@ const routes: readonly Routes[] = [
   addKeyRoutes,
   addDirectoryRoutes,
   addAuditRoutes,
+  addAuditTargetRoutes,
   addSecondFactorRoutes,
   addFarmRoutes,
   addNetworkRoutes,

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifySchema } from "fastify";
 import type { Audit } from "../access/audit/audit.ts";
+import type { AuditExport } from "../access/audit/export/exporter.ts";
 import type { Directories } from "../access/directory/directories.ts";
 import type { KeyUses } from "../access/key-use.ts";
 import type { Login } from "../access/login.ts";
@@ -48,6 +49,7 @@ export type ApiContext = {
   login: Login;
   keyUses: KeyUses;
   audit: Audit;
+  auditExport: AuditExport;
   totp: TotpFactor;
   jobs: Jobs;
   /** Of the appliance. */

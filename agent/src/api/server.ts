@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import type { Server as TlsServer } from "node:tls";
 import type { FastifyInstance } from "fastify";
 import { auditControl, openAudit, recordMissed } from "../access/audit/audit.ts";
+import { startExport } from "../access/audit/export/exporter.ts";
 import { makeDirectoryAuthenticator } from "../access/directory/authenticator.ts";
 import { makeDirectories } from "../access/directory/directories.ts";
 import { watchDirectorySessions } from "../access/directory/recheck.ts";
@@ -43,6 +44,8 @@ export type ServerOptions = {
   tls?: Tls | (() => Promise<Tls>);
   /** Milliseconds between looks at the machine and signs of life, where tests want them soon. */
   eventIntervals?: EventIntervals;
+  /** Milliseconds to the next try of a syslog server, where tests want it soon. */
+  auditBackoff?: { first: number; longest: number };
   /** Where tests want to reach a limit soon. */
   limits?: Partial<Limits>;
   /** Who checks names and passwords after the users and the directories of the configuration. */
@@ -82,6 +85,7 @@ const retryInterval = 10_000;
 export async function createServer(options: ServerOptions): Promise<Server> {
   const { control, machine, status, version, tls, limits = {} } = options;
   const audit = await openAudit(machine);
+  const auditExport = await startExport(control, audit.log, machine, options.auditBackoff);
   await recordMissed(audit, control);
   const stopAuditing = auditControl(audit, control);
   const totp = makeTotpFactor(control, machine);
@@ -93,7 +97,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const idempotency = await openIdempotencyStore(machine);
   const events = makeEventHub(machine, options.eventIntervals);
   const jobs = await openJobs(machine, events.bus);
-  const access = { sessions, login, keyUses, audit, totp, directories };
+  const access = { sessions, login, keyUses, audit, auditExport, totp, directories };
   const context: ApiContext = {
     ...{ control, machine, status, version, idempotency, events, jobs, renewCertificate },
     ...access,
@@ -177,6 +181,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       await directorySessions.stop();
       await saved();
       stopAuditing();
+      await auditExport.close();
       await audit.close();
       await rm(socket, { force: true });
     },

@@ -2850,6 +2850,296 @@ export default {
      }
     ]
    },
+   "NamedAuditTargetInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the audit target"
+     },
+     "description": {
+      "default": "",
+      "description": "For people",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "enabled": {
+      "default": true,
+      "description": "false: nothing is sent, and the place is kept",
+      "type": "boolean"
+     },
+     "host": {
+      "anyOf": [
+       {
+        "type": "string",
+        "examples": [
+         "192.0.2.10"
+        ]
+       },
+       {
+        "type": "string",
+        "maxLength": 253,
+        "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+        "examples": [
+         "lb1.example.com"
+        ]
+       }
+      ],
+      "description": "Of the syslog server"
+     },
+     "port": {
+      "description": "Left out: 6514 for tls, 601 for tcp, 514 for udp",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 65535,
+      "examples": [
+       80
+      ]
+     },
+     "transport": {
+      "default": "tls",
+      "description": "tls: RFC 5425; tcp: RFC 6587 with octet counting; udp: RFC 5426, where what is lost is not noticed",
+      "type": "string",
+      "enum": [
+       "tls",
+       "tcp",
+       "udp"
+      ]
+     },
+     "caCertificates": {
+      "description": "For tls: certificates of the authorities that may have signed the server's (PEM); left out: the public ones",
+      "type": "string",
+      "maxLength": 65536
+     },
+     "pinnedCertificates": {
+      "description": "For tls: SHA-256 of the server's own certificate: these and no others, whoever signed them",
+      "maxItems": 16,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}$"
+      },
+      "default": []
+     },
+     "serverName": {
+      "description": "For tls: the name in the certificate, where it is not the host",
+      "type": "string",
+      "maxLength": 253,
+      "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+      "examples": [
+       "lb1.example.com"
+      ]
+     },
+     "facility": {
+      "default": "audit",
+      "description": "Of RFC 5424",
+      "type": "string",
+      "enum": [
+       "kern",
+       "user",
+       "daemon",
+       "auth",
+       "syslog",
+       "authpriv",
+       "audit",
+       "alert",
+       "local0",
+       "local1",
+       "local2",
+       "local3",
+       "local4",
+       "local5",
+       "local6",
+       "local7"
+      ]
+     },
+     "format": {
+      "default": "json",
+      "description": "After the structured data. json: the record as it stands in the log, so that its hash can be checked; text: one sentence",
+      "type": "string",
+      "enum": [
+       "json",
+       "text"
+      ]
+     },
+     "enterpriseNumber": {
+      "default": 32473,
+      "description": "Of the SD-ID steelyard@…; the default is the one for examples (RFC 5612)",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 4294967295
+     },
+     "maxBytes": {
+      "default": 8192,
+      "description": "Greatest message the server takes; for udp 2048. A record that is longer goes without its diffs",
+      "type": "integer",
+      "minimum": 2048,
+      "maximum": 262144
+     }
+    },
+    "required": [
+     "name",
+     "host"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "siem",
+      "host": "siem.example.com",
+      "transport": "tls",
+      "facility": "audit"
+     }
+    ]
+   },
+   "AuditTargetReplacementInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "description": "When given, the name in the address: an object keeps its name",
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ]
+     },
+     "description": {
+      "default": "",
+      "description": "For people",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "enabled": {
+      "default": true,
+      "description": "false: nothing is sent, and the place is kept",
+      "type": "boolean"
+     },
+     "host": {
+      "anyOf": [
+       {
+        "type": "string",
+        "examples": [
+         "192.0.2.10"
+        ]
+       },
+       {
+        "type": "string",
+        "maxLength": 253,
+        "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+        "examples": [
+         "lb1.example.com"
+        ]
+       }
+      ],
+      "description": "Of the syslog server"
+     },
+     "port": {
+      "description": "Left out: 6514 for tls, 601 for tcp, 514 for udp",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 65535,
+      "examples": [
+       80
+      ]
+     },
+     "transport": {
+      "default": "tls",
+      "description": "tls: RFC 5425; tcp: RFC 6587 with octet counting; udp: RFC 5426, where what is lost is not noticed",
+      "type": "string",
+      "enum": [
+       "tls",
+       "tcp",
+       "udp"
+      ]
+     },
+     "caCertificates": {
+      "description": "For tls: certificates of the authorities that may have signed the server's (PEM); left out: the public ones",
+      "type": "string",
+      "maxLength": 65536
+     },
+     "pinnedCertificates": {
+      "description": "For tls: SHA-256 of the server's own certificate: these and no others, whoever signed them",
+      "maxItems": 16,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}$"
+      },
+      "default": []
+     },
+     "serverName": {
+      "description": "For tls: the name in the certificate, where it is not the host",
+      "type": "string",
+      "maxLength": 253,
+      "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+      "examples": [
+       "lb1.example.com"
+      ]
+     },
+     "facility": {
+      "default": "audit",
+      "description": "Of RFC 5424",
+      "type": "string",
+      "enum": [
+       "kern",
+       "user",
+       "daemon",
+       "auth",
+       "syslog",
+       "authpriv",
+       "audit",
+       "alert",
+       "local0",
+       "local1",
+       "local2",
+       "local3",
+       "local4",
+       "local5",
+       "local6",
+       "local7"
+      ]
+     },
+     "format": {
+      "default": "json",
+      "description": "After the structured data. json: the record as it stands in the log, so that its hash can be checked; text: one sentence",
+      "type": "string",
+      "enum": [
+       "json",
+       "text"
+      ]
+     },
+     "enterpriseNumber": {
+      "default": 32473,
+      "description": "Of the SD-ID steelyard@…; the default is the one for examples (RFC 5612)",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 4294967295
+     },
+     "maxBytes": {
+      "default": 8192,
+      "description": "Greatest message the server takes; for udp 2048. A record that is longer goes without its diffs",
+      "type": "integer",
+      "minimum": 2048,
+      "maximum": 262144
+     }
+    },
+    "required": [
+     "host"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "host": "siem.example.com",
+      "transport": "tls",
+      "facility": "audit"
+     }
+    ]
+   },
    "NamedFarmInput": {
     "oneOf": [
      {
@@ -4238,6 +4528,143 @@ export default {
       ]
      }
     ]
+   },
+   "AuditTarget": {
+    "type": "object",
+    "properties": {
+     "description": {
+      "default": "",
+      "description": "For people",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "enabled": {
+      "default": true,
+      "description": "false: nothing is sent, and the place is kept",
+      "type": "boolean"
+     },
+     "host": {
+      "anyOf": [
+       {
+        "examples": [
+         "192.0.2.10"
+        ],
+        "type": "string"
+       },
+       {
+        "type": "string",
+        "maxLength": 253,
+        "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+        "examples": [
+         "lb1.example.com"
+        ]
+       }
+      ],
+      "description": "Of the syslog server"
+     },
+     "port": {
+      "description": "Left out: 6514 for tls, 601 for tcp, 514 for udp",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 65535,
+      "examples": [
+       80
+      ]
+     },
+     "transport": {
+      "default": "tls",
+      "description": "tls: RFC 5425; tcp: RFC 6587 with octet counting; udp: RFC 5426, where what is lost is not noticed",
+      "type": "string",
+      "enum": [
+       "tls",
+       "tcp",
+       "udp"
+      ]
+     },
+     "caCertificates": {
+      "description": "For tls: certificates of the authorities that may have signed the server's (PEM); left out: the public ones",
+      "type": "string",
+      "maxLength": 65536
+     },
+     "pinnedCertificates": {
+      "default": [],
+      "description": "For tls: SHA-256 of the server's own certificate: these and no others, whoever signed them",
+      "maxItems": 16,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}$"
+      }
+     },
+     "serverName": {
+      "description": "For tls: the name in the certificate, where it is not the host",
+      "type": "string",
+      "maxLength": 253,
+      "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+      "examples": [
+       "lb1.example.com"
+      ]
+     },
+     "facility": {
+      "default": "audit",
+      "description": "Of RFC 5424",
+      "type": "string",
+      "enum": [
+       "kern",
+       "user",
+       "daemon",
+       "auth",
+       "syslog",
+       "authpriv",
+       "audit",
+       "alert",
+       "local0",
+       "local1",
+       "local2",
+       "local3",
+       "local4",
+       "local5",
+       "local6",
+       "local7"
+      ]
+     },
+     "format": {
+      "default": "json",
+      "description": "After the structured data. json: the record as it stands in the log, so that its hash can be checked; text: one sentence",
+      "type": "string",
+      "enum": [
+       "json",
+       "text"
+      ]
+     },
+     "enterpriseNumber": {
+      "default": 32473,
+      "description": "Of the SD-ID steelyard@…; the default is the one for examples (RFC 5612)",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 4294967295
+     },
+     "maxBytes": {
+      "default": 8192,
+      "description": "Greatest message the server takes; for udp 2048. A record that is longer goes without its diffs",
+      "type": "integer",
+      "minimum": 2048,
+      "maximum": 262144
+     }
+    },
+    "required": [
+     "description",
+     "enabled",
+     "host",
+     "transport",
+     "pinnedCertificates",
+     "facility",
+     "format",
+     "enterpriseNumber",
+     "maxBytes"
+    ],
+    "additionalProperties": false
    },
    "BackupSchedule": {
     "type": "object",
@@ -6486,124 +6913,6 @@ export default {
      }
     ]
    },
-   "AuditPage": {
-    "type": "object",
-    "properties": {
-     "items": {
-      "type": "array",
-      "items": {
-       "$ref": "#/components/schemas/AuditRecord"
-      },
-      "description": "Newest first"
-     },
-     "next": {
-      "description": "There are more: ask for them with before=<next>",
-      "type": "integer"
-     }
-    },
-    "required": [
-     "items"
-    ],
-    "additionalProperties": false,
-    "examples": [
-     {
-      "items": [
-       {
-        "sequence": 42,
-        "time": "2026-01-02T03:04:05.678Z",
-        "user": "admin",
-        "roles": [
-         "admin"
-        ],
-        "means": "session",
-        "source": "192.0.2.7",
-        "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11",
-        "method": "DELETE",
-        "operation": "deleteFarm",
-        "object": "farms/web",
-        "result": "refused",
-        "status": 404,
-        "code": "not-found",
-        "message": "there is no farm web",
-        "previous": "9b3c5a1f0d7e6c2b8a4f9e3d1c5b7a0f6e2d8c4b9a3f7e1d5c0b6a2f8e4d9c37",
-        "hash": "41d0a7c3f9e2b8d5a1c6f0e3b7d9a2c5f8e1b4d6a0c3f7e9b2d5a8c1f4e6b035"
-       }
-      ],
-      "next": 42
-     }
-    ]
-   },
-   "AuditReport": {
-    "type": "object",
-    "properties": {
-     "whole": {
-      "type": "boolean",
-      "description": "Every record is as it was written, none is missing, none was added"
-     },
-     "records": {
-      "type": "integer",
-      "description": "Number of records that were looked at"
-     },
-     "first": {
-      "type": "integer",
-      "description": "Sequence number of the oldest record; older ones were removed by retention"
-     },
-     "last": {
-      "type": "integer",
-      "description": "Sequence number of the newest record"
-     },
-     "hash": {
-      "type": "string",
-      "description": "Of the newest record: compare it with the one a syslog server got"
-     },
-     "broken": {
-      "description": "The first place where the chain breaks",
-      "type": "object",
-      "properties": {
-       "file": {
-        "type": "integer",
-        "description": "The number in the name of the file"
-       },
-       "line": {
-        "type": "integer",
-        "description": "Counted from 1"
-       },
-       "sequence": {
-        "type": "integer",
-        "description": "Of the record that is not as it should be, or is missing"
-       },
-       "reason": {
-        "type": "string",
-        "description": "What is wrong with it"
-       }
-      },
-      "required": [
-       "file",
-       "line",
-       "sequence",
-       "reason"
-      ],
-      "additionalProperties": false
-     }
-    },
-    "required": [
-     "whole",
-     "records",
-     "first",
-     "last",
-     "hash"
-    ],
-    "additionalProperties": false,
-    "examples": [
-     {
-      "whole": true,
-      "records": 42,
-      "first": 1,
-      "last": 42,
-      "hash": "41d0a7c3f9e2b8d5a1c6f0e3b7d9a2c5f8e1b4d6a0c3f7e9b2d5a8c1f4e6b035"
-     }
-    ]
-   },
    "PendingCommit": {
     "type": "object",
     "properties": {
@@ -6808,6 +7117,178 @@ export default {
       ],
       "confirmWithin": 0,
       "reasons": []
+     }
+    ]
+   },
+   "AuditTargetStatus": {
+    "type": "object",
+    "properties": {
+     "state": {
+      "type": "string",
+      "enum": [
+       "connected",
+       "connecting",
+       "waiting",
+       "disabled"
+      ],
+      "description": "waiting: for the next try; connected says nothing of a UDP server"
+     },
+     "sequence": {
+      "type": "integer",
+      "description": "The last record that was sent"
+     },
+     "queued": {
+      "type": "integer",
+      "description": "Records still to send; they stand in the log"
+     },
+     "sent": {
+      "type": "integer",
+      "description": "Records sent since the agent started, those twice counted twice"
+     },
+     "lost": {
+      "type": "integer",
+      "description": "Records that retention removed before they were sent"
+     },
+     "error": {
+      "type": "string",
+      "description": "Why the last try failed; empty while all is well"
+     }
+    },
+    "required": [
+     "state",
+     "sequence",
+     "queued",
+     "sent",
+     "lost",
+     "error"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "state": "connected",
+      "sequence": 42,
+      "queued": 0,
+      "sent": 7,
+      "lost": 0,
+      "error": ""
+     }
+    ]
+   },
+   "AuditPage": {
+    "type": "object",
+    "properties": {
+     "items": {
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/AuditRecord"
+      },
+      "description": "Newest first"
+     },
+     "next": {
+      "description": "There are more: ask for them with before=<next>",
+      "type": "integer"
+     }
+    },
+    "required": [
+     "items"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "items": [
+       {
+        "sequence": 42,
+        "time": "2026-01-02T03:04:05.678Z",
+        "user": "admin",
+        "roles": [
+         "admin"
+        ],
+        "means": "session",
+        "source": "192.0.2.7",
+        "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11",
+        "method": "DELETE",
+        "operation": "deleteFarm",
+        "object": "farms/web",
+        "result": "refused",
+        "status": 404,
+        "code": "not-found",
+        "message": "there is no farm web",
+        "previous": "9b3c5a1f0d7e6c2b8a4f9e3d1c5b7a0f6e2d8c4b9a3f7e1d5c0b6a2f8e4d9c37",
+        "hash": "41d0a7c3f9e2b8d5a1c6f0e3b7d9a2c5f8e1b4d6a0c3f7e9b2d5a8c1f4e6b035"
+       }
+      ],
+      "next": 42
+     }
+    ]
+   },
+   "AuditReport": {
+    "type": "object",
+    "properties": {
+     "whole": {
+      "type": "boolean",
+      "description": "Every record is as it was written, none is missing, none was added"
+     },
+     "records": {
+      "type": "integer",
+      "description": "Number of records that were looked at"
+     },
+     "first": {
+      "type": "integer",
+      "description": "Sequence number of the oldest record; older ones were removed by retention"
+     },
+     "last": {
+      "type": "integer",
+      "description": "Sequence number of the newest record"
+     },
+     "hash": {
+      "type": "string",
+      "description": "Of the newest record: compare it with the one a syslog server got"
+     },
+     "broken": {
+      "description": "The first place where the chain breaks",
+      "type": "object",
+      "properties": {
+       "file": {
+        "type": "integer",
+        "description": "The number in the name of the file"
+       },
+       "line": {
+        "type": "integer",
+        "description": "Counted from 1"
+       },
+       "sequence": {
+        "type": "integer",
+        "description": "Of the record that is not as it should be, or is missing"
+       },
+       "reason": {
+        "type": "string",
+        "description": "What is wrong with it"
+       }
+      },
+      "required": [
+       "file",
+       "line",
+       "sequence",
+       "reason"
+      ],
+      "additionalProperties": false
+     }
+    },
+    "required": [
+     "whole",
+     "records",
+     "first",
+     "last",
+     "hash"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "whole": true,
+      "records": 42,
+      "first": 1,
+      "last": 42,
+      "hash": "41d0a7c3f9e2b8d5a1c6f0e3b7d9a2c5f8e1b4d6a0c3f7e9b2d5a8c1f4e6b035"
      }
     ]
    },
@@ -7801,6 +8282,16 @@ export default {
        "additionalProperties": {}
       },
       "description": "By name; secret fields are hidden"
+     },
+     "auditTargets": {
+      "type": "object",
+      "propertyNames": {
+       "type": "string"
+      },
+      "additionalProperties": {
+       "$ref": "#/components/schemas/AuditTarget"
+      },
+      "description": "By name"
      }
     },
     "required": [
@@ -7814,7 +8305,8 @@ export default {
      "groups",
      "roles",
      "apiKeys",
-     "directories"
+     "directories",
+     "auditTargets"
     ],
     "additionalProperties": false,
     "description": "Every object, secrets hidden",
@@ -7886,7 +8378,8 @@ export default {
        "identity": true,
        "history": false
       },
-      "directories": {}
+      "directories": {},
+      "auditTargets": {}
      }
     ]
    },
@@ -9489,6 +9982,166 @@ export default {
       "timeoutSeconds": 5,
       "recheckMinutes": 5,
       "graceMinutes": 60
+     }
+    ]
+   },
+   "NamedAuditTarget": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the audit target"
+     },
+     "description": {
+      "default": "",
+      "description": "For people",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+     },
+     "enabled": {
+      "default": true,
+      "description": "false: nothing is sent, and the place is kept",
+      "type": "boolean"
+     },
+     "host": {
+      "anyOf": [
+       {
+        "examples": [
+         "192.0.2.10"
+        ],
+        "type": "string"
+       },
+       {
+        "type": "string",
+        "maxLength": 253,
+        "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+        "examples": [
+         "lb1.example.com"
+        ]
+       }
+      ],
+      "description": "Of the syslog server"
+     },
+     "port": {
+      "description": "Left out: 6514 for tls, 601 for tcp, 514 for udp",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 65535,
+      "examples": [
+       80
+      ]
+     },
+     "transport": {
+      "default": "tls",
+      "description": "tls: RFC 5425; tcp: RFC 6587 with octet counting; udp: RFC 5426, where what is lost is not noticed",
+      "type": "string",
+      "enum": [
+       "tls",
+       "tcp",
+       "udp"
+      ]
+     },
+     "caCertificates": {
+      "description": "For tls: certificates of the authorities that may have signed the server's (PEM); left out: the public ones",
+      "type": "string",
+      "maxLength": 65536
+     },
+     "pinnedCertificates": {
+      "default": [],
+      "description": "For tls: SHA-256 of the server's own certificate: these and no others, whoever signed them",
+      "maxItems": 16,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}$"
+      }
+     },
+     "serverName": {
+      "description": "For tls: the name in the certificate, where it is not the host",
+      "type": "string",
+      "maxLength": 253,
+      "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+      "examples": [
+       "lb1.example.com"
+      ]
+     },
+     "facility": {
+      "default": "audit",
+      "description": "Of RFC 5424",
+      "type": "string",
+      "enum": [
+       "kern",
+       "user",
+       "daemon",
+       "auth",
+       "syslog",
+       "authpriv",
+       "audit",
+       "alert",
+       "local0",
+       "local1",
+       "local2",
+       "local3",
+       "local4",
+       "local5",
+       "local6",
+       "local7"
+      ]
+     },
+     "format": {
+      "default": "json",
+      "description": "After the structured data. json: the record as it stands in the log, so that its hash can be checked; text: one sentence",
+      "type": "string",
+      "enum": [
+       "json",
+       "text"
+      ]
+     },
+     "enterpriseNumber": {
+      "default": 32473,
+      "description": "Of the SD-ID steelyard@…; the default is the one for examples (RFC 5612)",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 4294967295
+     },
+     "maxBytes": {
+      "default": 8192,
+      "description": "Greatest message the server takes; for udp 2048. A record that is longer goes without its diffs",
+      "type": "integer",
+      "minimum": 2048,
+      "maximum": 262144
+     }
+    },
+    "required": [
+     "name",
+     "description",
+     "enabled",
+     "host",
+     "transport",
+     "pinnedCertificates",
+     "facility",
+     "format",
+     "enterpriseNumber",
+     "maxBytes"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "siem",
+      "host": "siem.example.com",
+      "transport": "tls",
+      "facility": "audit",
+      "description": "",
+      "enabled": true,
+      "pinnedCertificates": [],
+      "format": "json",
+      "enterpriseNumber": 32473,
+      "maxBytes": 8192
      }
     ]
    },
@@ -17406,6 +18059,1292 @@ export default {
       "$ref": "#/components/parameters/RequestId"
      }
     ]
+   }
+  },
+  "/api/v1/access/audit-targets": {
+   "get": {
+    "operationId": "listAuditTargets",
+    "summary": "List audit targets",
+    "tags": [
+     "Audit"
+    ],
+    "description": "Every audit target with all its fields; filtered, sorted and in pages when asked for.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "Fields with commas between them, - before one for descending order; name unless told"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: name, description, enabled, host, port, transport, caCertificates, pinnedCertificates, serverName, facility, format, enterpriseNumber, maxBytes"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "name",
+      "required": false,
+      "description": "Only those whose name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "description",
+      "required": false,
+      "description": "Only those whose description is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "enabled",
+      "required": false,
+      "description": "Only those whose enabled is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "host",
+      "required": false,
+      "description": "Only those whose host is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "port",
+      "required": false,
+      "description": "Only those whose port is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "transport",
+      "required": false,
+      "description": "Only those whose transport is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "caCertificates",
+      "required": false,
+      "description": "Only those whose caCertificates is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "pinnedCertificates",
+      "required": false,
+      "description": "Only those whose pinnedCertificates is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "serverName",
+      "required": false,
+      "description": "Only those whose serverName is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "facility",
+      "required": false,
+      "description": "Only those whose facility is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "format",
+      "required": false,
+      "description": "Only those whose format is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "enterpriseNumber",
+      "required": false,
+      "description": "Only those whose enterpriseNumber is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "maxBytes",
+      "required": false,
+      "description": "Only those whose maxBytes is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "audit:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/NamedAuditTarget"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "name": "siem",
+           "host": "siem.example.com",
+           "transport": "tls",
+           "facility": "audit",
+           "description": "",
+           "enabled": true,
+           "pinnedCertificates": [],
+           "format": "json",
+           "enterpriseNumber": 32473,
+           "maxBytes": 8192
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "post": {
+    "operationId": "createAuditTarget",
+    "summary": "Create an audit target",
+    "tags": [
+     "Audit"
+    ],
+    "description": "The audit target with its name. Fields that are left out get their defaults; a name that is taken is refused.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/NamedAuditTargetInput"
+       },
+       "example": {
+        "name": "siem",
+        "host": "siem.example.com",
+        "transport": "tls",
+        "facility": "audit"
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "audit:create",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedAuditTarget"
+        },
+        "example": {
+         "name": "siem",
+         "host": "siem.example.com",
+         "transport": "tls",
+         "facility": "audit",
+         "description": "",
+         "enabled": true,
+         "pinnedCertificates": [],
+         "format": "json",
+         "enterpriseNumber": 32473,
+         "maxBytes": 8192
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   }
+  },
+  "/api/v1/access/audit-targets/{target}": {
+   "get": {
+    "operationId": "getAuditTarget",
+    "summary": "Read an audit target",
+    "tags": [
+     "Audit"
+    ],
+    "description": "With all its fields, defaults filled in: what was read can be put back as it is.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "target",
+      "required": true,
+      "description": "Name of the audit target"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "audit:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedAuditTarget"
+        },
+        "example": {
+         "name": "siem",
+         "host": "siem.example.com",
+         "transport": "tls",
+         "facility": "audit",
+         "description": "",
+         "enabled": true,
+         "pinnedCertificates": [],
+         "format": "json",
+         "enterpriseNumber": 32473,
+         "maxBytes": 8192
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "304": {
+      "description": "The tag of If-None-Match still holds",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "put": {
+    "operationId": "putAuditTarget",
+    "summary": "Create an audit target or replace it whole",
+    "tags": [
+     "Audit"
+    ],
+    "description": "Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/AuditTargetReplacementInput"
+       },
+       "example": {
+        "host": "siem.example.com",
+        "transport": "tls",
+        "facility": "audit"
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "target",
+      "required": true,
+      "description": "Name of the audit target"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "audit:update",
+    "responses": {
+     "200": {
+      "description": "The audit target; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedAuditTarget"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The audit target; for a dry run, the plan"
+        },
+        "example": {
+         "name": "siem",
+         "host": "siem.example.com",
+         "transport": "tls",
+         "facility": "audit",
+         "description": "",
+         "enabled": true,
+         "pinnedCertificates": [],
+         "format": "json",
+         "enterpriseNumber": 32473,
+         "maxBytes": 8192
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedAuditTarget"
+        },
+        "example": {
+         "name": "siem",
+         "host": "siem.example.com",
+         "transport": "tls",
+         "facility": "audit",
+         "description": "",
+         "enabled": true,
+         "pinnedCertificates": [],
+         "format": "json",
+         "enterpriseNumber": 32473,
+         "maxBytes": 8192
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   },
+   "patch": {
+    "operationId": "patchAuditTarget",
+    "summary": "Change fields of an audit target (JSON merge patch, RFC 7396)",
+    "tags": [
+     "Audit"
+    ],
+    "description": "Fields that are left out stay; null takes one back to its default, or removes a member.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/merge-patch+json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      },
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "target",
+      "required": true,
+      "description": "Name of the audit target"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "audit:update",
+    "responses": {
+     "200": {
+      "description": "The audit target; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedAuditTarget"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The audit target; for a dry run, the plan"
+        },
+        "example": {
+         "name": "siem",
+         "host": "siem.example.com",
+         "transport": "tls",
+         "facility": "audit",
+         "description": "",
+         "enabled": true,
+         "pinnedCertificates": [],
+         "format": "json",
+         "enterpriseNumber": 32473,
+         "maxBytes": 8192
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   },
+   "delete": {
+    "operationId": "deleteAuditTarget",
+    "summary": "Delete an audit target",
+    "tags": [
+     "Audit"
+    ],
+    "description": "Refused while something else needs the audit target.",
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "target",
+      "required": true,
+      "description": "Name of the audit target"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "audit:delete",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "204": {
+      "description": "Deleted",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   }
+  },
+  "/api/v1/access/audit-targets/{target}/status": {
+   "get": {
+    "operationId": "getAuditTargetStatus",
+    "summary": "Read how far a syslog server has got",
+    "tags": [
+     "Audit"
+    ],
+    "description": "Of this agent; the place is kept over restarts.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "target",
+      "required": true,
+      "description": "Name of the audit target"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "audit:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/AuditTargetStatus"
+        },
+        "example": {
+         "state": "connected",
+         "sequence": 42,
+         "queued": 0,
+         "sent": 7,
+         "lost": 0,
+         "error": ""
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
    }
   },
   "/api/v1/access/me/second-factor": {
@@ -28868,7 +30807,8 @@ export default {
           "identity": true,
           "history": false
          },
-         "directories": {}
+         "directories": {},
+         "auditTargets": {}
         }
        }
       },
@@ -29370,7 +31310,8 @@ export default {
            "identity": true,
            "history": false
           },
-          "directories": {}
+          "directories": {},
+          "auditTargets": {}
          }
         }
        }

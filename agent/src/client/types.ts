@@ -69,6 +69,82 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/access/audit-targets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List audit targets
+         * @description Every audit target with all its fields; filtered, sorted and in pages when asked for.
+         */
+        get: operations["listAuditTargets"];
+        put?: never;
+        /**
+         * Create an audit target
+         * @description The audit target with its name. Fields that are left out get their defaults; a name that is taken is refused.
+         */
+        post: operations["createAuditTarget"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/access/audit-targets/{target}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read an audit target
+         * @description With all its fields, defaults filled in: what was read can be put back as it is.
+         */
+        get: operations["getAuditTarget"];
+        /**
+         * Create an audit target or replace it whole
+         * @description Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.
+         */
+        put: operations["putAuditTarget"];
+        post?: never;
+        /**
+         * Delete an audit target
+         * @description Refused while something else needs the audit target.
+         */
+        delete: operations["deleteAuditTarget"];
+        options?: never;
+        head?: never;
+        /**
+         * Change fields of an audit target (JSON merge patch, RFC 7396)
+         * @description Fields that are left out stay; null takes one back to its default, or removes a member.
+         */
+        patch: operations["patchAuditTarget"];
+        trace?: never;
+    };
+    "/api/v1/access/audit-targets/{target}/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read how far a syslog server has got
+         * @description Of this agent; the place is kept over restarts.
+         */
+        get: operations["getAuditTargetStatus"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/access/audit/verify": {
         parameters: {
             query?: never;
@@ -1935,6 +2011,131 @@ export interface components {
             /** @description Every record is as it was written, none is missing, none was added */
             whole: boolean;
         };
+        AuditTarget: {
+            /** @description For tls: certificates of the authorities that may have signed the server's (PEM); left out: the public ones */
+            caCertificates?: string;
+            /**
+             * @description For people
+             * @default
+             */
+            description: string;
+            /**
+             * @description false: nothing is sent, and the place is kept
+             * @default true
+             */
+            enabled: boolean;
+            /**
+             * @description Of the SD-ID steelyard@…; the default is the one for examples (RFC 5612)
+             * @default 32473
+             */
+            enterpriseNumber: number;
+            /**
+             * @description Of RFC 5424
+             * @default audit
+             * @enum {string}
+             */
+            facility: "kern" | "user" | "daemon" | "auth" | "syslog" | "authpriv" | "audit" | "alert" | "local0" | "local1" | "local2" | "local3" | "local4" | "local5" | "local6" | "local7";
+            /**
+             * @description After the structured data. json: the record as it stands in the log, so that its hash can be checked; text: one sentence
+             * @default json
+             * @enum {string}
+             */
+            format: "json" | "text";
+            /** @description Of the syslog server */
+            host: string;
+            /**
+             * @description Greatest message the server takes; for udp 2048. A record that is longer goes without its diffs
+             * @default 8192
+             */
+            maxBytes: number;
+            /**
+             * @description For tls: SHA-256 of the server's own certificate: these and no others, whoever signed them
+             * @default []
+             */
+            pinnedCertificates: string[];
+            /** @description Left out: 6514 for tls, 601 for tcp, 514 for udp */
+            port?: number;
+            /** @description For tls: the name in the certificate, where it is not the host */
+            serverName?: string;
+            /**
+             * @description tls: RFC 5425; tcp: RFC 6587 with octet counting; udp: RFC 5426, where what is lost is not noticed
+             * @default tls
+             * @enum {string}
+             */
+            transport: "tls" | "tcp" | "udp";
+        };
+        AuditTargetReplacementInput: {
+            /** @description For tls: certificates of the authorities that may have signed the server's (PEM); left out: the public ones */
+            caCertificates?: string;
+            /**
+             * @description For people
+             * @default
+             */
+            description?: string;
+            /**
+             * @description false: nothing is sent, and the place is kept
+             * @default true
+             */
+            enabled?: boolean;
+            /**
+             * @description Of the SD-ID steelyard@…; the default is the one for examples (RFC 5612)
+             * @default 32473
+             */
+            enterpriseNumber?: number;
+            /**
+             * @description Of RFC 5424
+             * @default audit
+             * @enum {string}
+             */
+            facility?: "kern" | "user" | "daemon" | "auth" | "syslog" | "authpriv" | "audit" | "alert" | "local0" | "local1" | "local2" | "local3" | "local4" | "local5" | "local6" | "local7";
+            /**
+             * @description After the structured data. json: the record as it stands in the log, so that its hash can be checked; text: one sentence
+             * @default json
+             * @enum {string}
+             */
+            format?: "json" | "text";
+            /** @description Of the syslog server */
+            host: string;
+            /**
+             * @description Greatest message the server takes; for udp 2048. A record that is longer goes without its diffs
+             * @default 8192
+             */
+            maxBytes?: number;
+            /** @description When given, the name in the address: an object keeps its name */
+            name?: string;
+            /**
+             * @description For tls: SHA-256 of the server's own certificate: these and no others, whoever signed them
+             * @default []
+             */
+            pinnedCertificates?: string[];
+            /** @description Left out: 6514 for tls, 601 for tcp, 514 for udp */
+            port?: number;
+            /** @description For tls: the name in the certificate, where it is not the host */
+            serverName?: string;
+            /**
+             * @description tls: RFC 5425; tcp: RFC 6587 with octet counting; udp: RFC 5426, where what is lost is not noticed
+             * @default tls
+             * @enum {string}
+             */
+            transport?: "tls" | "tcp" | "udp";
+        };
+        AuditTargetStatus: {
+            /** @description Why the last try failed; empty while all is well */
+            error: string;
+            /** @description Records that retention removed before they were sent */
+            lost: number;
+            /** @description Records still to send; they stand in the log */
+            queued: number;
+            /** @description Records sent since the agent started, those twice counted twice */
+            sent: number;
+            /** @description The last record that was sent */
+            sequence: number;
+            /**
+             * @description waiting: for the next try; connected says nothing of a UDP server
+             * @enum {string}
+             */
+            state: "connected" | "connecting" | "waiting" | "disabled";
+        };
         BackendReplacementInput: {
             /** @description Address of the server; of the same family as the virtual addresses */
             address: string;
@@ -2359,6 +2560,10 @@ export interface components {
                 [key: string]: {
                     [key: string]: unknown;
                 };
+            };
+            /** @description By name */
+            auditTargets: {
+                [key: string]: components["schemas"]["AuditTarget"];
             };
             /** @description Backups the box makes by itself */
             backups?: components["schemas"]["BackupSchedule"];
@@ -3497,6 +3702,116 @@ export interface components {
              * @default 0
              */
             upDelay?: number;
+        };
+        NamedAuditTarget: {
+            /** @description For tls: certificates of the authorities that may have signed the server's (PEM); left out: the public ones */
+            caCertificates?: string;
+            /**
+             * @description For people
+             * @default
+             */
+            description: string;
+            /**
+             * @description false: nothing is sent, and the place is kept
+             * @default true
+             */
+            enabled: boolean;
+            /**
+             * @description Of the SD-ID steelyard@…; the default is the one for examples (RFC 5612)
+             * @default 32473
+             */
+            enterpriseNumber: number;
+            /**
+             * @description Of RFC 5424
+             * @default audit
+             * @enum {string}
+             */
+            facility: "kern" | "user" | "daemon" | "auth" | "syslog" | "authpriv" | "audit" | "alert" | "local0" | "local1" | "local2" | "local3" | "local4" | "local5" | "local6" | "local7";
+            /**
+             * @description After the structured data. json: the record as it stands in the log, so that its hash can be checked; text: one sentence
+             * @default json
+             * @enum {string}
+             */
+            format: "json" | "text";
+            /** @description Of the syslog server */
+            host: string;
+            /**
+             * @description Greatest message the server takes; for udp 2048. A record that is longer goes without its diffs
+             * @default 8192
+             */
+            maxBytes: number;
+            /** @description Name of the audit target */
+            name: string;
+            /**
+             * @description For tls: SHA-256 of the server's own certificate: these and no others, whoever signed them
+             * @default []
+             */
+            pinnedCertificates: string[];
+            /** @description Left out: 6514 for tls, 601 for tcp, 514 for udp */
+            port?: number;
+            /** @description For tls: the name in the certificate, where it is not the host */
+            serverName?: string;
+            /**
+             * @description tls: RFC 5425; tcp: RFC 6587 with octet counting; udp: RFC 5426, where what is lost is not noticed
+             * @default tls
+             * @enum {string}
+             */
+            transport: "tls" | "tcp" | "udp";
+        };
+        NamedAuditTargetInput: {
+            /** @description For tls: certificates of the authorities that may have signed the server's (PEM); left out: the public ones */
+            caCertificates?: string;
+            /**
+             * @description For people
+             * @default
+             */
+            description?: string;
+            /**
+             * @description false: nothing is sent, and the place is kept
+             * @default true
+             */
+            enabled?: boolean;
+            /**
+             * @description Of the SD-ID steelyard@…; the default is the one for examples (RFC 5612)
+             * @default 32473
+             */
+            enterpriseNumber?: number;
+            /**
+             * @description Of RFC 5424
+             * @default audit
+             * @enum {string}
+             */
+            facility?: "kern" | "user" | "daemon" | "auth" | "syslog" | "authpriv" | "audit" | "alert" | "local0" | "local1" | "local2" | "local3" | "local4" | "local5" | "local6" | "local7";
+            /**
+             * @description After the structured data. json: the record as it stands in the log, so that its hash can be checked; text: one sentence
+             * @default json
+             * @enum {string}
+             */
+            format?: "json" | "text";
+            /** @description Of the syslog server */
+            host: string;
+            /**
+             * @description Greatest message the server takes; for udp 2048. A record that is longer goes without its diffs
+             * @default 8192
+             */
+            maxBytes?: number;
+            /** @description Name of the audit target */
+            name: string;
+            /**
+             * @description For tls: SHA-256 of the server's own certificate: these and no others, whoever signed them
+             * @default []
+             */
+            pinnedCertificates?: string[];
+            /** @description Left out: 6514 for tls, 601 for tcp, 514 for udp */
+            port?: number;
+            /** @description For tls: the name in the certificate, where it is not the host */
+            serverName?: string;
+            /**
+             * @description tls: RFC 5425; tcp: RFC 6587 with octet counting; udp: RFC 5426, where what is lost is not noticed
+             * @default tls
+             * @enum {string}
+             */
+            transport?: "tls" | "tcp" | "udp";
         };
         NamedBackend: {
             /** @description Address of the server; of the same family as the virtual addresses */
@@ -5914,6 +6229,620 @@ export interface operations {
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listAuditTargets: {
+        parameters: {
+            query?: {
+                /** @description Only those whose caCertificates is this (any characters stand in for *); several times: one of these */
+                caCertificates?: string | string[];
+                /** @description Only those whose description is this (any characters stand in for *); several times: one of these */
+                description?: string | string[];
+                /** @description Only those whose enabled is this (true or false); several times: one of these */
+                enabled?: string | string[];
+                /** @description Only those whose enterpriseNumber is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                enterpriseNumber?: string | string[];
+                /** @description Only those whose facility is this (any characters stand in for *); several times: one of these */
+                facility?: string | string[];
+                /** @description Only these fields of each object, with commas between them: name, description, enabled, host, port, transport, caCertificates, pinnedCertificates, serverName, facility, format, enterpriseNumber, maxBytes */
+                fields?: string;
+                /** @description Only those whose format is this (any characters stand in for *); several times: one of these */
+                format?: string | string[];
+                /** @description Only those whose host is this (any characters stand in for *); several times: one of these */
+                host?: string | string[];
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Only those whose maxBytes is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                maxBytes?: string | string[];
+                /** @description Only those whose name is this (any characters stand in for *); several times: one of these */
+                name?: string | string[];
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+                /** @description Only those whose pinnedCertificates is this (any characters stand in for *); several times: one of these */
+                pinnedCertificates?: string | string[];
+                /** @description Only those whose port is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                port?: string | string[];
+                /** @description Only those whose serverName is this (any characters stand in for *); several times: one of these */
+                serverName?: string | string[];
+                /** @description Fields with commas between them, - before one for descending order; name unless told */
+                sort?: string;
+                /** @description Only those whose transport is this (any characters stand in for *); several times: one of these */
+                transport?: string | string[];
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "siem",
+                     *           "host": "siem.example.com",
+                     *           "transport": "tls",
+                     *           "facility": "audit",
+                     *           "description": "",
+                     *           "enabled": true,
+                     *           "pinnedCertificates": [],
+                     *           "format": "json",
+                     *           "enterpriseNumber": 32473,
+                     *           "maxBytes": 8192
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["NamedAuditTarget"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    createAuditTarget: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "siem",
+                 *       "host": "siem.example.com",
+                 *       "transport": "tls",
+                 *       "facility": "audit"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NamedAuditTargetInput"];
+            };
+        };
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "siem",
+                     *       "host": "siem.example.com",
+                     *       "transport": "tls",
+                     *       "facility": "audit",
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "pinnedCertificates": [],
+                     *       "format": "json",
+                     *       "enterpriseNumber": 32473,
+                     *       "maxBytes": 8192
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedAuditTarget"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    getAuditTarget: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the audit target
+                 * @example web
+                 */
+                target: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "siem",
+                     *       "host": "siem.example.com",
+                     *       "transport": "tls",
+                     *       "facility": "audit",
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "pinnedCertificates": [],
+                     *       "format": "json",
+                     *       "enterpriseNumber": 32473,
+                     *       "maxBytes": 8192
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedAuditTarget"];
+                };
+            };
+            /** @description The tag of If-None-Match still holds */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    putAuditTarget: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the audit target
+                 * @example web
+                 */
+                target: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "host": "siem.example.com",
+                 *       "transport": "tls",
+                 *       "facility": "audit"
+                 *     }
+                 */
+                "application/json": components["schemas"]["AuditTargetReplacementInput"];
+            };
+        };
+        responses: {
+            /** @description The audit target; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "siem",
+                     *       "host": "siem.example.com",
+                     *       "transport": "tls",
+                     *       "facility": "audit",
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "pinnedCertificates": [],
+                     *       "format": "json",
+                     *       "enterpriseNumber": 32473,
+                     *       "maxBytes": 8192
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedAuditTarget"] | components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "siem",
+                     *       "host": "siem.example.com",
+                     *       "transport": "tls",
+                     *       "facility": "audit",
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "pinnedCertificates": [],
+                     *       "format": "json",
+                     *       "enterpriseNumber": 32473,
+                     *       "maxBytes": 8192
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedAuditTarget"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    deleteAuditTarget: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the audit target
+                 * @example web
+                 */
+                target: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Deleted */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    patchAuditTarget: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the audit target
+                 * @example web
+                 */
+                target: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": components["schemas"]["MergePatchInput"];
+                /** @example {} */
+                "application/merge-patch+json": components["schemas"]["MergePatchInput"];
+            };
+        };
+        responses: {
+            /** @description The audit target; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "siem",
+                     *       "host": "siem.example.com",
+                     *       "transport": "tls",
+                     *       "facility": "audit",
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "pinnedCertificates": [],
+                     *       "format": "json",
+                     *       "enterpriseNumber": 32473,
+                     *       "maxBytes": 8192
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedAuditTarget"] | components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    getAuditTargetStatus: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the audit target
+                 * @example web
+                 */
+                target: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "state": "connected",
+                     *       "sequence": 42,
+                     *       "queued": 0,
+                     *       "sent": 7,
+                     *       "lost": 0,
+                     *       "error": ""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AuditTargetStatus"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
@@ -9412,7 +10341,8 @@ export interface operations {
                      *         "identity": true,
                      *         "history": false
                      *       },
-                     *       "directories": {}
+                     *       "directories": {},
+                     *       "auditTargets": {}
                      *     }
                      */
                     "application/json": components["schemas"]["Configuration"];
@@ -9747,7 +10677,8 @@ export interface operations {
                      *           "identity": true,
                      *           "history": false
                      *         },
-                     *         "directories": {}
+                     *         "directories": {},
+                     *         "auditTargets": {}
                      *       }
                      *     }
                      */

@@ -73,6 +73,7 @@ const wholeConfiguration = z
     apiKeys: z.record(z.string(), z.looseObject({})).describe("By id; secret fields are hidden"),
     backups: backups.exactOptional().describe("Backups the box makes by itself"),
     directories: z.record(z.string(), z.looseObject({})).describe("By name; secret fields are hidden"),
+    auditTargets: z.record(z.string(), collections.auditTargets.object).describe("By name"),
   })
   .meta({
     id: "Configuration",

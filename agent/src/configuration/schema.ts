@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { auditTarget } from "../access/audit/export/schema.ts";
 import { directory } from "../access/directory/schema.ts";
 import { accessSettings, apiKey, group, role, user, userName } from "../access/schema.ts";
 import { backups } from "../backup/schema.ts";
@@ -29,6 +30,7 @@ export const configuration = z.strictObject({
   apiKeys: z.record(objectName, apiKey).default({}),
   backups: backups.default(backups.parse({})),
   directories: z.record(objectName, directory).default({}),
+  auditTargets: z.record(objectName, auditTarget).default({}),
 });
 
 export type Farm = z.output<typeof farm>;
@@ -105,6 +107,13 @@ export const collections = {
     secrets: ["bindPassword"],
     resource: "access",
   },
+  auditTargets: {
+    directory: "access/audit-targets",
+    name: objectName,
+    object: auditTarget,
+    secrets: [],
+    resource: "audit",
+  },
 } as const satisfies Record<string, Collection>;
 
 /** Objects of which there is exactly one; a file each at the top of a generation. */
@@ -135,5 +144,6 @@ export function emptyConfiguration(): Configuration {
     apiKeys: {},
     backups: backups.parse({}),
     directories: {},
+    auditTargets: {},
   };
 }

@@ -25,9 +25,11 @@ export type AuditLog = {
   append(event: Omit<AuditEvent, "time">, options?: { sync?: boolean }): Promise<void>;
   /** Lines as they stand in the files, from one end of the log to the other. */
   lines(order: "oldest" | "newest"): AsyncGenerator<string>;
+  /** Lines from the file on that holds the record after this one, oldest first: some of those before come too. */
+  linesAfter(sequence: number): AsyncGenerator<string>;
   verify(): Promise<ChainReport>;
-  /** Each record as it is written. Gives back how to stop. */
-  subscribe(listener: (record: AuditRecord) => void): () => void;
+  /** Each record as it is written, and its line. Gives back how to stop. */
+  subscribe(listener: (record: AuditRecord, line: string) => void): () => void;
   head(): ChainHead;
   close(): Promise<void>;
 };
@@ -44,7 +46,7 @@ export async function openAuditLog(
   limits: AuditLimits = auditLimits,
 ): Promise<AuditLog> {
   const exclusively = makeExclusive();
-  const listeners = new Set<(record: AuditRecord) => void>();
+  const listeners = new Set<(record: AuditRecord, line: string) => void>();
   let head: ChainHead = chainStart;
   /** The file that grows, by the number of its first record; 0 before there is one. */
   let file = 0;
@@ -108,7 +110,7 @@ export async function openAuditLog(
     file = target;
     head = next;
     const record = decodeRecord(line)?.record;
-    if (record) for (const listener of listeners) listener(record);
+    if (record) for (const listener of listeners) listener(record, line);
     if (rotate) await prune();
   }
 
@@ -161,6 +163,14 @@ export async function openAuditLog(
         const lines = splitLines(await files.read(number));
         yield* order === "oldest" ? lines : lines.reverse();
       }
+    },
+
+    async *linesAfter(sequence) {
+      await exclusively(async () => undefined);
+      const numbers = await files.list();
+      // A file is called by its first record.
+      const first = Math.max(numbers.filter((number) => number <= sequence + 1).length - 1, 0);
+      for (const number of numbers.slice(first)) yield* splitLines(await files.read(number));
     },
 
     // Between two records, so that the end of the files is the end the agent knows.

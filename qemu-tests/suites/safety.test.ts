@@ -122,7 +122,10 @@ async function checkBackup({ box, check }: SuiteContext): Promise<void> {
     const path = "/system/backups/before/restore";
     t.equal((await api.send("POST", path, { body: { passphrase: "not this one" }, timeout })).status, 400);
     const dry = (await api.expect(200, "POST", `${path}?dryRun=true`, { body: key, timeout })).body;
-    t.match(dry, { restored: false, nics: [{ name: interfaces.front, to: interfaces.front, by: "mac" }, { by: "mac" }] });
+    t.match(dry, {
+      restored: false,
+      nics: [{ name: interfaces.front, to: interfaces.front, by: "mac" }, { by: "mac" }],
+    });
     t.match(await ask({}, 2, machine.scale(2_000)), { counts: { b2: 2 } }, "a dry run changes nothing");
     t.match((await api.expect(200, "POST", path, { body: key, timeout })).body, { restored: true });
     t.same(await api.get("/farms"), farms);

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Principal } from "../access/permissions.ts";
+import { readArchive } from "../adapters/archive.ts";
 import { acceptBinaryBodies, binaryBody } from "../api/binary-body.ts";
 import { changeQuery, difference, guardChange, keepCommit, plan, principalOf, toPlan } from "../api/change.ts";
 import type { ApiContext, Routes } from "../api/context.ts";
@@ -7,7 +8,6 @@ import { problemDocument } from "../api/problem.ts";
 import type { CommitResult } from "../commit/control.ts";
 import { interfaceName } from "../configuration/fields.ts";
 import { type Problem, SteelyardError } from "../errors.ts";
-import { readArchive } from "../adapters/archive.ts";
 import { type ImportOptions, type Reading, readZevenetBackup, withoutBlamed } from "./zevenet/read.ts";
 
 /** Bytes of a backup as it is sent. */

@@ -98,6 +98,21 @@ t.test("interfaces get their new names wherever the configuration speaks of them
   t.same(listInterfaceNames(configuration).sort(), ["eth0", "eth1"]);
 });
 
+t.test("members of a bond and the card under a VLAN follow, by names that the schema alone knows", async (t) => {
+  const interfaces = {
+    bond0: networkInterface.parse({
+      kind: "bond",
+      bond: { mode: "active-backup", members: ["eth0", "eth1"], primary: "eth1" },
+    }),
+    "eth2.100": networkInterface.parse({ kind: "vlan", vlan: { parent: "eth2", id: 100 } }),
+  };
+  const names = new Map(Object.entries({ eth0: "nic5", eth1: "nic6", eth2: "nic7" }));
+  const { interfaces: after } = renameInterfaces({ ...configuration, interfaces }, names);
+  t.same(Object.keys(after), ["bond0", "nic7.100"]);
+  t.match(after.bond0, { bond: { members: ["nic5", "nic6"], primary: "nic6" } });
+  t.match(JSON.stringify(after["nic7.100"]), /"nic7"/);
+});
+
 t.test("a restore is refused while a card has no certain place, and each is told with its candidates", async (t) => {
   const manifest = { nics: [nic("eth0", "01"), nic("eth1", "02"), nic("eth5", "09")] } as Manifest;
   const present = [nic("ens1", "01"), nic("ens2", "13"), nic("ens3", "14")];

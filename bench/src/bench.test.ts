@@ -28,11 +28,11 @@ t.test("numbers show three significant digits and no exponent", async (t) => {
 });
 
 t.test("options are checked, and a wrong one is named", async (t) => {
-  t.match(readOptions({}), { sections: ["build", "boot", "agent", "api", "l4"], rounds: 5, cold: false });
+  t.match(readOptions({}), { sections: ["build", "control", "boot", "agent", "api", "l4"], rounds: 5, cold: false });
   t.same(readOptions({ ONLY: "api, boot" }).sections, ["boot", "api"]);
   t.equal(readOptions({ COLD: "1" }).cold, true);
   t.equal(readOptions({ ROUNDS: "3" }).rounds, 3);
-  t.throws(() => readOptions({ ONLY: "bot" }), /"bot" is none of build, boot/);
+  t.throws(() => readOptions({ ONLY: "bot" }), /"bot" is none of build, control, boot/);
   t.throws(() => readOptions({ ROUNDS: "0" }), /ROUNDS=0: expected a whole number from 1/);
 });
 

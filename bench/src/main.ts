@@ -15,6 +15,7 @@ import { type Findings, loadResults, type SectionName, storeResult } from "./res
 import { measureBoot } from "./sections/boot.ts";
 import { measureBoxes } from "./sections/boxes.ts";
 import { measureBuild } from "./sections/build.ts";
+import { measureControl } from "./sections/control.ts";
 import { measureL4 } from "./sections/l4.ts";
 import { askNeighboursOften } from "./traffic/first-byte.ts";
 import { startServers } from "./traffic/servers.ts";
@@ -27,7 +28,8 @@ const directory = join(buildDirectory, "bench");
 const options = readOptions(process.env);
 const image = imagePath(options.profile);
 const peersFile = join(directory, "peers.json");
-const inLab = options.sections.some((section) => section !== "build");
+const onHost: readonly SectionName[] = ["build", "control"];
+const inLab = options.sections.some((section) => !onHost.includes(section));
 
 type Peers = { debian: Peer<DebianDisk>; ipvsadm: Peer<{ root: string }> };
 
@@ -35,6 +37,8 @@ type Peers = { debian: Peer<DebianDisk>; ipvsadm: Peer<{ root: string }> };
 async function prepare(): Promise<void> {
   await mkdir(directory, { recursive: true });
   if (options.sections.includes("build")) await record(["build"], async () => [await measureBuild(directory, options)]);
+  if (options.sections.includes("control"))
+    await record(["control"], async () => [await measureControl(directory, options)]);
   const peers: Peers = {
     debian: options.sections.includes("boot")
       ? await orReason(() => buildDebian(directory, bootFarm))

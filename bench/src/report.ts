@@ -4,6 +4,7 @@ import { sectionNames } from "./results.ts";
 
 const titles: Record<SectionName, string> = {
   build: "Building the image",
+  control: "The control plane at 1,000 farms",
   boot: "Boot: power on to the first byte through a farm",
   agent: "The agent: memory and start",
   api: "From the API call to the changed data plane",

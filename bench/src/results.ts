@@ -2,7 +2,7 @@ import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 /** In the order in which they are measured and reported. */
-export const sectionNames = ["build", "boot", "agent", "api", "l4"] as const;
+export const sectionNames = ["build", "control", "boot", "agent", "api", "l4"] as const;
 export type SectionName = (typeof sectionNames)[number];
 
 export type Table = { title: string; columns: string[]; rows: (string | number)[][]; notes: string[] };

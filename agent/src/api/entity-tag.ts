@@ -14,6 +14,28 @@ export function entityTag(object: object): string {
   return tag;
 }
 
+/**
+ * The tag of a whole configuration, from the tags of its objects: those that stayed are not hashed again. Equal for equal
+ * content, like any other.
+ */
+export function compositeTag(whole: object): string {
+  const known = composites.get(whole);
+  if (known !== undefined) return known;
+  const hash = createHash("sha256");
+  for (const [name, part] of Object.entries(whole).sort(byName)) {
+    const members = Object.entries(part as object).sort(byName);
+    for (const [key, member] of members)
+      hash.update(`${name}/${key} ${isObject(member) ? entityTag(member) : canonicalJson(member)}\n`);
+  }
+  const tag = `"${hash.digest("base64url").slice(0, 22)}"`;
+  composites.set(whole, tag);
+  return tag;
+}
+
+const composites = new WeakMap<object, string>();
+const byName = ([one]: [string, unknown], [other]: [string, unknown]) => (one < other ? -1 : 1);
+const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
+
 /** The conditions of a request, as its headers have them. */
 export type Conditions = { ifMatch: string | undefined; ifNoneMatch: string | undefined };
 

@@ -4,7 +4,7 @@ import type { Principal } from "../access/permissions.ts";
 import { accessSettings, user } from "../access/schema.ts";
 import { changeQuery, commitChange, difference, plan, principalOf, toPlan } from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
-import { entityTag } from "../api/entity-tag.ts";
+import { compositeTag } from "../api/entity-tag.ts";
 import { defineList } from "../api/list.ts";
 import { problemDocument } from "../api/problem.ts";
 import { backups } from "../backup/schema.ts";
@@ -97,7 +97,7 @@ export const addConfigurationRoutes: Routes = (app, context) => {
     handler: async (request, reply) => {
       const { generation, configuration } = control.current();
       return reply
-        .header("ETag", entityTag(configuration))
+        .header("ETag", compositeTag(configuration))
         .header("Steelyard-Generation", generation)
         .send(showConfiguration(principalOf(request), configuration));
     },

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import * as http from "node:http";
 import { tmpdir } from "node:os";
@@ -38,6 +39,11 @@ export class BenchAgent {
   static async create(program: string, farms: number): Promise<BenchAgent> {
     const root = await mkdtemp(join(tmpdir(), "steelyard-bench-"));
     const made = new BenchAgent(root, program, farms);
+    for (const signal of ["SIGINT", "SIGTERM"] as const)
+      process.once(signal, () => {
+        rmSync(root, { recursive: true, force: true });
+        process.exit(1);
+      });
     await made.#next((answer) => ("up" in answer ? true : undefined));
     return made;
   }

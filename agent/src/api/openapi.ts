@@ -43,6 +43,7 @@ const tags = [
   { name: "Audit", description: "Who did what, and who was refused" },
   { name: "Farms", description: "Services that are balanced, their backends, and their state" },
   { name: "Network", description: "Interfaces, virtual addresses, and the links the machine has" },
+  { name: "Routing", description: "Routing tables, rules and routes, and what the kernel has of them" },
   { name: "System", description: "The box itself" },
   { name: "Configuration", description: "The whole configuration, its history, and going back" },
   { name: "Transactions", description: "Many changes in one commit" },

@@ -3966,7 +3966,8 @@ export default {
        "value": {
         "type": "integer",
         "minimum": 0,
-        "maximum": 4294967295
+        "maximum": 4294967295,
+        "description": "What the mark is compared with, as far as the mask goes"
        },
        "mask": {
         "default": 4294967295,
@@ -4068,7 +4069,8 @@ export default {
        "value": {
         "type": "integer",
         "minimum": 0,
-        "maximum": 4294967295
+        "maximum": 4294967295,
+        "description": "What the mark is compared with, as far as the mask goes"
        },
        "mask": {
         "default": 4294967295,
@@ -5776,7 +5778,8 @@ export default {
        "value": {
         "type": "integer",
         "minimum": 0,
-        "maximum": 4294967295
+        "maximum": 4294967295,
+        "description": "What the mark is compared with, as far as the mask goes"
        },
        "mask": {
         "default": 4294967295,
@@ -10618,7 +10621,8 @@ export default {
        "value": {
         "type": "integer",
         "minimum": 0,
-        "maximum": 4294967295
+        "maximum": 4294967295,
+        "description": "What the mark is compared with, as far as the mask goes"
        },
        "mask": {
         "default": 4294967295,
@@ -34972,6 +34976,10 @@ export default {
   {
    "name": "Network",
    "description": "Interfaces, virtual addresses, and the links the machine has"
+  },
+  {
+   "name": "Routing",
+   "description": "Routing tables, rules and routes, and what the kernel has of them"
   },
   {
    "name": "System",

@@ -4322,6 +4322,7 @@ export interface components {
                  * @default 4294967295
                  */
                 mask: number;
+                /** @description What the mark is compared with, as far as the mask goes */
                 value: number;
             };
             /** @description Name of the routing rule */
@@ -4363,6 +4364,7 @@ export interface components {
                  * @default 4294967295
                  */
                 mask?: number;
+                /** @description What the mark is compared with, as far as the mask goes */
                 value: number;
             };
             /** @description Name of the routing rule */
@@ -5087,6 +5089,7 @@ export interface components {
                  * @default 4294967295
                  */
                 mask: number;
+                /** @description What the mark is compared with, as far as the mask goes */
                 value: number;
             };
             /**
@@ -5126,6 +5129,7 @@ export interface components {
                  * @default 4294967295
                  */
                 mask?: number;
+                /** @description What the mark is compared with, as far as the mask goes */
                 value: number;
             };
             /** @description When given, the name in the address: an object keeps its name */

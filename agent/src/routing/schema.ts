@@ -36,7 +36,11 @@ export const routingRule = z
     to: network.optional().describe("Network the packet goes to"),
     mark: z
       .strictObject({
-        value: z.int("expected a whole number").min(0, "expected 0 or more").max(0xffffffff, "expected 32 bits"),
+        value: z
+          .int("expected a whole number")
+          .min(0, "expected 0 or more")
+          .max(0xffffffff, "expected 32 bits")
+          .describe("What the mark is compared with, as far as the mask goes"),
         mask: z
           .int("expected a whole number")
           .min(1, "expected a mask of at least one bit")

@@ -9061,6 +9061,87 @@ export default {
       ],
       "additionalProperties": false,
       "description": "Counters of the kernel"
+     },
+     "master": {
+      "description": "The bond or bridge it belongs to",
+      "type": "string"
+     },
+     "bond": {
+      "description": "Of a bond",
+      "type": "object",
+      "properties": {
+       "mode": {
+        "type": "string",
+        "description": "As in the configuration"
+       },
+       "active": {
+        "description": "The member that carries the traffic, in modes that use one",
+        "type": "string"
+       },
+       "members": {
+        "type": "array",
+        "items": {
+         "type": "object",
+         "properties": {
+          "name": {
+           "type": "string",
+           "description": "Name of the interface"
+          },
+          "state": {
+           "type": "string",
+           "enum": [
+            "active",
+            "backup"
+           ],
+           "description": "Whether it is used"
+          },
+          "link": {
+           "type": "string",
+           "description": "up, going-down, down or going-up"
+          },
+          "failures": {
+           "type": "integer",
+           "description": "How often its link was lost since it is a member"
+          },
+          "aggregator": {
+           "description": "The group that LACP has put it into",
+           "type": "integer"
+          }
+         },
+         "required": [
+          "name",
+          "state",
+          "link",
+          "failures"
+         ],
+         "additionalProperties": false
+        },
+        "description": "The members"
+       },
+       "partner": {
+        "description": "The other end; 802.3ad",
+        "type": "object",
+        "properties": {
+         "mac": {
+          "description": "Its system; none when it sends no LACPDU",
+          "type": "string"
+         },
+         "ports": {
+          "type": "integer",
+          "description": "Links in the group that is used"
+         }
+        },
+        "required": [
+         "ports"
+        ],
+        "additionalProperties": false
+       }
+      },
+      "required": [
+       "mode",
+       "members"
+      ],
+      "additionalProperties": false
      }
     },
     "required": [

@@ -3238,6 +3238,36 @@ export interface components {
         InterfaceStatus: {
             /** @description With prefix length; link-local ones included */
             addresses: string[];
+            /** @description Of a bond */
+            bond?: {
+                /** @description The member that carries the traffic, in modes that use one */
+                active?: string;
+                /** @description The members */
+                members: {
+                    /** @description The group that LACP has put it into */
+                    aggregator?: number;
+                    /** @description How often its link was lost since it is a member */
+                    failures: number;
+                    /** @description up, going-down, down or going-up */
+                    link: string;
+                    /** @description Name of the interface */
+                    name: string;
+                    /**
+                     * @description Whether it is used
+                     * @enum {string}
+                     */
+                    state: "active" | "backup";
+                }[];
+                /** @description As in the configuration */
+                mode: string;
+                /** @description The other end; 802.3ad */
+                partner?: {
+                    /** @description Its system; none when it sends no LACPDU */
+                    mac?: string;
+                    /** @description Links in the group that is used */
+                    ports: number;
+                };
+            };
             /** @description Where the card sits: 0000:00:03.0 for PCI */
             bus?: string;
             /** @description The other end answers */
@@ -3272,6 +3302,8 @@ export interface components {
             gateways: string[];
             /** @description Hardware address in use */
             mac?: string;
+            /** @description The bond or bridge it belongs to */
+            master?: string;
             /** @description Bytes */
             mtu: number;
             /** @description Name in the kernel */

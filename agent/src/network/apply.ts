@@ -38,6 +38,7 @@ export async function observeNetwork(machine: Machine): Promise<NetworkArtefacts
       up: link?.up === true,
       master: links.find(({ index }) => index === link?.master)?.name,
       mtu: link?.mtu,
+      alias: link?.alias ?? "",
       lower: [],
       seen: { present: link !== undefined, carrier: link?.carrier === true },
     };
@@ -113,6 +114,7 @@ export const networkExecutors: Executors<NetworkStep> = {
   },
   "define-link": async ({ interface: name, netdev }, machine) => {
     await writeAtomically(machine.path(pathOf(name, "netdev")), netdev);
+    await machine.run(["networkctl", "reload"]);
   },
   "configure-interface": async ({ file, announce, expect }, machine) => {
     await writeAtomically(machine.path(pathOf(expect.interface, "network")), file);

@@ -7,6 +7,7 @@ import type { Link, LinkAddress } from "../adapters/netlink.ts";
 import { parseLinkKind } from "../adapters/netlink-codec.ts";
 import { configuration, emptyConfiguration } from "../configuration/schema.ts";
 import type { SteelyardError } from "../errors.ts";
+import { describeBond } from "./bond-status.ts";
 import { endangersNetwork } from "./endangers.ts";
 import { network } from "./index.ts";
 import { type Card, resolveMembers } from "./members.ts";
@@ -200,8 +201,8 @@ t.test("what a working link takes is changed; for the rest it is made anew, with
     "define bond bond0",
     "define vlan vlan10",
     "define vlan bond0.20",
-    "repair interface nic0: it is no member of bond0",
-    "repair interface nic1: it is no member of bond0",
+    "change interface nic0 (into bond0 again)",
+    "change interface nic1 (into bond0 again)",
     "set up interface bond0 (+192.0.2.5/24)",
     "set up interface vlan10 (+198.51.100.5/24)",
     "set up interface bond0.20 (into br0)",
@@ -210,7 +211,7 @@ t.test("what a working link takes is changed; for the rest it is made anew, with
   t.same(summaries(now, { interfaces: retagged }), [
     "remove vlan vlan10 to make it anew: id 10 -> 11 (its traffic stops meanwhile)",
     "define vlan vlan10",
-    "repair interface bond0: it carries vlan10, which is made anew",
+    "change interface bond0 (with vlan10 again)",
     "set up interface vlan10 (+198.51.100.5/24)",
   ]);
   const moved = { bond0: { kind: "bond", bond: { members: ["nic0", "nic1"] }, ...fixed("192.0.2.5/24") } };
@@ -245,6 +246,10 @@ t.test("drift of links is a plan", async (t) => {
     drifted("bond0", () => ({ mtu: 1500 })),
     ["repair interface bond0: its MTU is 1500"],
   );
+  t.same(
+    drifted("dummy0", () => ({ alias: "odd" })),
+    ["repair interface dummy0: its alias is odd"],
+  );
   const set = (attributes: object) => (artefact: NetworkArtefacts[string]) => ({
     link: { ...artefact.link, attributes: { ...artefact.link?.attributes, ...attributes } },
   });
@@ -255,7 +260,7 @@ t.test("drift of links is a plan", async (t) => {
     [
       "remove vlan vlan10 to make it anew: it is gone (its traffic stops meanwhile)",
       "define vlan vlan10",
-      "repair interface bond0: it carries vlan10, which is made anew",
+      "change interface bond0 (with vlan10 again)",
       "set up interface vlan10 (+198.51.100.5/24)",
     ],
   );
@@ -352,8 +357,9 @@ t.test("applying makes links by networkd, changes what it does not, and removes 
     t.same(await network.plan(parts, machine), [], "and then there is nothing to do");
     return ran;
   };
-  t.same(await bring(wanted({})), ["networkctl reload", "networkctl reload", "networkctl reload"]);
+  t.same(await bring(wanted({})), ["networkctl reload", "networkctl reload", "networkctl reload", "networkctl reload"]);
   t.same(await bring(wanted({ gratuitousCount: 5 })), [
+    "networkctl reload",
     "networkctl reload",
     "ip link set dev bond0 type bond num_grat_arp 5",
   ]);
@@ -440,6 +446,30 @@ t.test("bond members by pattern are the cards of this machine that fit, and one 
   ]);
   await t.rejects(network.check(wanted({ name: "ens*" }), machine), { code: "invalid-configuration" });
   t.match(await network.plan(wanted({ name: "ens*" }), machine), [{}, {}], "at boot the bond is made all the same");
+});
+
+t.test("the status of a bond names its members, the active one and the partner", async (t) => {
+  const { links, card } = setUp(t, () => {});
+  const bondMember = { state: "active", mii: "up", failures: 2, aggregator: 1 } as const;
+  const members = [card("nic2", 4), card("nic3", 5)].map((each) => ({ ...each, master: 9, bondMember }));
+  const info = { attributes: { mode: "802.3ad" }, references: { active: 4 } };
+  const bond: Link = {
+    ...card("bond0", 9),
+    kind: "bond",
+    info,
+    lacpPartner: { aggregator: 1, ports: 2, mac: "02:00:00:00:00:01" },
+  };
+  const member = { state: "active", link: "up", failures: 2, aggregator: 1 };
+  t.same(describeBond(bond, [...links, ...members, bond]), {
+    mode: "802.3ad",
+    active: "nic2",
+    members: [
+      { name: "nic2", ...member },
+      { name: "nic3", ...member },
+    ],
+    partner: { mac: "02:00:00:00:00:01", ports: 2 },
+  });
+  t.equal(describeBond(links[0] as Link, links), undefined);
 });
 
 t.test("what netlink says of bonds, VLANs and bridges", async (t) => {

@@ -16,12 +16,13 @@ export type Expectation = {
   /** Of a link that the box makes. */
   link?: LinkArtefact | undefined;
   mtu?: number | undefined;
+  alias: string;
 };
 
 /** Takes a link away that the box made, with all it carries: because it is not wanted, or to make it anew. */
 export type RemoveStep = StepBase & { kind: "remove-link"; interface: string };
 
-/** Writes what networkd is to make of a link. It does so when it next reads its files. */
+/** Has networkd make a link, or tells it of one that is changed. A VLAN comes when its parent is configured. */
 export type DefineStep = StepBase & { kind: "define-link"; interface: string; netdev: string };
 
 /** Gives an interface a new file; networkd applies the difference and leaves the rest of the interface as it is. */
@@ -61,8 +62,9 @@ export function planNetwork(now: NetworkArtefacts, wanted: NetworkArtefacts): Ne
     if (artefact.link && before?.link?.netdev !== artefact.link.netdev)
       definitions.push(define(name, artefact.link, before !== undefined));
     const same = before?.file === artefact.file && before.link?.netdev === artefact.link?.netdev;
-    if (before && same) changes.push(...repair(name, before, artefact, { now, wanted, removed }));
-    else changes.push(configure(name, before, artefact));
+    const remade = findRemade(name, artefact, wanted, removed);
+    if (before && same && remade.length === 0) changes.push(...repair(name, before, artefact, now));
+    else changes.push(configure(name, before, artefact, before && same ? remade : []));
   }
   return [...removals, ...releases, ...definitions, ...changes.sort((one, other) => rank(one) - rank(other))];
 }
@@ -92,6 +94,24 @@ function isLost({ seen, link, lower }: InterfaceArtefact, now: NetworkArtefacts)
   return link?.kind !== "vlan" || lower.every((name) => now[name]?.seen?.present !== false);
 }
 
+/**
+ * What is made anew above this interface: its bond or bridge, VLANs on it. Its file is written again, for networkd joins a link
+ * to what it knew when it read the file.
+ */
+function findRemade(
+  name: string,
+  { master }: InterfaceArtefact,
+  wanted: NetworkArtefacts,
+  removed: ReadonlySet<string>,
+): string[] {
+  const carried = [...removed].filter((each) => {
+    const link = Object.hasOwn(wanted, each) ? wanted[each]?.link : undefined;
+    return link?.kind === "vlan" && link.attributes.parent === name;
+  });
+  const joins = master !== undefined && removed.has(master) ? [`into ${master} again`] : [];
+  return [...joins, ...carried.map((each) => `with ${each} again`)];
+}
+
 function rank(step: ConfigureStep | RepairStep): number {
   return step.expect.absent.length > 0 ? 0 : 1;
 }
@@ -115,7 +135,7 @@ function release(name: string, before: InterfaceArtefact | undefined): ReleaseSt
   return {
     kind: "release-interface",
     summary: `release interface ${name}`,
-    expect: { interface: name, present: [], absent, up: false },
+    expect: { interface: name, present: [], absent, up: false, alias: "" },
   };
 }
 
@@ -124,7 +144,12 @@ function define(name: string, { kind, netdev }: LinkArtefact, known: boolean): D
   return { kind: "define-link", interface: name, netdev, summary };
 }
 
-function configure(name: string, before: InterfaceArtefact | undefined, wanted: InterfaceArtefact): ConfigureStep {
+function configure(
+  name: string,
+  before: InterfaceArtefact | undefined,
+  wanted: InterfaceArtefact,
+  remade: readonly string[],
+): ConfigureStep {
   const present = wanted.addresses;
   const absent = before ? addressesOf(before.file).filter((each) => !present.includes(each)) : [];
   const announce = present.filter((each) => !before?.addresses.includes(each));
@@ -135,6 +160,7 @@ function configure(name: string, before: InterfaceArtefact | undefined, wanted: 
     ...(before?.link && wanted.link
       ? compareLinks(before.link.attributes, wanted.link.attributes).map(describeDifference)
       : []),
+    ...remade,
   ].filter((each) => each !== "out of undefined");
   const details = changes.length > 0 ? ` (${changes.join(" ")})` : "";
   return {
@@ -146,31 +172,20 @@ function configure(name: string, before: InterfaceArtefact | undefined, wanted: 
   };
 }
 
-function expectationOf(name: string, { addresses, up, master, link, mtu }: InterfaceArtefact): Expectation {
-  return { interface: name, present: addresses, absent: [], up, master, link, mtu };
+function expectationOf(name: string, { addresses, up, master, link, mtu, alias }: InterfaceArtefact): Expectation {
+  return { interface: name, present: addresses, absent: [], up, master, link, mtu, alias };
 }
 
-function repair(
-  name: string,
-  now: InterfaceArtefact,
-  wanted: InterfaceArtefact,
-  all: { now: NetworkArtefacts; wanted: NetworkArtefacts; removed: ReadonlySet<string> },
-): RepairStep[] {
+function repair(name: string, now: InterfaceArtefact, wanted: InterfaceArtefact, all: NetworkArtefacts): RepairStep[] {
   // A card that is not there is repaired by the hand that plugs it in.
   if (now.seen?.present === false) return [];
   const missing = wanted.addresses.filter((each) => !now.addresses.includes(each));
   // Without carrier the kernel may drop a gateway and nothing can bring it back.
   const lost = now.seen?.carrier === false ? [] : wanted.gateways.filter((each) => !now.gateways.includes(each));
   const state = wanted.up ? "up" : "down";
-  const present = (each: string) => all.now[each]?.seen?.present !== false;
+  const present = (each: string) => all[each]?.seen?.present !== false;
   const differences = now.link && wanted.link ? compareLinks(now.link.attributes, wanted.link.attributes, present) : [];
-  // What it belongs to is made anew, and it belongs there again.
-  const moved = now.master !== wanted.master || (wanted.master !== undefined && all.removed.has(wanted.master));
-  // networkd makes a VLAN when it configures the parent.
-  const carried = [...all.removed].filter((each) => {
-    const link = Object.hasOwn(all.wanted, each) ? all.wanted[each]?.link : undefined;
-    return link?.kind === "vlan" && link.attributes.parent === name;
-  });
+  const moved = now.master !== wanted.master;
   const reasons = [
     ...missing.map((each) => `${each} is gone`),
     ...lost.map((each) => `gateway ${each} is gone`),
@@ -179,8 +194,8 @@ function repair(
       ? [wanted.master === undefined ? `it belongs to ${now.master}` : `it is no member of ${wanted.master}`]
       : []),
     ...(wanted.mtu === undefined || now.mtu === undefined || now.mtu === wanted.mtu ? [] : [`its MTU is ${now.mtu}`]),
+    ...(now.alias === wanted.alias ? [] : [`its alias is ${now.alias || "none"}`]),
     ...differences.map(describeDifference),
-    ...carried.map((each) => `it carries ${each}, which is made anew`),
   ];
   if (reasons.length === 0) return [];
   return [

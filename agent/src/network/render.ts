@@ -20,6 +20,8 @@ export type InterfaceArtefact = {
   master?: string | undefined;
   /** Bytes, when they are given. */
   mtu?: number | undefined;
+  /** The name for people; empty: none. */
+  alias: string;
   /** The links it stands on, which come before it and go after it. */
   lower: string[];
   /** Where the configuration names it, for complaints. */
@@ -93,6 +95,7 @@ function renderInterface(name: string, settings: NetworkInterface, around: Surro
     up: enabled,
     master,
     mtu,
+    alias: settings.alias,
     lower: lowerOf(settings).map((lower) => lower.name),
   };
 }

@@ -60,6 +60,32 @@ export const interfaceStatus = link
         sentDropped: count,
       })
       .describe("Counters of the kernel"),
+    master: z.string().optional().describe("The bond or bridge it belongs to"),
+    bond: z
+      .object({
+        mode: z.string().describe("As in the configuration"),
+        active: z.string().optional().describe("The member that carries the traffic, in modes that use one"),
+        members: z
+          .array(
+            z.object({
+              name: z.string().describe("Name of the interface"),
+              state: z.enum(["active", "backup"]).describe("Whether it is used"),
+              link: z.string().describe("up, going-down, down or going-up"),
+              failures: z.int().describe("How often its link was lost since it is a member"),
+              aggregator: z.int().optional().describe("The group that LACP has put it into"),
+            }),
+          )
+          .describe("The members"),
+        partner: z
+          .object({
+            mac: z.string().optional().describe("Its system; none when it sends no LACPDU"),
+            ports: z.int().describe("Links in the group that is used"),
+          })
+          .optional()
+          .describe("The other end; 802.3ad"),
+      })
+      .optional()
+      .describe("Of a bond"),
   })
   .meta({
     id: "InterfaceStatus",

@@ -57,8 +57,9 @@ async function changeLink(
   machine: Machine,
   links: readonly Link[],
   link: Link,
-  { link: wanted }: Expectation,
+  { link: wanted, alias }: Expectation,
 ): Promise<boolean> {
+  if ((link.alias ?? "") !== alias) await machine.run(["ip", "link", "set", "dev", link.name, "alias", alias]);
   if (!wanted) return true;
   const words = changeWords(findDifferences(links, link, wanted.attributes));
   if (words.length === 0) return true;
@@ -74,7 +75,7 @@ function findDifferences(links: readonly Link[], link: Link, wanted: LinkAttribu
 
 /** What is not yet as expected, in words. An address another host has will not become ours: that fails at once. */
 function findOpen(links: readonly Link[], link: Link, all: readonly LinkAddress[], expect: Expectation): string[] {
-  const { present, absent, up, master, mtu } = expect;
+  const { present, absent, up, master, mtu, alias } = expect;
   const addresses = all.filter(({ index }) => index === link.index);
   const taken = addresses.find(({ address, dadFailed }) => dadFailed && present.includes(address));
   if (taken) throw new SteelyardError("command-failed", `${link.name}: another host has ${taken.address}`);
@@ -89,6 +90,7 @@ function findOpen(links: readonly Link[], link: Link, all: readonly LinkAddress[
       ? []
       : [master === undefined ? `it still belongs to ${owner}` : `it is no member of ${master}`]),
     ...(mtu === undefined || link.mtu === mtu ? [] : [`its MTU is ${link.mtu}, not ${mtu}`]),
+    ...((link.alias ?? "") === alias ? [] : [`its alias is not ${alias || "empty"}`]),
     ...(expect.link ? findDifferences(links, link, expect.link.attributes).map(describeDifference) : []),
   ];
 }

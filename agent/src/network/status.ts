@@ -4,6 +4,7 @@ import { isMissing, readTextIfExists } from "../adapters/files.ts";
 import type { Machine } from "../adapters/machine.ts";
 import type { Link, LinkAddress } from "../adapters/netlink.ts";
 import { SteelyardError } from "../errors.ts";
+import { type BondStatus, describeBond } from "./bond-status.ts";
 
 /** A network interface as it is now. */
 export type LinkStatus = {
@@ -39,7 +40,13 @@ export type LinkCounters = {
   sentDropped: number;
 };
 
-export type InterfaceStatus = LinkStatus & { gateways: string[]; counters: LinkCounters };
+export type InterfaceStatus = LinkStatus & {
+  gateways: string[];
+  counters: LinkCounters;
+  /** The bond or bridge it belongs to. */
+  master: string | undefined;
+  bond: BondStatus | undefined;
+};
 
 /** Every network interface of the machine but loopback, by name. */
 export async function readLinks(machine: Machine): Promise<LinkStatus[]> {
@@ -52,13 +59,16 @@ export async function readLinks(machine: Machine): Promise<LinkStatus[]> {
 
 /** One interface with its gateways and counters. Throws `not-found` when the machine has none of this name. */
 export async function readInterfaceStatus(machine: Machine, name: string): Promise<InterfaceStatus> {
-  const link = (await machine.netlink.links()).find((each) => each.name === name);
+  const links = await machine.netlink.links();
+  const link = links.find((each) => each.name === name);
   if (!link) throw new SteelyardError("not-found", `the machine has no interface ${name}`);
   const [addresses, routes] = await Promise.all([machine.netlink.addresses(), machine.netlink.defaultRoutes()]);
   return {
     ...(await describeLink(machine, link, addresses)),
     gateways: routes.filter(({ index }) => index === link.index).map(({ gateway }) => gateway),
     counters: await readCounters(machine, name),
+    master: links.find(({ index }) => index === link.master)?.name,
+    bond: describeBond(link, links),
   };
 }
 

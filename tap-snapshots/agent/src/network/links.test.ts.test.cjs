@@ -349,6 +349,7 @@ Object {
   "addresses": Array [
     "192.0.2.5/24",
   ],
+  "alias": "",
   "attributes": Object {
     "aggregatorSelect": "stable",
     "arpInterval": 0,
@@ -375,6 +376,7 @@ Object {
 exports[`agent/src/network/links.test.ts > TAP > the rendered files of links > bond0.20: what the kernel must have 1`] = `
 Object {
   "addresses": Array [],
+  "alias": "",
   "attributes": Object {
     "id": 20,
     "parent": "bond0",
@@ -472,6 +474,7 @@ Address=192.0.2.5/24
 exports[`agent/src/network/links.test.ts > TAP > the rendered files of links > br0: what the kernel must have 1`] = `
 Object {
   "addresses": Array [],
+  "alias": "",
   "attributes": Object {
     "stp": true,
   },
@@ -570,6 +573,7 @@ Object {
   "addresses": Array [
     "203.0.113.5/32",
   ],
+  "alias": "",
   "attributes": Object {},
   "gateways": Array [],
   "lower": Array [],
@@ -692,6 +696,7 @@ DHCPv6Client=no
 exports[`agent/src/network/links.test.ts > TAP > the rendered files of links > nic0: what the kernel must have 1`] = `
 Object {
   "addresses": Array [],
+  "alias": "",
   "attributes": undefined,
   "gateways": Array [],
   "lower": Array [],
@@ -731,6 +736,7 @@ KeepConfiguration=dynamic-on-stop
 exports[`agent/src/network/links.test.ts > TAP > the rendered files of links > nic1: what the kernel must have 1`] = `
 Object {
   "addresses": Array [],
+  "alias": "",
   "attributes": undefined,
   "gateways": Array [],
   "lower": Array [],
@@ -770,6 +776,7 @@ KeepConfiguration=dynamic-on-stop
 exports[`agent/src/network/links.test.ts > TAP > the rendered files of links > nic2: what the kernel must have 1`] = `
 Object {
   "addresses": Array [],
+  "alias": "",
   "attributes": undefined,
   "gateways": Array [],
   "lower": Array [],
@@ -810,6 +817,7 @@ Object {
   "addresses": Array [
     "198.51.100.5/24",
   ],
+  "alias": "",
   "attributes": Object {
     "id": 10,
     "parent": "bond0",

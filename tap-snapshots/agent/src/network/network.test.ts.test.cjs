@@ -55,6 +55,7 @@ Object {
     "2001:db8::10/64",
     "192.0.2.10/24",
   ],
+  "alias": "",
   "gateways": Array [
     "192.0.2.1",
     "fe80::1",
@@ -117,6 +118,7 @@ Object {
   "addresses": Array [
     "198.51.100.10/32",
   ],
+  "alias": "",
   "gateways": Array [],
   "link": undefined,
   "lower": Array [],
@@ -146,6 +148,7 @@ LinkLocalAddressing=no
 exports[`agent/src/network/network.test.ts > TAP > the rendered files > nic2: what the kernel must have 1`] = `
 Object {
   "addresses": Array [],
+  "alias": "",
   "gateways": Array [],
   "link": undefined,
   "lower": Array [],

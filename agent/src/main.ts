@@ -1,7 +1,7 @@
 import { type Machine, makeMachine } from "./adapters/machine.ts";
 import { makeServiceManager } from "./adapters/service-manager.ts";
 import { createServer } from "./api/server.ts";
-import { ensureManagementCertificate } from "./certificates/management.ts";
+import { makeManagementCertificates } from "./certificates/management.ts";
 import { makeControl } from "./commit/commit.ts";
 import { openStore } from "./configuration/store.ts";
 import { runFirstBoot } from "./first-boot/first-boot.ts";
@@ -32,6 +32,7 @@ async function main(): Promise<void> {
   await nameCards(machine, Object.keys(control.current().configuration.interfaces));
   // Before anybody is served, and before the machine is brought to it: an unconfirmed generation does not survive a restart.
   await control.resume();
+  const tls = makeManagementCertificates(machine, () => control.current().configuration);
   const server = await createServer({
     control,
     machine,
@@ -46,10 +47,10 @@ async function main(): Promise<void> {
       }),
       readRoutes: () => readRoutes(machine, control.current().configuration),
       readRules: () => readRules(machine, control.current().configuration),
-      readSystemStatus: () => readSystemStatus(machine, control),
+      readSystemStatus: () => readSystemStatus(machine, control, tls.describe(machine.now())),
     },
     version: (await readSystemVersion(machine)).version,
-    tls: () => ensureManagementCertificate(machine, control.current().configuration.system.hostname),
+    tls,
   });
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop.abort());

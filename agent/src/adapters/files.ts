@@ -87,3 +87,18 @@ export async function swapLink(path: string, target: string): Promise<void> {
   }
   await syncDirectory(directory);
 }
+
+/** Runs with a secret in a file that nobody else can read, and that is gone afterwards: for commands that take it from a file alone. */
+export async function withSecretFile<Result>(
+  path: string,
+  secret: string,
+  use: (path: string) => Promise<Result>,
+): Promise<Result> {
+  await makeDirectory(dirname(path), 0o755);
+  try {
+    await fs.writeFile(path, secret, { mode: 0o600, flag: "wx" });
+    return await use(path);
+  } finally {
+    await fs.rm(path, { force: true });
+  }
+}

@@ -15,6 +15,8 @@ import { TooManyRequests } from "../access/throttle.ts";
 import { addSecondFactorRoutes } from "../access/totp/routes.ts";
 import { addUserRoutes } from "../access/user-routes.ts";
 import { addBackupRoutes } from "../backup/routes.ts";
+import { addManagementCertificateRoutes } from "../certificates/management-routes.ts";
+import { addCertificateRoutes } from "../certificates/routes.ts";
 import { addConfirmationRoutes, addTransactionRoutes, addVerificationRoute } from "../commit/routes.ts";
 import { addConfigurationRoutes } from "../configuration/routes.ts";
 import { SteelyardError } from "../errors.ts";
@@ -48,7 +50,9 @@ const routes: readonly Routes[] = [
   addFarmRoutes,
   addNetworkRoutes,
   addRoutingRoutes,
+  addCertificateRoutes,
   addSystemRoutes,
+  addManagementCertificateRoutes,
   addConfigurationRoutes,
   addConfirmationRoutes,
   addTransactionRoutes,

@@ -8,6 +8,7 @@ import type { BindingKind, Permission, Principal } from "../access/permissions.t
 import type { Sessions } from "../access/sessions.ts";
 import type { TotpFactor } from "../access/totp/factor.ts";
 import type { Machine } from "../adapters/machine.ts";
+import type { ShownCertificate } from "../certificates/management.ts";
 import type { CommitResult, ConfigurationControl } from "../commit/control.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { EventHub } from "../events/hub.ts";
@@ -57,6 +58,8 @@ export type ApiContext = {
   /** Has HTTPS show the certificate that is stored now, from the next connection on. */
   renewCertificate(): Promise<void>;
   directories: Directories;
+  /** The certificate HTTPS shows. */
+  management: { shown(): Promise<ShownCertificate>; regenerate(): Promise<void> };
 };
 
 /** The routes of a subsystem. */

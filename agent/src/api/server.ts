@@ -1,6 +1,6 @@
 import { chmod, mkdir, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import type { Server as TlsServer } from "node:tls";
+import { createSecureContext, type Server as TlsServer } from "node:tls";
 import type { FastifyInstance } from "fastify";
 import { auditControl, openAudit, recordMissed } from "../access/audit/audit.ts";
 import { startExport } from "../access/audit/export/exporter.ts";
@@ -17,8 +17,10 @@ import { makeSessions } from "../access/sessions.ts";
 import { makeTotpFactor } from "../access/totp/factor.ts";
 import type { Machine } from "../adapters/machine.ts";
 import { followSchedule } from "../backup/context.ts";
+import type { ManagementCertificate, ManagementCertificates, ShownCertificate } from "../certificates/management.ts";
+import { listStates } from "../certificates/validity.ts";
 import type { ConfigurationControl } from "../commit/control.ts";
-import { messageOf } from "../errors.ts";
+import { messageOf, SteelyardError } from "../errors.ts";
 import { type EventIntervals, makeEventHub } from "../events/hub.ts";
 import { bridgeControl, lookAround } from "../events/sources.ts";
 import { openJobs } from "../jobs/jobs.ts";
@@ -38,10 +40,10 @@ export type ServerOptions = {
   /** Of the appliance, shown in OpenAPI. */
   version: string;
   /**
-   * PEM, asked for when HTTPS opens: after the first boot, when the box has its name. Left out, only the local socket is
-   * served.
+   * Asked when HTTPS opens, after the first boot, when the box has its name; and after each commit. Left out, only the local
+   * socket is served.
    */
-  tls?: Tls | (() => Promise<Tls>);
+  tls?: ManagementCertificates;
   /** Milliseconds between looks at the machine and signs of life, where tests want them soon. */
   eventIntervals?: EventIntervals;
   /** Milliseconds to the next try of a syslog server, where tests want it soon. */
@@ -53,8 +55,6 @@ export type ServerOptions = {
   secondFactors?: readonly SecondFactor[];
   onLogin?(event: LoginEvent): void;
 };
-
-type Tls = { key: string; certificate: string };
 
 export type Server = {
   /** The application behind the local socket, for `inject()`. */
@@ -68,8 +68,8 @@ export type Server = {
   listen(): Promise<void>;
   /**
    * Follows the configuration: HTTPS opens on the management port with the first one; when the port has changed, it opens on
-   * the new one, and the old one closes when its requests are answered (the one that made the change among them). Call after
-   * each commit; cheap when nothing changed. A port that cannot be opened is logged and tried again, and the old one kept.
+   * the new one, and the old one closes when its requests are answered (the one that made the change among them). Another
+   * certificate is shown to new connections, while those that are open go on. Call after each commit; cheap when nothing changed. A port that cannot be opened is logged and tried again, and the old one kept.
    */
   follow(): Promise<void>;
   /** Looks up anew what directories say of whoever is logged in by them, where it is due. */
@@ -80,10 +80,13 @@ export type Server = {
 
 /** Milliseconds until a port that could not be opened is tried again. */
 const retryInterval = 10_000;
+/** Milliseconds between two reminders of certificates that expire. */
+const reminderInterval = 86_400_000;
 
 /** The management API: the same routes over HTTPS, over the socket of root, who acts as `admin`, and over one socket per user. */
 export async function createServer(options: ServerOptions): Promise<Server> {
   const { control, machine, status, version, tls, limits = {} } = options;
+  const management = { shown: async () => https?.shown ?? (await chooseCertificate()), regenerate };
   const audit = await openAudit(machine);
   const auditExport = await startExport(control, audit.log, machine, options.auditBackoff);
   await recordMissed(audit, control);
@@ -99,7 +102,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const jobs = await openJobs(machine, events.bus);
   const access = { sessions, login, keyUses, audit, auditExport, totp, directories };
   const context: ApiContext = {
-    ...{ control, machine, status, version, idempotency, events, jobs, renewCertificate },
+    ...{ control, machine, status, version, idempotency, events, jobs, management, renewCertificate },
     ...access,
   };
   const stop = new AbortController();
@@ -107,23 +110,41 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const socket = machine.path(socketPath);
   const local = await buildApplication(context, { transport: "local", version, limits });
   const userSockets = makeUserSockets(local, machine);
-  let https: { app: FastifyInstance; port: number } | undefined;
+  let https: { app: FastifyInstance; port: number; shown: ShownCertificate } | undefined;
   let turn: Promise<void> = Promise.resolve();
   let retry: NodeJS.Timeout | undefined;
+  let reminder: NodeJS.Timeout | undefined;
   let closed = false;
 
   async function makeHttps(): Promise<FastifyInstance> {
+    return await buildHttps(await chooseCertificate());
+  }
+
+  async function buildHttps(shown: ShownCertificate): Promise<FastifyInstance> {
+    return await buildApplication(context, { transport: "https", version, limits, https: tlsOptions(shown) });
+  }
+
+  /** One that OpenSSL takes: what it refuses gives way to the box's own. */
+  async function chooseCertificate(): Promise<ShownCertificate> {
     if (!tls) throw new Error("HTTPS needs a certificate");
-    const own = typeof tls === "function" ? await tls() : tls;
-    return await buildApplication(context, { transport: "https", version, limits, https: tlsOptions(own) });
+    const wanted = await tls.choose();
+    try {
+      createSecureContext(tlsOptions(wanted));
+      return wanted;
+    } catch (error) {
+      if (wanted.name === undefined) throw error;
+      return await tls.choose(messageOf(error));
+    }
   }
 
   async function openWantedPort(): Promise<void> {
     const { generation, configuration } = control.current();
     const { port } = configuration.system.management;
     // Before the first boot the box serves nobody: there is no user, and no firewall of the operator's.
-    if (closed || !tls || generation === 0 || https?.port === port) return;
-    const app = await makeHttps();
+    if (closed || !tls || generation === 0) return;
+    const shown = await chooseCertificate();
+    if (https?.port === port) return await changeCertificate(https, shown);
+    const app = await buildHttps(shown);
     try {
       await listenOn(app, port);
     } catch (error) {
@@ -131,15 +152,24 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       throw error;
     }
     const previous = https?.app;
-    https = { app, port };
+    https = { app, port, shown };
+    await tls.note(shown);
     machine.log.info(`api: listening on port ${port}`);
     // Not awaited: it ends when the request that asked for the change has been answered.
     previous?.close().catch((error) => machine.log.error(`api: closing the old port: ${error}`));
   }
 
+  /** Where HTTPS is not open, it is shown when it opens. */
   async function renewCertificate(): Promise<void> {
-    if (!https || typeof tls !== "function") return;
-    (https.app.server as unknown as TlsServer).setSecureContext(tlsOptions(await tls()));
+    if (https) await follow();
+  }
+
+  async function changeCertificate(open: NonNullable<typeof https>, shown: ShownCertificate): Promise<void> {
+    const { certificate, key, reason } = open.shown;
+    if (certificate === shown.certificate && key === shown.key && reason === shown.reason) return;
+    (open.app.server as unknown as TlsServer).setSecureContext(tlsOptions(shown));
+    open.shown = shown;
+    await tls?.note(shown);
   }
 
   async function followUsers(): Promise<void> {
@@ -159,14 +189,34 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     return turn;
   }
 
+  async function regenerate(): Promise<void> {
+    if (!tls) throw new SteelyardError("not-ready", "HTTPS is not served here");
+    await tls.regenerate();
+    await renewCertificate();
+  }
+
+  /** To the journal, and so to whatever reads it: what nobody looks at expires unseen. */
+  function tellOfCertificates(): void {
+    const { problems, warnings } = tls?.describe(machine.now()) ?? { problems: [], warnings: [] };
+    for (const each of [...problems, ...warnings]) machine.log.warn(`certificates: ${each}`);
+  }
+
+  const readCertificateStates = async () => listStates(control.current().configuration, machine.now());
+
   return {
     local,
     makeHttps,
     async listen() {
-      void lookAround(events.bus, status, { signal: stop.signal, log: machine.log, ...options.eventIntervals });
+      void lookAround(
+        events.bus,
+        { ...status, readCertificateStates },
+        { signal: stop.signal, log: machine.log, ...options.eventIntervals },
+      );
       void followSchedule(context, stop.signal, options.eventIntervals?.schedule);
       await listenLocally(local, socket);
       await follow();
+      tellOfCertificates();
+      reminder = setInterval(tellOfCertificates, reminderInterval).unref();
     },
     follow,
     recheckDirectories: () => directorySessions.recheck(),
@@ -174,6 +224,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       closed = true;
       stop.abort();
       clearTimeout(retry);
+      clearInterval(reminder);
       await turn;
       await jobs.close();
       // At once: closing the application ends the streams that the users' sockets would wait for.
@@ -219,7 +270,7 @@ async function makeAccess({ control, machine, authenticators = [], secondFactors
 }
 
 /** Mozilla's intermediate list for an ECDSA or RSA certificate: TLS 1.2 with forward secrecy and AEAD alone, and TLS 1.3. */
-function tlsOptions({ key, certificate }: Tls) {
+function tlsOptions({ key, certificate }: ManagementCertificate) {
   return {
     key,
     cert: certificate,

@@ -8,7 +8,8 @@ import { hashPassword } from "../access/password.ts";
 import { user } from "../access/schema.ts";
 import { makeMachine } from "../adapters/machine.ts";
 import type { Run } from "../adapters/process.ts";
-import { ensureManagementCertificate } from "../certificates/management.ts";
+import { certificates } from "../certificates/index.ts";
+import { makeManagementCertificates } from "../certificates/management.ts";
 import { makeControl } from "../commit/commit.ts";
 import { defineSubsystem, type Finding, type StepBase, type Subsystem } from "../commit/subsystem.ts";
 import { openStore } from "../configuration/store.ts";
@@ -77,7 +78,7 @@ type TestOptions = Partial<ServerOptions> & {
 
 /** A server on a fresh root, its clock in `clock.time`; `admin` has {@link password} unless told otherwise. */
 export async function setUpServer(t: Pick<Test, "teardown">, options: TestOptions = {}) {
-  const { withUser = true, subsystems = [rememberFarms()], run, links = [], ...rest } = options;
+  const { withUser = true, subsystems = [rememberFarms(), certificates], run, links = [], ...rest } = options;
   // A socket's path has room for 107 bytes (unix(7)), so not below the checkout; in memory, for a disk waits at each fsync.
   const root = await mkdtemp(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "steelyard-"));
   t.teardown(() => rm(root, { recursive: true, force: true }));
@@ -100,11 +101,12 @@ export async function setUpServer(t: Pick<Test, "teardown">, options: TestOption
       change: (current) => ({ ...current, users: { admin: user.parse({ passwordHash, roles: ["admin"] }) } }),
     });
   }
+  const tls = makeManagementCertificates(machine, () => control.current().configuration);
   const server = await createServer({
     control,
     machine,
     version: "0.0.0",
-    tls: () => ensureManagementCertificate(machine, "steelyard"),
+    tls,
     status: {
       readFarmStatuses: async (names = Object.keys(control.current().configuration.farms)) =>
         names.map((name) => ({ name, state: "up", backends: [] })),
@@ -131,6 +133,7 @@ export async function setUpServer(t: Pick<Test, "teardown">, options: TestOption
         generation: control.current().generation,
         health: control.damage() ? "degraded" : "ok",
         problems: describeDamage(control.damage()),
+        warnings: tls.describe(machine.now()).warnings,
         disks: [],
         units: [],
         failedUnits: [],

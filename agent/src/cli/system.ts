@@ -23,6 +23,7 @@ export async function showStatus(context: CommandContext): Promise<void> {
   const style = status.health === "ok" ? "green" : "red";
   output.print(`${paint(output, "bold", status.hostname)}  ${paint(output, style, status.health)}`);
   for (const problem of status.problems) output.print(`problem     ${problem}`);
+  for (const warning of status.warnings) output.print(`warning     ${warning}`);
   const slot = status.slot === undefined ? "" : `, slot ${status.slot.toUpperCase()}`;
   output.print(`version     ${status.version}${slot}`);
   output.print(`generation  ${status.generation}`);

@@ -110,6 +110,46 @@ export default {
     },
     "additionalProperties": false
    },
+   "CertificateInput": {
+    "type": "object",
+    "properties": {
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "certificate": {
+      "description": "PEM: the server's certificate, then each authority that signed the one before; none while a request awaits its answer",
+      "type": "string",
+      "maxLength": 65536,
+      "examples": [
+       "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n"
+      ]
+     },
+     "key": {
+      "description": "PEM, without a passphrase: RSA of 2048 bits or more, ECDSA (P-256, P-384, P-521) or Ed25519",
+      "type": "string",
+      "maxLength": 16384,
+      "examples": [
+       "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49Ag==\n-----END PRIVATE KEY-----\n"
+      ]
+     },
+     "request": {
+      "description": "PEM (PKCS #10), for keys made on the box: what the authority signs",
+      "type": "string",
+      "maxLength": 16384,
+      "examples": [
+       "-----BEGIN CERTIFICATE REQUEST-----\nMIHeMIGFAgEAMBQxEjAQBg==\n-----END CERTIFICATE REQUEST-----\n"
+      ]
+     }
+    },
+    "required": [
+     "key"
+    ],
+    "additionalProperties": false
+   },
    "GroupRolesInput": {
     "type": "object",
     "properties": {
@@ -1241,6 +1281,14 @@ export default {
         "examples": [
          80
         ]
+       },
+       "certificate": {
+        "description": "Name of the certificate that the API shows; none: one the box has made and signed itself",
+        "type": "string",
+        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+        "examples": [
+         "web"
+        ]
        }
       },
       "additionalProperties": false
@@ -1685,6 +1733,76 @@ export default {
      }
     ]
    },
+   "CertificateRequestInput": {
+    "type": "object",
+    "properties": {
+     "names": {
+      "minItems": 1,
+      "maxItems": 100,
+      "type": "array",
+      "items": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 253,
+         "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+         "examples": [
+          "lb1.example.com"
+         ]
+        },
+        {
+         "type": "string",
+         "pattern": "^\\*\\.[A-Za-z0-9.-]{1,251}$"
+        }
+       ]
+      },
+      "description": "Host names and addresses the certificate is for; the first is its common name"
+     },
+     "keyType": {
+      "default": "ecdsa-p256",
+      "description": "Kind of the new key",
+      "type": "string",
+      "enum": [
+       "ecdsa-p256",
+       "ecdsa-p384",
+       "rsa-2048",
+       "rsa-3072",
+       "rsa-4096",
+       "ed25519"
+      ]
+     },
+     "organization": {
+      "description": "Who runs the box",
+      "type": "string",
+      "pattern": "^[^\\p{Cc}]{1,64}$"
+     },
+     "country": {
+      "description": "Of the organization",
+      "type": "string",
+      "pattern": "^[A-Z]{2}$"
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     }
+    },
+    "required": [
+     "names"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "names": [
+       "lb1.example.com",
+       "192.0.2.5"
+      ],
+      "keyType": "ecdsa-p256"
+     }
+    ]
+   },
    "ObjectChangeInput": {
     "oneOf": [
      {
@@ -1946,6 +2064,21 @@ export default {
          "$ref": "#/components/schemas/L4FarmInput"
         }
        ]
+      },
+      "default": {}
+     },
+     "certificates": {
+      "description": "Certificates and their keys by name",
+      "type": "object",
+      "propertyNames": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      },
+      "additionalProperties": {
+       "$ref": "#/components/schemas/CertificateInput"
       },
       "default": {}
      }
@@ -4328,6 +4461,114 @@ export default {
      }
     ]
    },
+   "NewCertificateInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the certificate"
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "certificate": {
+      "description": "PEM: the server's certificate, then each authority that signed the one before; none while a request awaits its answer",
+      "type": "string",
+      "maxLength": 65536,
+      "examples": [
+       "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n"
+      ]
+     },
+     "key": {
+      "description": "PEM, without a passphrase; left out when replacing: stays",
+      "type": "string",
+      "maxLength": 16384,
+      "examples": [
+       "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49Ag==\n-----END PRIVATE KEY-----\n"
+      ]
+     },
+     "request": {
+      "description": "PEM (PKCS #10), for keys made on the box: what the authority signs",
+      "type": "string",
+      "maxLength": 16384,
+      "examples": [
+       "-----BEGIN CERTIFICATE REQUEST-----\nMIHeMIGFAgEAMBQxEjAQBg==\n-----END CERTIFICATE REQUEST-----\n"
+      ]
+     }
+    },
+    "required": [
+     "name"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "management",
+      "description": "signed by our own authority",
+      "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n",
+      "key": "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49Ag==\n-----END PRIVATE KEY-----\n"
+     }
+    ]
+   },
+   "CertificateReplacementInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "description": "When given, the name in the address: an object keeps its name",
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ]
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "certificate": {
+      "description": "PEM: the server's certificate, then each authority that signed the one before; none while a request awaits its answer",
+      "type": "string",
+      "maxLength": 65536,
+      "examples": [
+       "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n"
+      ]
+     },
+     "key": {
+      "description": "PEM, without a passphrase; left out when replacing: stays",
+      "type": "string",
+      "maxLength": 16384,
+      "examples": [
+       "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49Ag==\n-----END PRIVATE KEY-----\n"
+      ]
+     },
+     "request": {
+      "description": "PEM (PKCS #10), for keys made on the box: what the authority signs",
+      "type": "string",
+      "maxLength": 16384,
+      "examples": [
+       "-----BEGIN CERTIFICATE REQUEST-----\nMIHeMIGFAgEAMBQxEjAQBg==\n-----END CERTIFICATE REQUEST-----\n"
+      ]
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "description": "signed by our own authority",
+      "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n",
+      "key": "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49Ag==\n-----END PRIVATE KEY-----\n"
+     }
+    ]
+   },
    "Bindings": {
     "type": "object",
     "properties": {
@@ -6236,6 +6477,14 @@ export default {
         "examples": [
          80
         ]
+       },
+       "certificate": {
+        "description": "Name of the certificate that the API shows; none: one the box has made and signed itself",
+        "type": "string",
+        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+        "examples": [
+         "web"
+        ]
        }
       },
       "required": [
@@ -8089,6 +8338,261 @@ export default {
      }
     ]
    },
+   "CertificateStatus": {
+    "type": "object",
+    "properties": {
+     "subject": {
+      "type": "string",
+      "description": "Whom it names"
+     },
+     "issuer": {
+      "type": "string",
+      "description": "Who signed it"
+     },
+     "names": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "Host names and addresses it is for"
+     },
+     "notBefore": {
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$",
+      "description": "Valid from"
+     },
+     "notAfter": {
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$",
+      "description": "Valid until"
+     },
+     "daysLeft": {
+      "type": "integer",
+      "description": "Whole days until it expires; below 0 once it has"
+     },
+     "key": {
+      "type": "string",
+      "description": "Kind of key, such as ECDSA P-256"
+     },
+     "signature": {
+      "type": "string",
+      "description": "How it is signed, such as ECDSA with SHA-256"
+     },
+     "fingerprint": {
+      "type": "string",
+      "description": "SHA-256, AB:CD:…"
+     },
+     "selfSigned": {
+      "type": "boolean",
+      "description": "No authority vouches for it"
+     },
+     "name": {
+      "type": "string",
+      "description": "Of the certificate"
+     },
+     "state": {
+      "type": "string",
+      "enum": [
+       "valid",
+       "expiring",
+       "expired",
+       "not-yet-valid",
+       "requested"
+      ],
+      "description": "expiring: in less than 30 days, or a third of its time; requested: its authority has not answered yet"
+     },
+     "uses": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "What has a use for it, by its path in the configuration"
+     }
+    },
+    "required": [
+     "name",
+     "state",
+     "uses"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "management",
+      "state": "valid",
+      "uses": [
+       "system.management"
+      ],
+      "subject": "CN=lb1.example.com",
+      "issuer": "O=Example, CN=Example authority 1",
+      "names": [
+       "lb1.example.com"
+      ],
+      "notBefore": "2026-01-01T00:00:00.000Z",
+      "notAfter": "2026-04-01T00:00:00.000Z",
+      "daysLeft": 89,
+      "key": "ECDSA P-256",
+      "signature": "ECDSA with SHA-256",
+      "fingerprint": "AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB",
+      "selfSigned": false
+     }
+    ]
+   },
+   "RequestedCertificate": {
+    "type": "object",
+    "properties": {
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "certificate": {
+      "description": "PEM: the server's certificate, then each authority that signed the one before; none while a request awaits its answer",
+      "examples": [
+       "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n"
+      ],
+      "type": "string",
+      "maxLength": 65536
+     },
+     "request": {
+      "description": "PEM (PKCS #10), for keys made on the box: what the authority signs",
+      "examples": [
+       "-----BEGIN CERTIFICATE REQUEST-----\nMIHeMIGFAgEAMBQxEjAQBg==\n-----END CERTIFICATE REQUEST-----\n"
+      ],
+      "type": "string",
+      "maxLength": 16384
+     },
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Of the certificate"
+     }
+    },
+    "required": [
+     "description",
+     "name"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "management",
+      "description": "",
+      "request": "-----BEGIN CERTIFICATE REQUEST-----\nMIHeMIGFAgEAMBQxEjAQBg==\n-----END CERTIFICATE REQUEST-----\n"
+     }
+    ]
+   },
+   "ManagementCertificate": {
+    "type": "object",
+    "properties": {
+     "subject": {
+      "type": "string",
+      "description": "Whom it names"
+     },
+     "issuer": {
+      "type": "string",
+      "description": "Who signed it"
+     },
+     "names": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "Host names and addresses it is for"
+     },
+     "notBefore": {
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$",
+      "description": "Valid from"
+     },
+     "notAfter": {
+      "type": "string",
+      "format": "date-time",
+      "pattern": "^(?:(?:\\d\\d[2468][048]|\\d\\d[13579][26]|\\d\\d0[48]|[02468][048]00|[13579][26]00)-02-29|\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|(?:02)-(?:0[1-9]|1\\d|2[0-8])))T(?:(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d+)?(?:Z))$",
+      "description": "Valid until"
+     },
+     "daysLeft": {
+      "type": "integer",
+      "description": "Whole days until it expires; below 0 once it has"
+     },
+     "key": {
+      "type": "string",
+      "description": "Kind of key, such as ECDSA P-256"
+     },
+     "signature": {
+      "type": "string",
+      "description": "How it is signed, such as ECDSA with SHA-256"
+     },
+     "fingerprint": {
+      "type": "string",
+      "description": "SHA-256, AB:CD:…"
+     },
+     "selfSigned": {
+      "type": "boolean",
+      "description": "No authority vouches for it"
+     },
+     "certificate": {
+      "type": "string",
+      "description": "PEM, with the authorities behind it"
+     },
+     "source": {
+      "type": "string",
+      "enum": [
+       "self-signed",
+       "configured"
+      ],
+      "description": "The box's own, or that of system.management.certificate"
+     },
+     "name": {
+      "description": "Of the configured one",
+      "type": "string"
+     },
+     "reason": {
+      "description": "Why the configured one is not shown",
+      "type": "string"
+     }
+    },
+    "required": [
+     "subject",
+     "issuer",
+     "names",
+     "notBefore",
+     "notAfter",
+     "daysLeft",
+     "key",
+     "signature",
+     "fingerprint",
+     "selfSigned",
+     "certificate",
+     "source"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "source": "configured",
+      "name": "management",
+      "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n",
+      "subject": "CN=lb1.example.com",
+      "issuer": "O=Example, CN=Example authority 1",
+      "names": [
+       "lb1.example.com"
+      ],
+      "notBefore": "2026-01-01T00:00:00.000Z",
+      "notAfter": "2026-04-01T00:00:00.000Z",
+      "daysLeft": 89,
+      "key": "ECDSA P-256",
+      "signature": "ECDSA with SHA-256",
+      "fingerprint": "AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB",
+      "selfSigned": false
+     }
+    ]
+   },
    "Generation": {
     "type": "object",
     "properties": {
@@ -8222,6 +8726,18 @@ export default {
       },
       "description": "By name"
      },
+     "certificates": {
+      "type": "object",
+      "propertyNames": {
+       "type": "string"
+      },
+      "additionalProperties": {
+       "type": "object",
+       "properties": {},
+       "additionalProperties": {}
+      },
+      "description": "By name; keys are hidden"
+     },
      "access": {
       "description": "How long a login lasts",
       "$ref": "#/components/schemas/AccessSettings"
@@ -8304,6 +8820,7 @@ export default {
      "routingRules",
      "routingRoutes",
      "farms",
+     "certificates",
      "users",
      "groups",
      "roles",
@@ -8347,6 +8864,7 @@ export default {
       "routingRules": {},
       "routingRoutes": {},
       "farms": {},
+      "certificates": {},
       "access": {
        "sessions": {
         "idleMinutes": 30,
@@ -9527,7 +10045,14 @@ export default {
       "items": {
        "type": "string"
       },
-      "description": "A unit or the last scheduled backup has failed, or another generation stands in for one that cannot be used; none when it is ok"
+      "description": "A unit or the last scheduled backup has failed, another generation stands in for one that cannot be used, or the certificate of the API has expired; none when it is ok"
+     },
+     "warnings": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "What has to be done soon: a certificate expires"
      },
      "units": {
       "type": "array",
@@ -9574,6 +10099,7 @@ export default {
      "generation",
      "health",
      "problems",
+     "warnings",
      "units",
      "failedUnits"
     ],
@@ -9606,6 +10132,7 @@ export default {
       "generation": 7,
       "health": "ok",
       "problems": [],
+      "warnings": [],
       "units": [
        {
         "name": "steelyard-agent.service",
@@ -10877,6 +11404,54 @@ export default {
       "metric": 0,
       "table": "main",
       "onlink": false
+     }
+    ]
+   },
+   "NamedCertificate": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the certificate"
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "certificate": {
+      "description": "PEM: the server's certificate, then each authority that signed the one before; none while a request awaits its answer",
+      "examples": [
+       "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n"
+      ],
+      "type": "string",
+      "maxLength": 65536
+     },
+     "request": {
+      "description": "PEM (PKCS #10), for keys made on the box: what the authority signs",
+      "examples": [
+       "-----BEGIN CERTIFICATE REQUEST-----\nMIHeMIGFAgEAMBQxEjAQBg==\n-----END CERTIFICATE REQUEST-----\n"
+      ],
+      "type": "string",
+      "maxLength": 16384
+     }
+    },
+    "required": [
+     "name",
+     "description"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "management",
+      "description": "signed by our own authority",
+      "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n"
      }
     ]
    },
@@ -30177,6 +30752,1212 @@ export default {
     }
    }
   },
+  "/api/v1/certificates": {
+   "get": {
+    "operationId": "listCertificates",
+    "summary": "List certificates",
+    "tags": [
+     "Certificates"
+    ],
+    "description": "Every certificate with all its fields; filtered, sorted and in pages when asked for.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "Fields with commas between them, - before one for descending order; name unless told"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: name, description, certificate, request"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "name",
+      "required": false,
+      "description": "Only those whose name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "description",
+      "required": false,
+      "description": "Only those whose description is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "certificate",
+      "required": false,
+      "description": "Only those whose certificate is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "request",
+      "required": false,
+      "description": "Only those whose request is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "certificates:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/NamedCertificate"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "name": "management",
+           "description": "signed by our own authority",
+           "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n"
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "post": {
+    "operationId": "createCertificate",
+    "summary": "Create a certificate",
+    "tags": [
+     "Certificates"
+    ],
+    "description": "The certificate with its name. Fields that are left out get their defaults; a name that is taken is refused.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/NewCertificateInput"
+       },
+       "example": {
+        "name": "management",
+        "description": "signed by our own authority",
+        "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n",
+        "key": "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49Ag==\n-----END PRIVATE KEY-----\n"
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "certificates:create",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedCertificate"
+        },
+        "example": {
+         "name": "management",
+         "description": "signed by our own authority",
+         "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   }
+  },
+  "/api/v1/certificates/{certificate}": {
+   "get": {
+    "operationId": "getCertificate",
+    "summary": "Read a certificate",
+    "tags": [
+     "Certificates"
+    ],
+    "description": "With all its fields, defaults filled in: what was read can be put back as it is.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "certificate",
+      "required": true,
+      "description": "Name of the certificate"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "certificates:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedCertificate"
+        },
+        "example": {
+         "name": "management",
+         "description": "signed by our own authority",
+         "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "304": {
+      "description": "The tag of If-None-Match still holds",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "put": {
+    "operationId": "putCertificate",
+    "summary": "Create a certificate or replace it whole",
+    "tags": [
+     "Certificates"
+    ],
+    "description": "Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/CertificateReplacementInput"
+       },
+       "example": {
+        "description": "signed by our own authority",
+        "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n",
+        "key": "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49Ag==\n-----END PRIVATE KEY-----\n"
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "certificate",
+      "required": true,
+      "description": "Name of the certificate"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "certificates:update",
+    "responses": {
+     "200": {
+      "description": "The certificate; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedCertificate"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The certificate; for a dry run, the plan"
+        },
+        "example": {
+         "name": "management",
+         "description": "signed by our own authority",
+         "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedCertificate"
+        },
+        "example": {
+         "name": "management",
+         "description": "signed by our own authority",
+         "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   },
+   "patch": {
+    "operationId": "patchCertificate",
+    "summary": "Change fields of a certificate (JSON merge patch, RFC 7396)",
+    "tags": [
+     "Certificates"
+    ],
+    "description": "Fields that are left out stay; null takes one back to its default, or removes a member.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/merge-patch+json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      },
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "certificate",
+      "required": true,
+      "description": "Name of the certificate"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "certificates:update",
+    "responses": {
+     "200": {
+      "description": "The certificate; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedCertificate"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The certificate; for a dry run, the plan"
+        },
+        "example": {
+         "name": "management",
+         "description": "signed by our own authority",
+         "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   },
+   "delete": {
+    "operationId": "deleteCertificate",
+    "summary": "Delete a certificate",
+    "tags": [
+     "Certificates"
+    ],
+    "description": "Refused while something else needs the certificate.",
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "certificate",
+      "required": true,
+      "description": "Name of the certificate"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "certificates:delete",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "204": {
+      "description": "Deleted",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   }
+  },
+  "/api/v1/certificates/{certificate}/status": {
+   "get": {
+    "operationId": "getCertificateStatus",
+    "summary": "What stands in a certificate, and how it stands with it",
+    "tags": [
+     "Certificates"
+    ],
+    "description": "Names, key, fingerprint, and how long it is valid.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "certificate",
+      "required": true,
+      "description": "Name of the certificate"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "certificates:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/CertificateStatus"
+        },
+        "example": {
+         "name": "management",
+         "state": "valid",
+         "uses": [
+          "system.management"
+         ],
+         "subject": "CN=lb1.example.com",
+         "issuer": "O=Example, CN=Example authority 1",
+         "names": [
+          "lb1.example.com"
+         ],
+         "notBefore": "2026-01-01T00:00:00.000Z",
+         "notAfter": "2026-04-01T00:00:00.000Z",
+         "daysLeft": 89,
+         "key": "ECDSA P-256",
+         "signature": "ECDSA with SHA-256",
+         "fingerprint": "AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB",
+         "selfSigned": false
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/certificates/{certificate}/request": {
+   "post": {
+    "operationId": "requestCertificate",
+    "summary": "Make a key and a request for an authority to sign",
+    "tags": [
+     "Certificates"
+    ],
+    "description": "A new certificate with a key that is made here and never leaves, and its request (PKCS #10). What the authority answers is set as its field certificate.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/CertificateRequestInput"
+       },
+       "example": {
+        "names": [
+         "lb1.example.com",
+         "192.0.2.5"
+        ],
+        "keyType": "ecdsa-p256"
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "certificate",
+      "required": true,
+      "description": "Name of the certificate"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "certificates:create",
+    "responses": {
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/RequestedCertificate"
+        },
+        "example": {
+         "name": "management",
+         "description": "",
+         "request": "-----BEGIN CERTIFICATE REQUEST-----\nMIHeMIGFAgEAMBQxEjAQBg==\n-----END CERTIFICATE REQUEST-----\n"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   }
+  },
   "/api/v1/system": {
    "get": {
     "operationId": "getSystem",
@@ -30751,6 +32532,7 @@ export default {
          "generation": 7,
          "health": "ok",
          "problems": [],
+         "warnings": [],
          "units": [
           {
            "name": "steelyard-agent.service",
@@ -30808,6 +32590,164 @@ export default {
     ]
    }
   },
+  "/api/v1/system/certificate": {
+   "get": {
+    "operationId": "getManagementCertificate",
+    "summary": "Read the certificate the API shows",
+    "tags": [
+     "System"
+    ],
+    "description": "The one of system.management.certificate, or else one the box has made and signed itself.",
+    "x-command": "system certificate show",
+    "x-permission": "system:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/ManagementCertificate"
+        },
+        "example": {
+         "source": "configured",
+         "name": "management",
+         "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n",
+         "subject": "CN=lb1.example.com",
+         "issuer": "O=Example, CN=Example authority 1",
+         "names": [
+          "lb1.example.com"
+         ],
+         "notBefore": "2026-01-01T00:00:00.000Z",
+         "notAfter": "2026-04-01T00:00:00.000Z",
+         "daysLeft": 89,
+         "key": "ECDSA P-256",
+         "signature": "ECDSA with SHA-256",
+         "fingerprint": "AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB",
+         "selfSigned": false
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
+  "/api/v1/system/certificate/regenerate": {
+   "post": {
+    "operationId": "regenerateManagementCertificate",
+    "summary": "Make a new self-signed certificate",
+    "tags": [
+     "System"
+    ],
+    "description": "With a new key and the host name of now. Shown at once, unless another one is configured; connections go on. Clients that know the old fingerprint have to be told the new one.",
+    "x-permission": "system:update",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/ManagementCertificate"
+        },
+        "example": {
+         "source": "configured",
+         "name": "management",
+         "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n",
+         "subject": "CN=lb1.example.com",
+         "issuer": "O=Example, CN=Example authority 1",
+         "names": [
+          "lb1.example.com"
+         ],
+         "notBefore": "2026-01-01T00:00:00.000Z",
+         "notAfter": "2026-04-01T00:00:00.000Z",
+         "daysLeft": 89,
+         "key": "ECDSA P-256",
+         "signature": "ECDSA with SHA-256",
+         "fingerprint": "AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB",
+         "selfSigned": false
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
   "/api/v1/configuration": {
    "get": {
     "operationId": "getConfiguration",
@@ -30858,6 +32798,7 @@ export default {
          "routingRules": {},
          "routingRoutes": {},
          "farms": {},
+         "certificates": {},
          "access": {
           "sessions": {
            "idleMinutes": 30,
@@ -31361,6 +33302,7 @@ export default {
           "routingRules": {},
           "routingRoutes": {},
           "farms": {},
+          "certificates": {},
           "access": {
            "sessions": {
             "idleMinutes": 30,
@@ -35061,6 +37003,10 @@ export default {
   {
    "name": "Routing",
    "description": "Routing tables, rules and routes, and what the kernel has of them"
+  },
+  {
+   "name": "Certificates",
+   "description": "Certificates, their keys and requests"
   },
   {
    "name": "System",

@@ -685,6 +685,102 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/certificates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List certificates
+         * @description Every certificate with all its fields; filtered, sorted and in pages when asked for.
+         */
+        get: operations["listCertificates"];
+        put?: never;
+        /**
+         * Create a certificate
+         * @description The certificate with its name. Fields that are left out get their defaults; a name that is taken is refused.
+         */
+        post: operations["createCertificate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/certificates/{certificate}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a certificate
+         * @description With all its fields, defaults filled in: what was read can be put back as it is.
+         */
+        get: operations["getCertificate"];
+        /**
+         * Create a certificate or replace it whole
+         * @description Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.
+         */
+        put: operations["putCertificate"];
+        post?: never;
+        /**
+         * Delete a certificate
+         * @description Refused while something else needs the certificate.
+         */
+        delete: operations["deleteCertificate"];
+        options?: never;
+        head?: never;
+        /**
+         * Change fields of a certificate (JSON merge patch, RFC 7396)
+         * @description Fields that are left out stay; null takes one back to its default, or removes a member.
+         */
+        patch: operations["patchCertificate"];
+        trace?: never;
+    };
+    "/api/v1/certificates/{certificate}/request": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a key and a request for an authority to sign
+         * @description A new certificate with a key that is made here and never leaves, and its request (PKCS #10). What the authority answers is set as its field certificate.
+         */
+        post: operations["requestCertificate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/certificates/{certificate}/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What stands in a certificate, and how it stands with it
+         * @description Names, key, fingerprint, and how long it is valid.
+         */
+        get: operations["getCertificateStatus"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/configuration": {
         parameters: {
             query?: never;
@@ -1753,6 +1849,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/system/certificate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the certificate the API shows
+         * @description The one of system.management.certificate, or else one the box has made and signed itself.
+         */
+        get: operations["getManagementCertificate"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/system/certificate/regenerate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a new self-signed certificate
+         * @description With a new key and the host name of now. Shown at once, unless another one is configured; connections go on. Clients that know the old fingerprint have to be told the new one.
+         */
+        post: operations["regenerateManagementCertificate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/system/factory-reset": {
         parameters: {
             query?: never;
@@ -2525,6 +2661,90 @@ export interface components {
             /** @description Name of the user */
             user: string;
         };
+        CertificateInput: {
+            /** @description PEM: the server's certificate, then each authority that signed the one before; none while a request awaits its answer */
+            certificate?: string;
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description?: string;
+            /** @description PEM, without a passphrase: RSA of 2048 bits or more, ECDSA (P-256, P-384, P-521) or Ed25519 */
+            key: string;
+            /** @description PEM (PKCS #10), for keys made on the box: what the authority signs */
+            request?: string;
+        };
+        CertificateReplacementInput: {
+            /** @description PEM: the server's certificate, then each authority that signed the one before; none while a request awaits its answer */
+            certificate?: string;
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description?: string;
+            /** @description PEM, without a passphrase; left out when replacing: stays */
+            key?: string;
+            /** @description When given, the name in the address: an object keeps its name */
+            name?: string;
+            /** @description PEM (PKCS #10), for keys made on the box: what the authority signs */
+            request?: string;
+        };
+        CertificateRequestInput: {
+            /** @description Of the organization */
+            country?: string;
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description?: string;
+            /**
+             * @description Kind of the new key
+             * @default ecdsa-p256
+             * @enum {string}
+             */
+            keyType?: "ecdsa-p256" | "ecdsa-p384" | "rsa-2048" | "rsa-3072" | "rsa-4096" | "ed25519";
+            /** @description Host names and addresses the certificate is for; the first is its common name */
+            names: (string)[];
+            /** @description Who runs the box */
+            organization?: string;
+        };
+        CertificateStatus: {
+            /** @description Whole days until it expires; below 0 once it has */
+            daysLeft?: number;
+            /** @description SHA-256, AB:CD:… */
+            fingerprint?: string;
+            /** @description Who signed it */
+            issuer?: string;
+            /** @description Kind of key, such as ECDSA P-256 */
+            key?: string;
+            /** @description Of the certificate */
+            name: string;
+            /** @description Host names and addresses it is for */
+            names?: string[];
+            /**
+             * Format: date-time
+             * @description Valid until
+             */
+            notAfter?: string;
+            /**
+             * Format: date-time
+             * @description Valid from
+             */
+            notBefore?: string;
+            /** @description No authority vouches for it */
+            selfSigned?: boolean;
+            /** @description How it is signed, such as ECDSA with SHA-256 */
+            signature?: string;
+            /**
+             * @description expiring: in less than 30 days, or a third of its time; requested: its authority has not answered yet
+             * @enum {string}
+             */
+            state: "valid" | "expiring" | "expired" | "not-yet-valid" | "requested";
+            /** @description Whom it names */
+            subject?: string;
+            /** @description What has a use for it, by its path in the configuration */
+            uses: string[];
+        };
         ClockStatus: {
             /** @description Seconds the clock is ahead of true time, as estimated */
             offset?: number;
@@ -2567,6 +2787,12 @@ export interface components {
             };
             /** @description Backups the box makes by itself */
             backups?: components["schemas"]["BackupSchedule"];
+            /** @description By name; keys are hidden */
+            certificates: {
+                [key: string]: {
+                    [key: string]: unknown;
+                };
+            };
             /** @description By name; secret fields are hidden */
             directories: {
                 [key: string]: {
@@ -2860,6 +3086,13 @@ export interface components {
                  * @default []
                  */
                 sshKeys?: string[];
+            };
+            /**
+             * @description Certificates and their keys by name
+             * @default {}
+             */
+            certificates?: {
+                [key: string]: components["schemas"]["CertificateInput"];
             };
             /**
              * @description Farms by name
@@ -3673,6 +3906,45 @@ export interface components {
             /** @description What it may do */
             roles: string[];
         };
+        ManagementCertificate: {
+            /** @description PEM, with the authorities behind it */
+            certificate: string;
+            /** @description Whole days until it expires; below 0 once it has */
+            daysLeft: number;
+            /** @description SHA-256, AB:CD:… */
+            fingerprint: string;
+            /** @description Who signed it */
+            issuer: string;
+            /** @description Kind of key, such as ECDSA P-256 */
+            key: string;
+            /** @description Of the configured one */
+            name?: string;
+            /** @description Host names and addresses it is for */
+            names: string[];
+            /**
+             * Format: date-time
+             * @description Valid until
+             */
+            notAfter: string;
+            /**
+             * Format: date-time
+             * @description Valid from
+             */
+            notBefore: string;
+            /** @description Why the configured one is not shown */
+            reason?: string;
+            /** @description No authority vouches for it */
+            selfSigned: boolean;
+            /** @description How it is signed, such as ECDSA with SHA-256 */
+            signature: string;
+            /**
+             * @description The box's own, or that of system.management.certificate
+             * @enum {string}
+             */
+            source: "self-signed" | "configured";
+            /** @description Whom it names */
+            subject: string;
+        };
         MemberPattern: {
             /** @description Place on the bus, with * and ? */
             bus?: string;
@@ -3892,6 +4164,19 @@ export interface components {
              * @default 1
              */
             weight?: number;
+        };
+        NamedCertificate: {
+            /** @description PEM: the server's certificate, then each authority that signed the one before; none while a request awaits its answer */
+            certificate?: string;
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description: string;
+            /** @description Name of the certificate */
+            name: string;
+            /** @description PEM (PKCS #10), for keys made on the box: what the authority signs */
+            request?: string;
         };
         NamedDirectory: {
             /**
@@ -4540,6 +4825,21 @@ export interface components {
             /** @description What it may do */
             roles: string[];
         };
+        NewCertificateInput: {
+            /** @description PEM: the server's certificate, then each authority that signed the one before; none while a request awaits its answer */
+            certificate?: string;
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description?: string;
+            /** @description PEM, without a passphrase; left out when replacing: stays */
+            key?: string;
+            /** @description Name of the certificate */
+            name: string;
+            /** @description PEM (PKCS #10), for keys made on the box: what the authority signs */
+            request?: string;
+        };
         NewDirectoryInput: {
             /**
              * @description true: ldap:// without TLS; passwords then cross the network in clear
@@ -4909,6 +5209,19 @@ export interface components {
         RecoveryCodes: {
             /** @description Each is good once, in place of a code; shown once */
             recoveryCodes: string[];
+        };
+        RequestedCertificate: {
+            /** @description PEM: the server's certificate, then each authority that signed the one before; none while a request awaits its answer */
+            certificate?: string;
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description: string;
+            /** @description Of the certificate */
+            name: string;
+            /** @description PEM (PKCS #10), for keys made on the box: what the authority signs */
+            request?: string;
         };
         RestoreReport: {
             /** @description What changes, object by object */
@@ -5386,6 +5699,8 @@ export interface components {
              *     }
              */
             management: {
+                /** @description Name of the certificate that the API shows; none: one the box has made and signed itself */
+                certificate?: string;
                 /**
                  * @description Interfaces on which the API and SSH answer; on all others they are closed
                  * @default []
@@ -5500,6 +5815,8 @@ export interface components {
              *     }
              */
             management?: {
+                /** @description Name of the certificate that the API shows; none: one the box has made and signed itself */
+                certificate?: string;
                 /**
                  * @description Interfaces on which the API and SSH answer; on all others they are closed
                  * @default []
@@ -5598,7 +5915,7 @@ export interface components {
                 /** @description Installed */
                 total: number;
             };
-            /** @description A unit or the last scheduled backup has failed, or another generation stands in for one that cannot be used; none when it is ok */
+            /** @description A unit or the last scheduled backup has failed, another generation stands in for one that cannot be used, or the certificate of the API has expired; none when it is ok */
             problems: string[];
             /**
              * @description The root slot it runs from; none when it does not run from an image
@@ -5618,6 +5935,8 @@ export interface components {
             uptime: number;
             /** @description Of the appliance */
             version: string;
+            /** @description What has to be done soon: a certificate expires */
+            warnings: string[];
         };
         TransactionInput: {
             /** @description Carried out in their order, all or none */
@@ -10287,6 +10606,653 @@ export interface operations {
             503: components["responses"]["Problem503"];
         };
     };
+    listCertificates: {
+        parameters: {
+            query?: {
+                /** @description Only those whose certificate is this (any characters stand in for *); several times: one of these */
+                certificate?: string | string[];
+                /** @description Only those whose description is this (any characters stand in for *); several times: one of these */
+                description?: string | string[];
+                /** @description Only these fields of each object, with commas between them: name, description, certificate, request */
+                fields?: string;
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Only those whose name is this (any characters stand in for *); several times: one of these */
+                name?: string | string[];
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+                /** @description Only those whose request is this (any characters stand in for *); several times: one of these */
+                request?: string | string[];
+                /** @description Fields with commas between them, - before one for descending order; name unless told */
+                sort?: string;
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "management",
+                     *           "description": "signed by our own authority",
+                     *           "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n"
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["NamedCertificate"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    createCertificate: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "management",
+                 *       "description": "signed by our own authority",
+                 *       "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n",
+                 *       "key": "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49Ag==\n-----END PRIVATE KEY-----\n"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewCertificateInput"];
+            };
+        };
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "management",
+                     *       "description": "signed by our own authority",
+                     *       "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedCertificate"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    getCertificate: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the certificate
+                 * @example web
+                 */
+                certificate: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "management",
+                     *       "description": "signed by our own authority",
+                     *       "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedCertificate"];
+                };
+            };
+            /** @description The tag of If-None-Match still holds */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    putCertificate: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the certificate
+                 * @example web
+                 */
+                certificate: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "description": "signed by our own authority",
+                 *       "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n",
+                 *       "key": "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49Ag==\n-----END PRIVATE KEY-----\n"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CertificateReplacementInput"];
+            };
+        };
+        responses: {
+            /** @description The certificate; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "management",
+                     *       "description": "signed by our own authority",
+                     *       "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedCertificate"] | components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "management",
+                     *       "description": "signed by our own authority",
+                     *       "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedCertificate"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    deleteCertificate: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the certificate
+                 * @example web
+                 */
+                certificate: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Deleted */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    patchCertificate: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the certificate
+                 * @example web
+                 */
+                certificate: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": components["schemas"]["MergePatchInput"];
+                /** @example {} */
+                "application/merge-patch+json": components["schemas"]["MergePatchInput"];
+            };
+        };
+        responses: {
+            /** @description The certificate; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "management",
+                     *       "description": "signed by our own authority",
+                     *       "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedCertificate"] | components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    requestCertificate: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the certificate
+                 * @example web
+                 */
+                certificate: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "names": [
+                 *         "lb1.example.com",
+                 *         "192.0.2.5"
+                 *       ],
+                 *       "keyType": "ecdsa-p256"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CertificateRequestInput"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "management",
+                     *       "description": "",
+                     *       "request": "-----BEGIN CERTIFICATE REQUEST-----\nMIHeMIGFAgEAMBQxEjAQBg==\n-----END CERTIFICATE REQUEST-----\n"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RequestedCertificate"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    getCertificateStatus: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the certificate
+                 * @example web
+                 */
+                certificate: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "management",
+                     *       "state": "valid",
+                     *       "uses": [
+                     *         "system.management"
+                     *       ],
+                     *       "subject": "CN=lb1.example.com",
+                     *       "issuer": "O=Example, CN=Example authority 1",
+                     *       "names": [
+                     *         "lb1.example.com"
+                     *       ],
+                     *       "notBefore": "2026-01-01T00:00:00.000Z",
+                     *       "notAfter": "2026-04-01T00:00:00.000Z",
+                     *       "daysLeft": 89,
+                     *       "key": "ECDSA P-256",
+                     *       "signature": "ECDSA with SHA-256",
+                     *       "fingerprint": "AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB",
+                     *       "selfSigned": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CertificateStatus"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
     getConfiguration: {
         parameters: {
             query?: never;
@@ -10343,6 +11309,7 @@ export interface operations {
                      *       "routingRules": {},
                      *       "routingRoutes": {},
                      *       "farms": {},
+                     *       "certificates": {},
                      *       "access": {
                      *         "sessions": {
                      *           "idleMinutes": 30,
@@ -10679,6 +11646,7 @@ export interface operations {
                      *         "routingRules": {},
                      *         "routingRoutes": {},
                      *         "farms": {},
+                     *         "certificates": {},
                      *         "access": {
                      *           "sessions": {
                      *             "idleMinutes": 30,
@@ -17388,6 +18356,121 @@ export interface operations {
             507: components["responses"]["Problem507"];
         };
     };
+    getManagementCertificate: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "source": "configured",
+                     *       "name": "management",
+                     *       "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n",
+                     *       "subject": "CN=lb1.example.com",
+                     *       "issuer": "O=Example, CN=Example authority 1",
+                     *       "names": [
+                     *         "lb1.example.com"
+                     *       ],
+                     *       "notBefore": "2026-01-01T00:00:00.000Z",
+                     *       "notAfter": "2026-04-01T00:00:00.000Z",
+                     *       "daysLeft": 89,
+                     *       "key": "ECDSA P-256",
+                     *       "signature": "ECDSA with SHA-256",
+                     *       "fingerprint": "AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB",
+                     *       "selfSigned": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ManagementCertificate"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    regenerateManagementCertificate: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "source": "configured",
+                     *       "name": "management",
+                     *       "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n",
+                     *       "subject": "CN=lb1.example.com",
+                     *       "issuer": "O=Example, CN=Example authority 1",
+                     *       "names": [
+                     *         "lb1.example.com"
+                     *       ],
+                     *       "notBefore": "2026-01-01T00:00:00.000Z",
+                     *       "notAfter": "2026-04-01T00:00:00.000Z",
+                     *       "daysLeft": 89,
+                     *       "key": "ECDSA P-256",
+                     *       "signature": "ECDSA with SHA-256",
+                     *       "fingerprint": "AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB",
+                     *       "selfSigned": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ManagementCertificate"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
     resetToFactory: {
         parameters: {
             query?: never;
@@ -17503,6 +18586,7 @@ export interface operations {
                      *       "generation": 7,
                      *       "health": "ok",
                      *       "problems": [],
+                     *       "warnings": [],
                      *       "units": [
                      *         {
                      *           "name": "steelyard-agent.service",

@@ -9,8 +9,8 @@ import { type BoundStep, type Finding, refuseErrors, type Subsystem } from "./su
 type Done = CommitResult["steps"];
 
 /** Throws `invalid-configuration` with every error; gives back the warnings. */
-export function verify(subsystems: readonly Subsystem[], configuration: Configuration): Finding[] {
-  const findings = subsystems.flatMap((subsystem) => subsystem.verify(configuration));
+export function verify(subsystems: readonly Subsystem[], configuration: Configuration, now: Date): Finding[] {
+  const findings = subsystems.flatMap((subsystem) => subsystem.verify(configuration, now));
   refuseErrors(findings);
   return findings;
 }

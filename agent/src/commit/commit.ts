@@ -54,7 +54,7 @@ export function makeControl(store: Store, registry: readonly Subsystem[], machin
     refuseStale(madeFrom, currentNumber());
     const before = currentConfiguration();
     const wanted = change(before);
-    const warnings = verify(subsystems, wanted);
+    const warnings = verify(subsystems, wanted, machine.now());
     const compare = () => compareConfigurations(before, wanted);
     const fresh = store.current() === undefined;
     // After damage even the same configuration makes a generation: by that an operator keeps the one that stands in.

@@ -26,8 +26,8 @@ export type SubsystemDefinition<Artefacts, Step extends StepBase> = {
   name: string;
   /** Names of subsystems that are applied before this one. */
   dependsOn: readonly string[];
-  /** Every finding, not the first one. */
-  verify(configuration: Configuration): Finding[];
+  /** Every finding, not the first one. `now` is for what is worth a warning: what was right once does not become an error by waiting. */
+  verify(configuration: Configuration, now: Date): Finding[];
   render(configuration: Configuration): Artefacts;
   /**
    * Fills in what only this machine knows, before it is rendered: which cards a pattern means. Its errors refuse a commit; at
@@ -55,7 +55,7 @@ export type SubsystemDefinition<Artefacts, Step extends StepBase> = {
 export type Subsystem = {
   name: string;
   dependsOn: readonly string[];
-  verify(configuration: Configuration): Finding[];
+  verify(configuration: Configuration, now: Date): Finding[];
   check(configuration: Configuration, machine: Machine): Promise<void>;
   /** The steps that take the machine, as it is now, to the configuration. Bound to their executors. */
   plan(configuration: Configuration, machine: Machine): Promise<BoundStep[]>;
@@ -75,7 +75,7 @@ export function defineSubsystem<Artefacts, Step extends StepBase>(
   return {
     name,
     dependsOn,
-    verify: (configuration) => definition.verify(configuration),
+    verify: (configuration, now) => definition.verify(configuration, now),
     endangers: (before, after) => definition.endangers?.(before, after) ?? [],
     check: async (configuration, machine) => {
       const local = await localize(configuration, machine);

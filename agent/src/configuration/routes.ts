@@ -64,6 +64,7 @@ const wholeConfiguration = z
     routingRules: z.record(z.string(), collections.routingRules.object).describe("By name"),
     routingRoutes: z.record(z.string(), collections.routingRoutes.object).describe("By name"),
     farms: z.record(z.string(), collections.farms.object).describe("By name"),
+    certificates: z.record(z.string(), z.looseObject({})).describe("By name; keys are hidden"),
     access: accessSettings.exactOptional().describe("How long a login lasts"),
     users: z.record(z.string(), z.looseObject({})).describe("By name; secret fields are hidden"),
     groups: z.record(z.string(), collections.groups.object).describe("By name"),

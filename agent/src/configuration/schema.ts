@@ -3,6 +3,7 @@ import { auditTarget } from "../access/audit/export/schema.ts";
 import { directory } from "../access/directory/schema.ts";
 import { accessSettings, apiKey, group, role, user, userName } from "../access/schema.ts";
 import { backups } from "../backup/schema.ts";
+import { certificate } from "../certificates/schema.ts";
 import { l4Farm } from "../lslb/l4/schema.ts";
 import { networkInterface, virtualAddress } from "../network/schema.ts";
 import { routingRoute, routingRule, routingTable } from "../routing/schema.ts";
@@ -23,6 +24,7 @@ export const configuration = z.strictObject({
   routingRules: z.record(objectName, routingRule).default({}),
   routingRoutes: z.record(objectName, routingRoute).default({}),
   farms: z.record(objectName, farm),
+  certificates: z.record(objectName, certificate).default({}),
   access: accessSettings.default(accessSettings.parse({})),
   users: z.record(userName, user),
   groups: z.record(objectName, group).default({}),
@@ -90,6 +92,14 @@ export const collections = {
     resource: "network",
   },
   farms: { directory: "farms", name: objectName, object: farm, secrets: [], resource: "farms", boundBy: "name" },
+  certificates: {
+    directory: "certificates",
+    name: objectName,
+    object: certificate,
+    secrets: ["key"],
+    resource: "certificates",
+    boundBy: "name",
+  },
   users: {
     directory: "access/users",
     name: userName,
@@ -137,6 +147,7 @@ export function emptyConfiguration(): Configuration {
     routingRules: {},
     routingRoutes: {},
     farms: {},
+    certificates: {},
     access: accessSettings.parse({}),
     users: {},
     groups: {},

@@ -67,12 +67,14 @@ t.test("states are told when they change, and looked at only while somebody want
   let looks = 0;
   let farms = [{ name: "web", state: "up", backends: [{ name: "b1", effective: "up" }] }];
   let links = [{ name: "nic0", state: "up" }];
+  let certificates = [{ name: "site", state: "valid" }];
   const look = makeStateLook(bus, {
     readFarmStates: async () => {
       looks += 1;
       return farms;
     },
     readLinks: async () => links,
+    readCertificateStates: async () => certificates,
   });
   await look();
   t.equal(looks, 0, "nobody asked");
@@ -83,10 +85,12 @@ t.test("states are told when they change, and looked at only while somebody want
   t.same(seen, [], "the first look is what later ones are compared with");
   farms = [{ name: "web", state: "down", backends: [{ name: "b1", effective: "maintenance" }] }];
   links = [];
+  certificates = [{ name: "site", state: "expiring" }];
   await look();
   t.same(seen, [
     { kind: "farm-state", farm: "web", state: "down", before: "up" },
     { kind: "backend-state", farm: "web", backend: "b1", state: "maintenance", before: "up" },
+    { kind: "certificate-state", certificate: "site", state: "expiring", before: "valid" },
     { kind: "link-state", link: "nic0", state: "gone", before: "up" },
   ]);
   stop();

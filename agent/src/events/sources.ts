@@ -8,9 +8,11 @@ import type { EventBus } from "./bus.ts";
 
 type FarmState = { name: string; state: string; backends: readonly { name: string; effective: string }[] };
 type LinkState = { name: string; state: string };
+type CertificateState = { name: string; state: string };
 export type Looks = {
   readFarmStates(): Promise<readonly FarmState[]>;
   readLinks(): Promise<readonly LinkState[]>;
+  readCertificateStates(): Promise<readonly CertificateState[]>;
   readStatistics(): Promise<object>;
 };
 
@@ -58,14 +60,18 @@ export async function lookAround(
 }
 
 /** Compares with the look before and tells what became different. */
-export function makeStateLook(bus: EventBus, looks: Pick<Looks, "readFarmStates" | "readLinks">): () => Promise<void> {
+export function makeStateLook(bus: EventBus, looks: Omit<Looks, "readStatistics">): () => Promise<void> {
   let before: Map<string, State> | undefined;
   return async () => {
     if (!bus.isWanted("states")) {
       before = undefined;
       return;
     }
-    const now = new Map([...listFarmStates(await looks.readFarmStates()), ...listLinkStates(await looks.readLinks())]);
+    const now = new Map([
+      ...listFarmStates(await looks.readFarmStates()),
+      ...listLinkStates(await looks.readLinks()),
+      ...listCertificateStates(await looks.readCertificateStates()),
+    ]);
     if (before) {
       for (const [key, { kind, about, state }] of now) {
         const was = before.get(key)?.state;
@@ -94,6 +100,13 @@ function listFarmStates(farms: readonly FarmState[]): [string, State][] {
 
 function listLinkStates(links: readonly LinkState[]): [string, State][] {
   return links.map(({ name, state }) => [`link ${name}`, { kind: "link-state", about: { link: name }, state }]);
+}
+
+function listCertificateStates(certificates: readonly CertificateState[]): [string, State][] {
+  return certificates.map(({ name, state }) => [
+    `certificate ${name}`,
+    { kind: "certificate-state", about: { certificate: name }, state },
+  ]);
 }
 
 /** False when the signal came. */

@@ -67,9 +67,9 @@ function refuseLate(control: ConfigurationControl): void {
 }
 
 function makeConfiguration(given: Answers, hash: string | undefined): Configuration {
-  const { system, interfaces, virtualAddresses, farms } = given;
+  const { system, interfaces, virtualAddresses, farms, certificates } = given;
   const admin = user.parse({ roles: ["admin"], passwordHash: hash, sshKeys: given.admin.sshKeys });
-  return { ...emptyConfiguration(), system, interfaces, virtualAddresses, farms, users: { admin } };
+  return { ...emptyConfiguration(), system, interfaces, virtualAddresses, farms, certificates, users: { admin } };
 }
 
 function inTermsOfAnswers(error: SteelyardError): SteelyardError {

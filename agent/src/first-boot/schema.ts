@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { checkPassword } from "../access/password-policy.ts";
 import { passwordHash, user } from "../access/schema.ts";
+import { certificate } from "../certificates/schema.ts";
 import { collections, farm } from "../configuration/schema.ts";
 import { networkInterface, virtualAddress } from "../network/schema.ts";
 import { system } from "../system/schema.ts";
@@ -48,6 +49,10 @@ export const answers = z
         .default({})
         .describe("Virtual addresses by name"),
       farms: z.record(collections.farms.name, farm).default({}).describe("Farms by name"),
+      certificates: z
+        .record(collections.certificates.name, certificate)
+        .default({})
+        .describe("Certificates and their keys by name"),
     },
     "expected the answers as a YAML mapping, beginning with version: 1",
   )

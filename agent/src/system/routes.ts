@@ -61,8 +61,9 @@ export const systemStatus = z
     problems: z
       .array(z.string())
       .describe(
-        "A unit or the last scheduled backup has failed, or another generation stands in for one that cannot be used; none when it is ok",
+        "A unit or the last scheduled backup has failed, another generation stands in for one that cannot be used, or the certificate of the API has expired; none when it is ok",
       ),
+    warnings: z.array(z.string()).describe("What has to be done soon: a certificate expires"),
     units: z
       .array(
         z.object({
@@ -90,6 +91,7 @@ export const systemStatus = z
         generation: 7,
         health: "ok",
         problems: [],
+        warnings: [],
         units: [{ name: "steelyard-agent.service", state: "active" }],
         failedUnits: [],
         clock: {

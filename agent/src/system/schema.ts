@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { address, hostName, interfaceName, port } from "../configuration/fields.ts";
+
+import { address, hostName, interfaceName, objectName, port } from "../configuration/fields.ts";
 import { hostsEntry, ntpServer, proxySettings, resolver, timeZone } from "./fields.ts";
 
 /** The box itself: one object. */
@@ -58,6 +59,9 @@ export const system = z
           .default([])
           .describe("Interfaces on which the API and SSH answer; on all others they are closed"),
         port: port.default(444).describe("Port of the API and the web console"),
+        certificate: objectName
+          .exactOptional()
+          .describe("Name of the certificate that the API shows; none: one the box has made and signed itself"),
       })
       .default({ interfaces: [], port: 444 })
       .describe("Where the box is managed"),

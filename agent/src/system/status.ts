@@ -33,6 +33,8 @@ export type SystemStatus = {
   health: "ok" | "degraded";
   /** A unit has failed, be it ours or not; the configuration could not be used as it was. */
   problems: string[];
+  /** What has to be done soon: a certificate expires. */
+  warnings: string[];
   /** The services that matter. */
   units: UnitState[];
   failedUnits: string[];
@@ -60,6 +62,8 @@ const watchedDisks = ["/config", "/data"];
 export async function readSystemStatus(
   machine: Machine,
   control: Pick<ConfigurationControl, "current" | "damage">,
+  /** What other parts of the box have found. */
+  found: Pick<SystemStatus, "problems" | "warnings"> = { problems: [], warnings: [] },
 ): Promise<SystemStatus> {
   const read = async (path: string) => (await readTextIfExists(machine.path(path))) ?? "";
   const [hostname, release, commandLine, uptime, load, memory, disks, units, failedUnits] = await Promise.all([
@@ -76,7 +80,11 @@ export async function readSystemStatus(
   const timeRuns = units.some(({ name, state }) => name === "chrony.service" && state === "active");
   const clock = await readTimeStatus(machine, timeRuns);
   const slot = /(?:^|\s)steelyard\.slot=([ab])(?:\s|$)/.exec(commandLine)?.[1];
-  const problems = [...describeDamage(control.damage()), ...failedUnits.map((name) => `${name} has failed`)];
+  const problems = [
+    ...describeDamage(control.damage()),
+    ...failedUnits.map((name) => `${name} has failed`),
+    ...found.problems,
+  ];
   return {
     hostname: hostname.trim(),
     ...release,
@@ -89,6 +97,7 @@ export async function readSystemStatus(
     generation: control.current().generation,
     health: problems.length > 0 ? "degraded" : "ok",
     problems,
+    warnings: found.warnings,
     units,
     failedUnits,
     ...(clock ? { clock } : {}),

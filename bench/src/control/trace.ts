@@ -123,9 +123,9 @@ export function traceSubsystem(subsystem: Subsystem, tracer: Tracer): Subsystem 
   const { name } = subsystem;
   return {
     ...subsystem,
-    verify(configuration) {
+    verify(...given) {
       const started = performance.now();
-      const findings = subsystem.verify(configuration);
+      const findings = subsystem.verify(...given);
       tracer.spend("verify", performance.now() - started);
       return findings;
     },

@@ -167,7 +167,11 @@ t.test("every route declares the permission it needs, and one that does not is r
   ]);
   for (const { method, url, permission } of https.knownRoutes) {
     if (permission === "public") continue;
-    t.match(permission, /^[a-z]+:(?:read|create|update|delete|commit|import|download|upload|restore|reset)$/, `${method} ${url}`);
+    t.match(
+      permission,
+      /^[a-z]+:(?:read|create|update|delete|commit|import|download|upload|restore|reset)$/,
+      `${method} ${url}`,
+    );
     const path = url.replace(":generation", "1").replace(/:\w+/g, "x");
     const answer = await https.inject({
       method: method as "GET",

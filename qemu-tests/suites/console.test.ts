@@ -30,7 +30,7 @@ export const consoleSuite: Suite = {
   },
 };
 
-const [enter, escape, down, clear] = ["\r", "\x1b", "\x1b[B", "\x15"];
+const [enter, back, down, clear] = ["\r", "\x1b", "\x1b[B", "\x15"];
 
 /** Returns the fingerprint that the console shows at the end. Somebody sits at a terminal of 80x24 on the serial line. */
 async function answerQuestions({ box: { machine, password }, check }: SuiteContext): Promise<string> {
@@ -57,7 +57,7 @@ async function answerQuestions({ box: { machine, password }, check }: SuiteConte
     await dialogue.see(/\[\*\] nic0 +up/, soon);
   });
   await check("Escape leads back, and the answers stay", async (t) => {
-    await dialogue.press(escape);
+    await dialogue.press(back);
     t.match(await dialogue.see(/1 of 10[\s\S]*Host name/, soon), new RegExp(hostname));
     await dialogue.press(enter);
     await dialogue.see(/2 of 10[\s\S]*Management interface[\s\S]*nic1/, soon);
@@ -68,7 +68,7 @@ async function answerQuestions({ box: { machine, password }, check }: SuiteConte
     // The choice before the first is the last.
     await dialogue.press(down, enter);
     await dialogue.see(/with prefix length/, soon);
-    await dialogue.press(escape);
+    await dialogue.press(back);
     await dialogue.see(/3 of 10[\s\S]*IPv4 address[\s\S]*none/, soon);
     await dialogue.press(enter);
     await dialogue.see(/4 of 10[\s\S]*IPv6 address[\s\S]*none/, soon);
@@ -139,9 +139,9 @@ async function checkStatusScreen(
     await dialogue.see(/What shall be done[\s\S]*back to the status screen/, soon);
     await dialogue.press(down, down, enter);
     await dialogue.see(/type: [0-9a-f]{8}/, soon);
-    await dialogue.press(escape);
+    await dialogue.press(back);
     await dialogue.see(/What shall be done/, soon);
-    await dialogue.press(escape);
+    await dialogue.press(back);
     await dialogue.see(/Enter: log in/, soon);
     await dialogue.press(enter);
     t.match(await dialogue.see(/login:/, soon), new RegExp(`${hostname} login:`));

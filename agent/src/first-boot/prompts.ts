@@ -1,4 +1,4 @@
-import type { Readable, Writable } from "node:stream";
+import { type Readable, Writable } from "node:stream";
 import * as clack from "@clack/prompts";
 
 /**
@@ -24,6 +24,30 @@ export type Prompts = {
   confirm(question: string, initial: boolean): Promise<boolean>;
 };
 
+type Terminal = Writable & { columns?: number; rows?: number; isTTY?: boolean };
+
+/** What the library draws beyond ASCII, in it: consoles and serial lines have fonts of their own. */
+const plain: Record<string, string> = {
+  ...{ "█": "_", "↑": "Up", "↓": "Down", "•": "-", "…": "...", "▪": "*" },
+  ...{ "◆": "*", "◇": "o", "■": "x", "▲": "!", "●": ">", "○": " ", "│": "|", "└": "-", "┌": "-" },
+};
+
+function inAscii(terminal: Terminal): Writable {
+  const output = new Writable({
+    decodeStrings: false,
+    write(chunk: string | Buffer, _encoding, done) {
+      terminal.write(String(chunk).replace(/[\u0080-\uffff]/g, (each) => plain[each] ?? "?"));
+      done();
+    },
+  });
+  // A serial line that does not know its size says 0.
+  return Object.defineProperties(output, {
+    isTTY: { value: true },
+    columns: { get: () => terminal.columns || 80 },
+    rows: { get: () => terminal.rows || 24 },
+  });
+}
+
 /** Escape or Ctrl-C: one screen back. */
 export class WentBack extends Error {
   constructor() {
@@ -32,7 +56,8 @@ export class WentBack extends Error {
 }
 
 /** Ends the process's part in the dialogue: somebody else has answered, or the line has hung up. */
-export function makePrompts(input: Readable, output: Writable, signal?: AbortSignal): Prompts {
+export function makePrompts(input: Readable, terminal: Terminal, signal?: AbortSignal): Prompts {
+  const output = inAscii(terminal);
   const common = (until?: AbortSignal) => ({
     input,
     output,
@@ -70,6 +95,7 @@ export function makePrompts(input: Readable, output: Writable, signal?: AbortSig
           options: choices.map((each) => ({ ...each })) as never,
           ...(initialValue === undefined ? {} : { initialValue }),
           maxItems: 10,
+          showInstructions: false,
         }),
       ),
     search: (message, values, initialValue) =>

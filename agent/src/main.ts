@@ -1,10 +1,11 @@
 import { type Machine, makeMachine } from "./adapters/machine.ts";
 import { makeServiceManager } from "./adapters/service-manager.ts";
-import { createServer } from "./api/server.ts";
+import { createServer, type StatusReaders } from "./api/server.ts";
 import { ensureManagementCertificate } from "./certificates/management.ts";
 import { makeControl } from "./commit/commit.ts";
 import { openStore } from "./configuration/store.ts";
 import { runFirstBoot } from "./first-boot/first-boot.ts";
+import { keepStatusScreen } from "./first-boot/status-writer.ts";
 import { readFarmStates, readFarmStatuses, watchDataPlane } from "./lslb/l4/index.ts";
 import { nameCards } from "./network/identity/apply.ts";
 import { readAllCounters, readInterfaceStatus, readLinks } from "./network/status.ts";
@@ -32,22 +33,23 @@ async function main(): Promise<void> {
   await nameCards(machine, Object.keys(control.current().configuration.interfaces));
   // Before anybody is served, and before the machine is brought to it: an unconfirmed generation does not survive a restart.
   await control.resume();
+  const status: StatusReaders = {
+    readFarmStatuses: (names) => readFarmStatuses(machine, control.current().configuration, names),
+    readLinks: () => readLinks(machine),
+    readInterfaceStatus: (name) => readInterfaceStatus(machine, name),
+    readFarmStates: () => readFarmStates(machine, control.current().configuration),
+    readStatistics: async () => ({
+      ...(await readSystemLoad(machine)),
+      interfaces: await readAllCounters(machine),
+    }),
+    readRoutes: () => readRoutes(machine, control.current().configuration),
+    readRules: () => readRules(machine, control.current().configuration),
+    readSystemStatus: () => readSystemStatus(machine, control),
+  };
   const server = await createServer({
     control,
     machine,
-    status: {
-      readFarmStatuses: (names) => readFarmStatuses(machine, control.current().configuration, names),
-      readLinks: () => readLinks(machine),
-      readInterfaceStatus: (name) => readInterfaceStatus(machine, name),
-      readFarmStates: () => readFarmStates(machine, control.current().configuration),
-      readStatistics: async () => ({
-        ...(await readSystemLoad(machine)),
-        interfaces: await readAllCounters(machine),
-      }),
-      readRoutes: () => readRoutes(machine, control.current().configuration),
-      readRules: () => readRules(machine, control.current().configuration),
-      readSystemStatus: () => readSystemStatus(machine, control),
-    },
+    status,
     version: (await readSystemVersion(machine)).version,
     tls: () => ensureManagementCertificate(machine, control.current().configuration.system.hostname),
   });
@@ -69,6 +71,7 @@ async function main(): Promise<void> {
     await manager.status("bringing the machine to its configuration");
     await control.reconcile("start").catch(() => undefined); // It has logged why; the watch tries again.
   }
+  void keepStatusScreen({ machine, control, status, signal: stop.signal });
   await manager.ready(`serving generation ${control.current().generation}`);
   await Promise.all([
     watchDataPlane(machine, control, { subsystems, signal: stop.signal }),

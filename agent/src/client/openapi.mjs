@@ -1245,6 +1245,21 @@ export default {
       },
       "additionalProperties": false
      },
+     "console": {
+      "default": {
+       "passwordReset": true
+      },
+      "description": "VGA and serial console of the box",
+      "type": "object",
+      "properties": {
+       "passwordReset": {
+        "default": true,
+        "description": "Whoever is at the console may set a new administrator's password in the first minutes after a start",
+        "type": "boolean"
+       }
+      },
+      "additionalProperties": false
+     },
      "ssh": {
       "default": {
        "enabled": false,
@@ -1322,6 +1337,9 @@ export default {
         "nic0"
        ],
        "port": 444
+      },
+      "console": {
+       "passwordReset": true
       },
       "ssh": {
        "enabled": true,
@@ -1836,6 +1854,24 @@ export default {
      }
     ]
    },
+   "PasswordResetInput": {
+    "type": "object",
+    "properties": {
+     "password": {
+      "type": "string",
+      "description": "The new one, in clear; only its hash is kept"
+     }
+    },
+    "required": [
+     "password"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "password": "correct horse battery"
+     }
+    ]
+   },
    "FirstBootAnswersInput": {
     "type": "object",
     "properties": {
@@ -1892,6 +1928,9 @@ export default {
        "management": {
         "interfaces": [],
         "port": 444
+       },
+       "console": {
+        "passwordReset": true
        },
        "ssh": {
         "enabled": false,
@@ -1980,6 +2019,30 @@ export default {
         }
        }
       }
+     }
+    ]
+   },
+   "SealInput": {
+    "type": "object",
+    "properties": {
+     "hostname": {
+      "type": "string",
+      "description": "Of this box, lest it is another one that is sealed"
+     },
+     "keepConfiguration": {
+      "default": false,
+      "description": "true: the copies serve with this configuration; false: each has a first boot",
+      "type": "boolean"
+     }
+    },
+    "required": [
+     "hostname"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "hostname": "lb1",
+      "keepConfiguration": false
      }
     ]
    },
@@ -6244,6 +6307,24 @@ export default {
       ],
       "additionalProperties": false
      },
+     "console": {
+      "default": {
+       "passwordReset": true
+      },
+      "description": "VGA and serial console of the box",
+      "type": "object",
+      "properties": {
+       "passwordReset": {
+        "default": true,
+        "description": "Whoever is at the console may set a new administrator's password in the first minutes after a start",
+        "type": "boolean"
+       }
+      },
+      "required": [
+       "passwordReset"
+      ],
+      "additionalProperties": false
+     },
      "ssh": {
       "default": {
        "enabled": false,
@@ -6290,6 +6371,7 @@ export default {
      "hosts",
      "proxy",
      "management",
+     "console",
      "ssh"
     ],
     "additionalProperties": false,
@@ -6336,6 +6418,9 @@ export default {
         "nic0"
        ],
        "port": 444
+      },
+      "console": {
+       "passwordReset": true
       },
       "ssh": {
        "enabled": true,
@@ -8335,6 +8420,9 @@ export default {
         "interfaces": [],
         "port": 444
        },
+       "console": {
+        "passwordReset": true
+       },
        "ssh": {
         "enabled": false,
         "port": 22,
@@ -8383,6 +8471,47 @@ export default {
       },
       "directories": {},
       "auditTargets": {}
+     }
+    ]
+   },
+   "PasswordResetState": {
+    "type": "object",
+    "properties": {
+     "possible": {
+      "type": "boolean",
+      "description": "It can be done now"
+     },
+     "reason": {
+      "description": "Why not",
+      "type": "string"
+     }
+    },
+    "required": [
+     "possible"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "possible": false,
+      "reason": "the box was started longer ago"
+     }
+    ]
+   },
+   "PasswordResetDone": {
+    "type": "object",
+    "properties": {
+     "generation": {
+      "type": "integer",
+      "description": "The generation it made"
+     }
+    },
+    "required": [
+     "generation"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "generation": 8
      }
     ]
    },
@@ -8589,6 +8718,24 @@ export default {
       },
       "warnings": [],
       "problems": []
+     }
+    ]
+   },
+   "SealBegun": {
+    "type": "object",
+    "properties": {
+     "message": {
+      "type": "string",
+      "description": "What happens now"
+     }
+    },
+    "required": [
+     "message"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "message": "lb1 is sealed and powers off"
      }
     ]
    },
@@ -30237,6 +30384,9 @@ export default {
           ],
           "port": 444
          },
+         "console": {
+          "passwordReset": true
+         },
          "ssh": {
           "enabled": true,
           "port": 22,
@@ -30350,6 +30500,9 @@ export default {
          ],
          "port": 444
         },
+        "console": {
+         "passwordReset": true
+        },
         "ssh": {
          "enabled": true,
          "port": 22,
@@ -30451,6 +30604,9 @@ export default {
            "nic0"
           ],
           "port": 444
+         },
+         "console": {
+          "passwordReset": true
          },
          "ssh": {
           "enabled": true,
@@ -30635,6 +30791,9 @@ export default {
            "nic0"
           ],
           "port": 444
+         },
+         "console": {
+          "passwordReset": true
          },
          "ssh": {
           "enabled": true,
@@ -30845,6 +31004,9 @@ export default {
           "management": {
            "interfaces": [],
            "port": 444
+          },
+          "console": {
+           "passwordReset": true
           },
           "ssh": {
            "enabled": false,
@@ -31348,6 +31510,9 @@ export default {
            "management": {
             "interfaces": [],
             "port": 444
+           },
+           "console": {
+            "passwordReset": true
            },
            "ssh": {
             "enabled": false,
@@ -32291,6 +32456,239 @@ export default {
         "example": {
          "generation": 1,
          "warnings": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
+  "/api/v1/recovery/password": {
+   "get": {
+    "operationId": "getPasswordReset",
+    "summary": "Tell whether the console may set a new administrator's password",
+    "tags": [
+     "System"
+    ],
+    "description": "Within 15 minutes of a start, unless system.console.passwordReset is false.",
+    "x-command": "none",
+    "x-permission": "access:update",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/PasswordResetState"
+        },
+        "example": {
+         "possible": false,
+         "reason": "the box was started longer ago"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   },
+   "post": {
+    "operationId": "resetPassword",
+    "summary": "Set a new password of admin from the console (local socket only)",
+    "tags": [
+     "System"
+    ],
+    "description": "For whoever is at the machine and cannot log in: restarts show, and so does this, in the audit log, in the history, as an event and in the health of the box until the next start. A second factor of admin ends, sessions and all.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/PasswordResetInput"
+       },
+       "example": {
+        "password": "correct horse battery"
+       }
+      }
+     }
+    },
+    "x-command": "none",
+    "x-permission": "access:update",
+    "responses": {
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/PasswordResetDone"
+        },
+        "example": {
+         "generation": 8
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
+  "/api/v1/system/seal": {
+   "post": {
+    "operationId": "sealSystem",
+    "summary": "Take the identity from the box and power it off, to clone its disk",
+    "tags": [
+     "System"
+    ],
+    "description": "Takes away the machine id, SSH host keys, the API's key and certificate, the names bound to cards, sessions, journals, audit log, history and backups; the configuration too, unless it is kept. What starts from the disk next makes an identity of its own.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/SealInput"
+       },
+       "example": {
+        "hostname": "lb1",
+        "keepConfiguration": false
+       }
+      }
+     }
+    },
+    "x-command": "none",
+    "x-permission": "factory:seal",
+    "responses": {
+     "202": {
+      "description": "Begun",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/SealBegun"
+        },
+        "example": {
+         "message": "lb1 is sealed and powers off"
         }
        }
       },

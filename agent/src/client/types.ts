@@ -1333,6 +1333,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/recovery/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell whether the console may set a new administrator's password
+         * @description Within 15 minutes of a start, unless system.console.passwordReset is false.
+         */
+        get: operations["getPasswordReset"];
+        put?: never;
+        /**
+         * Set a new password of admin from the console (local socket only)
+         * @description For whoever is at the machine and cannot log in: restarts show, and so does this, in the audit log, in the history, as an event and in the health of the box until the next start. A second factor of admin ends, sessions and all.
+         */
+        post: operations["resetPassword"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/routing/routes": {
         parameters: {
             query?: never;
@@ -1767,6 +1791,26 @@ export interface paths {
          * @description Takes away the configuration with its history, the users, the keys and certificates, the machine id and, unless kept, logs and backups. The box then asks its first questions on its console, or takes an answer file. There is no way back but a backup that is kept elsewhere. Names the host, lest it is another one that is reset.
          */
         post: operations["resetToFactory"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/system/seal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take the identity from the box and power it off, to clone its disk
+         * @description Takes away the machine id, SSH host keys, the API's key and certificate, the names bound to cards, sessions, journals, audit log, history and backups; the configuration too, unless it is kept. What starts from the disk next makes an identity of its own.
+         */
+        post: operations["sealSystem"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2896,6 +2940,9 @@ export interface components {
              *       "management": {
              *         "interfaces": [],
              *         "port": 444
+             *       },
+             *       "console": {
+             *         "passwordReset": true
              *       },
              *       "ssh": {
              *         "enabled": false,
@@ -4808,6 +4855,20 @@ export interface components {
             /** @description The new one */
             password: string;
         };
+        PasswordResetDone: {
+            /** @description The generation it made */
+            generation: number;
+        };
+        PasswordResetInput: {
+            /** @description The new one, in clear; only its hash is kept */
+            password: string;
+        };
+        PasswordResetState: {
+            /** @description It can be done now */
+            possible: boolean;
+            /** @description Why not */
+            reason?: string;
+        };
         PendingCommit: {
             /** @description Who made the change */
             author: string;
@@ -5219,6 +5280,19 @@ export interface components {
             /** @description As ip-rule(8) would be told */
             text: string;
         };
+        SealBegun: {
+            /** @description What happens now */
+            message: string;
+        };
+        SealInput: {
+            /** @description Of this box, lest it is another one that is sealed */
+            hostname: string;
+            /**
+             * @description true: the copies serve with this configuration; false: each has a first boot
+             * @default false
+             */
+            keepConfiguration?: boolean;
+        };
         SecondFactorChallengeInput: {
             /** @description Of the answer second-factor-required */
             challenge: string;
@@ -5336,6 +5410,19 @@ export interface components {
         };
         System: {
             /**
+             * @description VGA and serial console of the box
+             * @default {
+             *       "passwordReset": true
+             *     }
+             */
+            console: {
+                /**
+                 * @description Whoever is at the console may set a new administrator's password in the first minutes after a start
+                 * @default true
+                 */
+                passwordReset: boolean;
+            };
+            /**
              * @description Resolvers; DHCP may add its own
              * @default {
              *       "servers": [],
@@ -5449,6 +5536,19 @@ export interface components {
             timeZone: string;
         };
         SystemInput: {
+            /**
+             * @description VGA and serial console of the box
+             * @default {
+             *       "passwordReset": true
+             *     }
+             */
+            console?: {
+                /**
+                 * @description Whoever is at the console may set a new administrator's password in the first minutes after a start
+                 * @default true
+                 */
+                passwordReset?: boolean;
+            };
             /**
              * @description Resolvers; DHCP may add its own
              * @default {
@@ -10331,6 +10431,9 @@ export interface operations {
                      *           "interfaces": [],
                      *           "port": 444
                      *         },
+                     *         "console": {
+                     *           "passwordReset": true
+                     *         },
                      *         "ssh": {
                      *           "enabled": false,
                      *           "port": 22,
@@ -10666,6 +10769,9 @@ export interface operations {
                      *           "management": {
                      *             "interfaces": [],
                      *             "port": 444
+                     *           },
+                     *           "console": {
+                     *             "passwordReset": true
                      *           },
                      *           "ssh": {
                      *             "enabled": false,
@@ -14305,6 +14411,103 @@ export interface operations {
             503: components["responses"]["Problem503"];
         };
     };
+    getPasswordReset: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "possible": false,
+                     *       "reason": "the box was started longer ago"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PasswordResetState"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    resetPassword: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "password": "correct horse battery"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PasswordResetInput"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 8
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PasswordResetDone"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
     listRoutes: {
         parameters: {
             query?: {
@@ -16370,6 +16573,9 @@ export interface operations {
                      *         ],
                      *         "port": 444
                      *       },
+                     *       "console": {
+                     *         "passwordReset": true
+                     *       },
                      *       "ssh": {
                      *         "enabled": true,
                      *         "port": 22,
@@ -16471,6 +16677,9 @@ export interface operations {
                  *         ],
                  *         "port": 444
                  *       },
+                 *       "console": {
+                 *         "passwordReset": true
+                 *       },
                  *       "ssh": {
                  *         "enabled": true,
                  *         "port": 22,
@@ -16536,6 +16745,9 @@ export interface operations {
                      *           "nic0"
                      *         ],
                      *         "port": 444
+                     *       },
+                     *       "console": {
+                     *         "passwordReset": true
                      *       },
                      *       "ssh": {
                      *         "enabled": true,
@@ -16649,6 +16861,9 @@ export interface operations {
                      *           "nic0"
                      *         ],
                      *         "port": 444
+                     *       },
+                     *       "console": {
+                     *         "passwordReset": true
                      *       },
                      *       "ssh": {
                      *         "enabled": true,
@@ -17451,6 +17666,65 @@ export interface operations {
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
             507: components["responses"]["Problem507"];
+        };
+    };
+    sealSystem: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "hostname": "lb1",
+                 *       "keepConfiguration": false
+                 *     }
+                 */
+                "application/json": components["schemas"]["SealInput"];
+            };
+        };
+        responses: {
+            /** @description Begun */
+            202: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "message": "lb1 is sealed and powers off"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SealBegun"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     getSystemStatus: {

@@ -5,6 +5,7 @@ import { cli } from "./cli.test.ts";
 import { consoleSuite } from "./console.test.ts";
 import { daemons } from "./daemons.test.ts";
 import { farms } from "./farms.test.ts";
+import { links } from "./links.test.ts";
 import { powerCut } from "./power-cut.test.ts";
 import { refusals } from "./refusals.test.ts";
 import { resilience } from "./resilience.test.ts";
@@ -21,6 +22,7 @@ export const suites: readonly Suite[] = [
   safety,
   resilience,
   powerCut,
+  links,
   bootUefi,
   bootRefused,
   rootRefused,

@@ -1,4 +1,5 @@
 import { back, front, tapName } from "../lab/plan.ts";
+import { type CrossedPair, crossedArguments } from "./crossed-cards.ts";
 
 export type Accelerator = "kvm" | "tcg";
 
@@ -16,6 +17,8 @@ export type MachineDescription = {
   hardware?: Hardware;
   /** OVMF's code and this machine's own copy of its variables; left out, SeaBIOS. */
   uefi?: { code: string; variables: string };
+  /** Cards that are wired to each other. */
+  crossed?: readonly CrossedPair[];
   /** Disk with the answer file. */
   answerDisk?: string;
   /** What lies in the CD-ROM drive; left out, there is no drive. */
@@ -56,6 +59,7 @@ export function qemuArguments(machine: MachineDescription): string[] {
       ...["-netdev", `tap,id=${bridge},ifname=${tapName(bridge)},script=no,downscript=no`],
       ...networkCard(`${model[hardware]},netdev=${bridge},mac=${mac},romfile=`, index, hardware),
     ]),
+    ...crossedArguments(machine.crossed ?? []),
     ...["-object", "rng-random,id=random,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=random"],
     ...[
       "-chardev",

@@ -5,6 +5,7 @@ import { cli } from "./cli.test.ts";
 import { consoleSuite } from "./console.test.ts";
 import { daemons } from "./daemons.test.ts";
 import { farms } from "./farms.test.ts";
+import { links } from "./links.test.ts";
 import { powerCut } from "./power-cut.test.ts";
 import { refusals } from "./refusals.test.ts";
 import { resilience } from "./resilience.test.ts";
@@ -18,6 +19,7 @@ export const suites: readonly Suite[] = [
   refusals,
   cli,
   daemons,
+  links,
   safety,
   resilience,
   powerCut,

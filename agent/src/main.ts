@@ -4,11 +4,14 @@ import { createServer, type StatusReaders } from "./api/server.ts";
 import { ensureManagementCertificate } from "./certificates/management.ts";
 import { makeControl } from "./commit/commit.ts";
 import { openStore } from "./configuration/store.ts";
+import { messageOf } from "./errors.ts";
 import { runFirstBoot } from "./first-boot/first-boot.ts";
 import { keepStatusScreen } from "./first-boot/status-writer.ts";
 import { readFarmStates, readFarmStatuses, watchDataPlane } from "./lslb/l4/index.ts";
 import { nameCards } from "./network/identity/apply.ts";
+import { listNamesInUse } from "./network/inventory.ts";
 import { readAllCounters, readInterfaceStatus, readLinks } from "./network/status.ts";
+import { watchLinks } from "./network/watch.ts";
 import { readRoutes, readRules, watchNetwork } from "./routing/index.ts";
 import { subsystems } from "./subsystems.ts";
 import { readSystemLoad, readSystemStatus, readSystemVersion } from "./system/status.ts";
@@ -30,7 +33,7 @@ async function main(): Promise<void> {
   const store = await openStore(machine.path("/config"), machine.log);
   const control = makeControl(store, subsystems, machine);
   // Before anything names a card: files, rules and people do so by these names.
-  await nameCards(machine, Object.keys(control.current().configuration.interfaces));
+  await nameCards(machine, listNamesInUse(control.current().configuration.interfaces));
   // Before anybody is served, and before the machine is brought to it: an unconfirmed generation does not survive a restart.
   await control.resume();
   const status: StatusReaders = {
@@ -61,6 +64,16 @@ async function main(): Promise<void> {
   control.subscribe(({ kind }) => {
     if (kind === "committed" || kind === "reverted") void server.follow();
   });
+
+  await watchLinks(machine, {
+    publish: (kind, data) => server.publish("states", kind, data),
+    onNewCard: async () => {
+      const configured = listNamesInUse(control.current().configuration.interfaces);
+      const named = await nameCards(machine, configured);
+      if (named.some((name) => configured.includes(name))) await control.reconcile(`${named.join(", ")} came`);
+    },
+    signal: stop.signal,
+  }).catch((error) => machine.log.error(`following the network links: ${messageOf(error)}`));
 
   const fresh = control.current().generation === 0;
   if (fresh) await manager.ready("waiting for the first boot to be completed");

@@ -1,6 +1,7 @@
 import type { Suite } from "../src/suite.ts";
 import { bootBios, bootUefi } from "./boot.test.ts";
 import { bootRefused } from "./boot-refused.test.ts";
+import { cards } from "./cards.test.ts";
 import { cli } from "./cli.test.ts";
 import { consoleSuite } from "./console.test.ts";
 import { daemons } from "./daemons.test.ts";
@@ -19,6 +20,7 @@ export const suites: readonly Suite[] = [
   refusals,
   cli,
   daemons,
+  cards,
   safety,
   resilience,
   powerCut,

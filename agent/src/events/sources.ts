@@ -4,13 +4,11 @@ import type { ConfigurationControl } from "../commit/control.ts";
 import { messageOf } from "../errors.ts";
 import type { EventBus } from "./bus.ts";
 
-/** Where events come from: commits as they happen, states by looking, statistics at an interval. */
+/** Where events come from: commits and links as they happen, states of farms by looking, statistics at an interval. */
 
 type FarmState = { name: string; state: string; backends: readonly { name: string; effective: string }[] };
-type LinkState = { name: string; state: string };
 export type Looks = {
   readFarmStates(): Promise<readonly FarmState[]>;
-  readLinks(): Promise<readonly LinkState[]>;
   readStatistics(): Promise<object>;
 };
 
@@ -22,7 +20,7 @@ export function bridgeControl(bus: EventBus, control: Pick<ConfigurationControl,
 export type LookOptions = {
   signal: AbortSignal;
   log: Logger;
-  /** Milliseconds between two looks at the states of farms, backends and links. */
+  /** Milliseconds between two looks at the states of farms and backends. */
   states?: number;
   statistics?: number;
 };
@@ -58,14 +56,14 @@ export async function lookAround(
 }
 
 /** Compares with the look before and tells what became different. */
-export function makeStateLook(bus: EventBus, looks: Pick<Looks, "readFarmStates" | "readLinks">): () => Promise<void> {
+export function makeStateLook(bus: EventBus, looks: Pick<Looks, "readFarmStates">): () => Promise<void> {
   let before: Map<string, State> | undefined;
   return async () => {
     if (!bus.isWanted("states")) {
       before = undefined;
       return;
     }
-    const now = new Map([...listFarmStates(await looks.readFarmStates()), ...listLinkStates(await looks.readLinks())]);
+    const now = new Map(listFarmStates(await looks.readFarmStates()));
     if (before) {
       for (const [key, { kind, about, state }] of now) {
         const was = before.get(key)?.state;
@@ -90,10 +88,6 @@ function listFarmStates(farms: readonly FarmState[]): [string, State][] {
       { kind: "backend-state", about: { farm, backend }, state: effective },
     ]),
   ]);
-}
-
-function listLinkStates(links: readonly LinkState[]): [string, State][] {
-  return links.map(({ name, state }) => [`link ${name}`, { kind: "link-state", about: { link: name }, state }]);
 }
 
 /** False when the signal came. */

@@ -25,7 +25,13 @@ const links = [
     driver: "ixgbe",
     carrier: true,
     speed: 10_000,
-    neighbour: "switch1 port 7",
+    neighbour: {
+      chassis: "02:00:00:00:00:77",
+      port: "port 7",
+      portDescription: undefined,
+      system: "switch1",
+      systemDescription: undefined,
+    },
   },
 ];
 

@@ -10,7 +10,7 @@ import type { AnswersInput } from "./schema.ts";
 
 /** The first-boot questions as screens: Enter goes on, Escape goes back, and nothing is done before the last one says so. */
 
-type Link = Pick<LinkStatus, "name" | "mac" | "driver" | "carrier" | "speed"> & { neighbour?: string | undefined };
+type Link = Pick<LinkStatus, "name" | "mac" | "driver" | "carrier" | "speed"> & Partial<Pick<LinkStatus, "neighbour">>;
 
 export type ScreensOptions = {
   prompts: Prompts;
@@ -132,7 +132,7 @@ function describeLink({ name, mac, driver, carrier, speed, neighbour }: Link): s
     state.padEnd(9),
     (mac ?? "-").padEnd(17),
     (driver ?? "-").padEnd(10),
-    neighbour ?? "",
+    neighbour ? `${neighbour.system ?? neighbour.chassis} ${neighbour.port}` : "",
   ];
   return cells.join(" ").trimEnd().slice(0, 70);
 }

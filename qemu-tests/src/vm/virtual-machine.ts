@@ -186,6 +186,11 @@ export class VirtualMachine {
     this.#forget();
   }
 
+  /** At the next power on the cards sit in each other's slots. */
+  swapCards(): void {
+    this.#description.swappedCards = !this.#description.swappedCards;
+  }
+
   /** Changes the disc in the drive of the running machine, as an operator does in a hypervisor's window. */
   async changeDisc(disc: Disc): Promise<void> {
     const image = join(dirname(this.disk), `disc-${++this.#discs}.iso`);

@@ -4,10 +4,12 @@ import { fileURLToPath } from "node:url";
 import openapiTS, { astToString } from "openapi-typescript";
 import { setUpServer } from "../agent/src/api/testing.ts";
 import type { ApiDocument } from "../agent/src/cli/model.ts";
+import { listProfiles, readProfile } from "../image/builder/src/profile.ts";
 
 /**
  * What is made from the API's description of itself and committed: the description, the types of the client, the manual of
- * the command and the reference of the answer file. `npm run generate` writes them; a test fails when one is stale.
+ * the command and the reference of the answer file; and, from the hardware profiles, which of them knows which network driver.
+ * `npm run generate` writes them; a test fails when one is stale.
  */
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -18,6 +20,7 @@ export const generatedFiles = {
   manual: "docs/cli.md",
   answers: "docs/answer-file.md",
   completion: "image/overlay/usr/share/bash-completion/completions/steelyard",
+  drivers: "agent/src/network/known-drivers.ts",
 } as const;
 
 const head = "/** Made from the API's OpenAPI document by `npm run generate`: do not edit. */\n\n";
@@ -37,7 +40,9 @@ export async function generate(keep?: (path: string, text: string) => Promise<vo
   const command = await describeCommand(api as ApiDocument);
   await keep?.(generatedFiles.manual, command.manual);
   await keep?.(generatedFiles.completion, command.completion);
-  return { document, types, answers, ...command };
+  const drivers = await describeDrivers();
+  await keep?.(generatedFiles.drivers, drivers);
+  return { document, types, answers, ...command, drivers };
 }
 
 /** Of the program that is made from a document. It loads the one just kept: that may have been in conflict, or not there. */
@@ -49,6 +54,22 @@ async function describeCommand(document: ApiDocument): Promise<Pick<GeneratedFil
   const surroundings = { output: nothing, environment: {}, input: process.stdin, runConsole: async () => 0 };
   const program = makeProgram(surroundings, { status: 0 }, document);
   return { manual: writeManual(program, document), completion: `${completionScript("bash")}\n` };
+}
+
+/** The network drivers of the hardware profiles, for the agent's inventory. */
+async function describeDrivers(): Promise<string> {
+  const known = new Map<string, string[]>();
+  for (const name of await listProfiles()) {
+    for (const driver of (await readProfile(name)).nicDrivers) known.set(driver, [...(known.get(driver) ?? []), name]);
+  }
+  const lines = [...known].sort().map(([driver, names]) => `  ${JSON.stringify(driver)}: ${JSON.stringify(names)},\n`);
+  return `/** Made from hardware-profiles/ by \`npm run generate\`: do not edit. Which profiles' images have a network driver. */
+export const knownDrivers: Readonly<Record<string, readonly string[]>> = {
+${lines
+  .join("")
+  .replaceAll('","', '", "')
+  .replace(/^ {2}"([a-z0-9_]+)":/gm, "  $1:")}};
+`;
 }
 
 /** The document as the API serves it, of an application on a root of its own. */

@@ -10,6 +10,8 @@ export const catalogue = {
   "not-found": { http: 404, exit: 3, title: "There is no such object" },
   "method-not-allowed": { http: 405, exit: 2, title: "The resource does not know this method" },
   exists: { http: 409, exit: 3, title: "The object exists already" },
+  "in-use": { http: 409, exit: 3, title: "It is in use" },
+  ambiguous: { http: 409, exit: 2, title: "Several would fit: say which" },
   "awaiting-confirmation": { http: 409, exit: 5, title: "Another change awaits its confirmation" },
   "key-in-use": { http: 409, exit: 5, title: "The Idempotency-Key is in use" },
   "too-many-jobs": { http: 409, exit: 5, title: "Too many jobs wait already" },

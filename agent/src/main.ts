@@ -1,13 +1,17 @@
 import { type Machine, makeMachine } from "./adapters/machine.ts";
 import { makeServiceManager } from "./adapters/service-manager.ts";
-import { createServer } from "./api/server.ts";
+import { createServer, type StatusReaders } from "./api/server.ts";
 import { makeManagementCertificates } from "./certificates/management.ts";
 import { makeControl } from "./commit/commit.ts";
 import { openStore } from "./configuration/store.ts";
+import { messageOf } from "./errors.ts";
 import { runFirstBoot } from "./first-boot/first-boot.ts";
+import { keepStatusScreen } from "./first-boot/status-writer.ts";
 import { readFarmStates, readFarmStatuses, watchDataPlane } from "./lslb/l4/index.ts";
 import { nameCards } from "./network/identity/apply.ts";
+import { listNamesInUse } from "./network/inventory.ts";
 import { readAllCounters, readInterfaceStatus, readLinks } from "./network/status.ts";
+import { watchLinks } from "./network/watch.ts";
 import { readRoutes, readRules, watchNetwork } from "./routing/index.ts";
 import { subsystems } from "./subsystems.ts";
 import { readSystemLoad, readSystemStatus, readSystemVersion } from "./system/status.ts";
@@ -29,26 +33,27 @@ async function main(): Promise<void> {
   const store = await openStore(machine.path("/config"), machine.log);
   const control = makeControl(store, subsystems, machine);
   // Before anything names a card: files, rules and people do so by these names.
-  await nameCards(machine, Object.keys(control.current().configuration.interfaces));
+  await nameCards(machine, listNamesInUse(control.current().configuration.interfaces));
   // Before anybody is served, and before the machine is brought to it: an unconfirmed generation does not survive a restart.
   await control.resume();
   const tls = makeManagementCertificates(machine, () => control.current().configuration);
+  const status: StatusReaders = {
+    readFarmStatuses: (names) => readFarmStatuses(machine, control.current().configuration, names),
+    readLinks: () => readLinks(machine),
+    readInterfaceStatus: (name) => readInterfaceStatus(machine, name),
+    readFarmStates: () => readFarmStates(machine, control.current().configuration),
+    readStatistics: async () => ({
+      ...(await readSystemLoad(machine)),
+      interfaces: await readAllCounters(machine),
+    }),
+    readRoutes: () => readRoutes(machine, control.current().configuration),
+    readRules: () => readRules(machine, control.current().configuration),
+    readSystemStatus: () => readSystemStatus(machine, control, tls.describe(machine.now())),
+  };
   const server = await createServer({
     control,
     machine,
-    status: {
-      readFarmStatuses: (names) => readFarmStatuses(machine, control.current().configuration, names),
-      readLinks: () => readLinks(machine),
-      readInterfaceStatus: (name) => readInterfaceStatus(machine, name),
-      readFarmStates: () => readFarmStates(machine, control.current().configuration),
-      readStatistics: async () => ({
-        ...(await readSystemLoad(machine)),
-        interfaces: await readAllCounters(machine),
-      }),
-      readRoutes: () => readRoutes(machine, control.current().configuration),
-      readRules: () => readRules(machine, control.current().configuration),
-      readSystemStatus: () => readSystemStatus(machine, control, tls.describe(machine.now())),
-    },
+    status,
     version: (await readSystemVersion(machine)).version,
     tls,
   });
@@ -61,6 +66,16 @@ async function main(): Promise<void> {
     if (kind === "committed" || kind === "reverted") void server.follow();
   });
 
+  await watchLinks(machine, {
+    publish: (kind, data) => server.publish("states", kind, data),
+    onNewCard: async () => {
+      const configured = listNamesInUse(control.current().configuration.interfaces);
+      const named = await nameCards(machine, configured);
+      if (named.some((name) => configured.includes(name))) await control.reconcile(`${named.join(", ")} came`);
+    },
+    signal: stop.signal,
+  }).catch((error) => machine.log.error(`following the network links: ${messageOf(error)}`));
+
   const fresh = control.current().generation === 0;
   if (fresh) await manager.ready("waiting for the first boot to be completed");
   // On a box that has a configuration this returns at once, and tells the console so.
@@ -70,6 +85,7 @@ async function main(): Promise<void> {
     await manager.status("bringing the machine to its configuration");
     await control.reconcile("start").catch(() => undefined); // It has logged why; the watch tries again.
   }
+  void keepStatusScreen({ machine, control, status, signal: stop.signal });
   await manager.ready(`serving generation ${control.current().generation}`);
   await Promise.all([
     watchDataPlane(machine, control, { subsystems, signal: stop.signal }),

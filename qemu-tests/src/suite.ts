@@ -13,14 +13,14 @@ export type SuiteContext = {
 };
 
 /** Which virtual machine a suite wants. Suites of the same machine share one boot, in the order of the registry. */
-export type MachineKind = "bios" | "uefi" | "refused" | "blank";
+export type MachineKind = "bios" | "uefi" | "refused" | "blank" | "crossed";
 
 export type Suite = {
   /** `--test NAME` runs it. */
   name: string;
   machine: MachineKind;
   /** Instead of the lab's own answer file. The machine is then left off: it is not expected to serve at once. */
-  setup?: Pick<BoxOptions, "answerFile" | "blank" | "disc">;
+  setup?: Pick<BoxOptions, "answerFile" | "blank" | "disc" | "crossedPairs">;
   run(context: SuiteContext): Promise<void>;
 };
 

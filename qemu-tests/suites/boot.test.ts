@@ -121,7 +121,7 @@ async function checkAnswers({ box, check }: SuiteContext): Promise<void> {
 async function checkConsole({ box, check }: SuiteContext): Promise<void> {
   const { machine } = box;
   await check("the serial console shows the API's address, the fingerprint and a login", async (t) => {
-    await waitFor("a login prompt", async () => /login:/.test(await machine.serialText()), {
+    await waitFor("the status screen", async () => /Enter: log in/.test(await machine.serialText()), {
       timeout: machine.scale(20_000),
     });
     const text = await machine.serialText();
@@ -130,7 +130,7 @@ async function checkConsole({ box, check }: SuiteContext): Promise<void> {
   });
   await check("so does the screen", async (t) => {
     const screen = await machine.shell("cat /dev/vcs1");
-    t.match(screen, /login:/);
+    t.match(screen, /Enter: log in/);
     t.ok(screen.replace(/\s/g, "").includes(box.fingerprint), screen);
   });
 }

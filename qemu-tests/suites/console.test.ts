@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { Api } from "../src/box/api.ts";
 import { findFingerprint, managementPort } from "../src/box/box.ts";
 import { leased, startAddressServer } from "../src/lab/address-server.ts";
@@ -29,55 +30,122 @@ export const consoleSuite: Suite = {
   },
 };
 
-/** Returns the fingerprint that the console shows at the end. */
+const [enter, back, down, clear] = ["\r", "\x1b", "\x1b[B", "\x15"];
+
+/** Returns the fingerprint that the console shows at the end. Somebody sits at a terminal of 80x24 on the serial line. */
 async function answerQuestions({ box: { machine, password }, check }: SuiteContext): Promise<string> {
   const dialogue = await SerialDialogue.open(machine.serialSocket);
   const soon = machine.scale(10_000);
   let fingerprint = "";
   await check("a box without an answer file asks its first questions on the serial console", async (t) => {
-    const shown = await dialogue.expect(/Host name \[steelyard\]: /, machine.scale(40_000));
+    const shown = await dialogue.see(/Host name\n.*steelyard/, machine.scale(40_000));
     t.match(shown, /This appliance has no configuration yet/);
     t.equal(await tryConnection(front.box.ipv4, managementPort, 1_500), "silent", "and nothing is served meanwhile");
-    dialogue.type("no spaces allowed");
-    t.match(await dialogue.expect(/Host name \[steelyard\]: /, soon), /Expected /, "what is expected is said");
-    dialogue.type(hostname);
-    const links = await dialogue.expect(/Management interface, .*: /, soon);
-    t.match(links, /1\s+nic0\s+52:54:00:5e:00:01\s+virtio_net/, "the cards are listed with what is known of them");
-    dialogue.type("nic0");
-    await dialogue.expect(/IPv4 address by .*\[dhcp\]: /, soon);
-    dialogue.type("");
-    await dialogue.expect(/IPv6 address by .*\[none\]: /, soon);
-    dialogue.type("automatic");
-    await dialogue.expect(/DNS servers .*: /, soon);
-    dialogue.type("");
-    await dialogue.expect(/SSH on nic0, .*\[no\]: /, soon);
-    dialogue.type("");
+    await dialogue.press(clear, "no spaces", enter);
+    await dialogue.see(/Expected a host name/, soon);
+    await dialogue.press(clear, hostname, enter);
+    const links = await dialogue.see(/2 of 10[\s\S]*Management interface[\s\S]*nic1/, soon);
+    t.match(links, /\[\*\] nic0 +up.* 52:54:00:5e:00:01 virtio_net/, "the cards are listed with their lights");
   });
-  await check("a weak password is refused, and so are two that differ", async (t) => {
-    await dialogue.expect(/Password for admin: /, soon);
-    dialogue.type("admin");
-    t.match(await dialogue.expect(/Password for admin: /, soon), /Please another one: expected at least 10 characters/);
-    dialogue.type("password123");
-    t.match(await dialogue.expect(/Password for admin: /, soon), /expected a password that is not among the first/);
-    dialogue.type(password);
-    await dialogue.expect(/The same again: /, soon);
-    dialogue.type(`${password}x`);
-    t.match(await dialogue.expect(/Password for admin: /, soon), /These were not the same/);
+  await check("the lights on the screen change with the cable", async () => {
+    const light = async (up: boolean) => {
+      await machine.qmp.execute("set_link", { name: front.bridge, up });
+    };
+    await light(false);
+    await dialogue.see(/\[ \] nic0 +no link/, soon);
+    await light(true);
+    await dialogue.see(/\[\*\] nic0 +up/, soon);
+  });
+  await check("Escape leads back, and the answers stay", async (t) => {
+    await dialogue.press(back);
+    t.match(await dialogue.see(/1 of 10[\s\S]*Host name/, soon), new RegExp(hostname));
+    await dialogue.press(enter);
+    await dialogue.see(/2 of 10[\s\S]*Management interface[\s\S]*nic1/, soon);
+    await dialogue.press(enter);
+    await dialogue.see(/3 of 10[\s\S]*IPv4 address[\s\S]*none/, soon);
+    await dialogue.press(enter);
+    await dialogue.see(/4 of 10[\s\S]*IPv6 address[\s\S]*none/, soon);
+    // The choice before the first is the last.
+    await dialogue.press(down, enter);
+    await dialogue.see(/with prefix length/, soon);
+    await dialogue.press(back);
+    await dialogue.see(/3 of 10[\s\S]*IPv4 address[\s\S]*none/, soon);
+    await dialogue.press(enter);
+    await dialogue.see(/4 of 10[\s\S]*IPv6 address[\s\S]*none/, soon);
+    await dialogue.press("\x1b[A", "\x1b[A", enter);
+    await dialogue.see(/5 of 10[\s\S]*DNS servers/, soon);
+    await dialogue.press(enter);
+  });
+  await check("the network is tried before anything is kept: lease, gateway and DNS", async (t) => {
+    const found = await dialogue.see(/6 of 10[\s\S]*And now/, machine.scale(40_000));
+    t.match(found, new RegExp(`nic0 gets ${leased.ipv4}/24`));
+    t.match(found, new RegExp(`gateway ${leased.gateway}: answers`));
+    t.match(found, new RegExp(`DNS ${leased.dns}: answers`));
+    t.equal(await machine.shell("ls /config/generations 2>/dev/null | wc -l"), "0", "nothing was committed");
+    t.equal(await machine.shell("ip -4 -oneline address show dev nic0"), "", "and the address is gone again");
+    await dialogue.press(enter);
+  });
+  await check("a weak password is refused, and so are two that differ", async () => {
+    await dialogue.see(/Password for admin/, soon);
+    await dialogue.press("admin", enter);
+    await dialogue.see(/Expected at least 10 characters/, soon);
+    await dialogue.press(clear, "password123", enter);
+    await dialogue.see(/Expected a password that is not among/, soon);
+    await dialogue.press(clear, password, enter);
+    await dialogue.see(/The same again/, soon);
+    await dialogue.press(`${password}x`, enter);
+    await dialogue.see(/These were not the same/, soon);
+    await dialogue.press(clear, password, enter);
   });
   await check("the questions answered, the console shows the management address and the fingerprint", async (t) => {
-    dialogue.type(password);
-    await dialogue.expect(/The same again: /, soon);
-    dialogue.type(password);
-    t.match(await dialogue.expect(/Use these settings .*: /, soon), new RegExp(`Host name +${hostname}`));
-    dialogue.type("yes");
-    const banner = await dialogue.expect(/login: /, machine.scale(30_000));
-    t.ok(banner.includes(`https://${leased.ipv4}:${managementPort}/`), banner);
-    fingerprint = findFingerprint(banner) ?? "";
-    t.not(fingerprint, "", banner);
+    await dialogue.see(/Switch SSH on/, soon);
+    await dialogue.press(enter);
+    await dialogue.see(/9 of 10[\s\S]*Time zone/, soon);
+    await dialogue.press(enter);
+    t.match(await dialogue.see(/Use these settings/, soon), new RegExp(`Host name +${hostname}`));
+    await dialogue.press(enter);
+    const url = `https://${leased.ipv4}:${managementPort}/`;
+    const screen = await dialogue.see(new RegExp(`${url}[\\s\\S]*Enter: log in`), machine.scale(40_000));
+    fingerprint = findFingerprint(screen) ?? "";
+    t.not(fingerprint, "", screen);
+    t.match(screen, /Health +ok/);
     t.notOk((await machine.serialText()).includes(password), "no password was ever shown");
   });
+  await checkStatusScreen(dialogue, machine, check);
   dialogue.close();
   return fingerprint;
+}
+
+async function checkStatusScreen(
+  dialogue: SerialDialogue,
+  machine: SuiteContext["box"]["machine"],
+  check: SuiteContext["check"],
+): Promise<void> {
+  const soon = machine.scale(15_000);
+  await check(
+    "the status screen is drawn when it changes and not otherwise, by a process without any right",
+    async (t) => {
+      const before = (await machine.serialText()).length;
+      await sleep(15_000);
+      t.equal((await machine.serialText()).length, before, "no byte came");
+      const shell = await machine.shell("ps -C console-status -o user= | sort -u");
+      t.equal(shell, "steelya+");
+      const pid = await machine.shell("pgrep -f console-status | head -n 1");
+      t.match(await machine.shell(`grep -E '^Cap(Eff|Bnd)' /proc/${pid}/status`), /CapEff:\s0+\nCapBnd:\s0+$/);
+    },
+  );
+  await check("Enter leads to the login, m to the menu, Escape back", async (t) => {
+    await dialogue.press("m");
+    await dialogue.see(/What shall be done[\s\S]*back to the status screen/, soon);
+    await dialogue.press(down, down, enter);
+    await dialogue.see(/type: [0-9a-f]{8}/, soon);
+    await dialogue.press(back);
+    await dialogue.see(/What shall be done/, soon);
+    await dialogue.press(back);
+    await dialogue.see(/Enter: log in/, soon);
+    await dialogue.press(enter);
+    t.match(await dialogue.see(/login:/, soon), new RegExp(`${hostname} login:`));
+  });
 }
 
 async function checkAccess({ box: { machine, password }, check }: SuiteContext, fingerprint: string): Promise<void> {

@@ -1,10 +1,12 @@
 import type { Suite } from "../src/suite.ts";
 import { bootBios, bootUefi } from "./boot.test.ts";
 import { bootRefused } from "./boot-refused.test.ts";
+import { cards } from "./cards.test.ts";
 import { cli } from "./cli.test.ts";
 import { consoleSuite } from "./console.test.ts";
 import { daemons } from "./daemons.test.ts";
 import { farms } from "./farms.test.ts";
+import { links } from "./links.test.ts";
 import { powerCut } from "./power-cut.test.ts";
 import { refusals } from "./refusals.test.ts";
 import { resilience } from "./resilience.test.ts";
@@ -18,9 +20,11 @@ export const suites: readonly Suite[] = [
   refusals,
   cli,
   daemons,
+  cards,
   safety,
   resilience,
   powerCut,
+  links,
   bootUefi,
   bootRefused,
   rootRefused,

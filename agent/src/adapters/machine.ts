@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { type BootClock, makeBootClock } from "./boot-clock.ts";
+import { type ReadLinkModes, readLinkModes } from "./ethtool.ts";
+import { type FollowLinks, followLinks } from "./link-events.ts";
 import { makeNetlink, type Netlink } from "./netlink.ts";
 import { type Run, run } from "./process.ts";
 import { type Systemd, systemctl } from "./systemd.ts";
@@ -24,6 +26,8 @@ export type Machine = {
   run: Run;
   systemd: Systemd;
   netlink: Netlink;
+  followLinks: FollowLinks;
+  readLinkModes: ReadLinkModes;
   log: Logger;
 };
 
@@ -46,6 +50,8 @@ export function makeMachine(options: Partial<Omit<Machine, "path">> & { root?: s
     run: runner,
     systemd: systemctl(runner),
     netlink: makeNetlink(),
+    followLinks,
+    readLinkModes,
     log: journal,
     ...parts,
   };

@@ -6,20 +6,25 @@ import ipaddr from "ipaddr.js";
 const infoKind = 1;
 
 /**
- * Attributes of a nested attribute by their type: a header of two 16-bit numbers in the machine's byte order (length with
- * header, type), the value, padding to four bytes. A length that does not fit ends the list.
+ * Attributes of a nested attribute: a header of two 16-bit numbers in the machine's byte order (length with header, type),
+ * the value, padding to four bytes. A length that does not fit ends the list.
  */
-export function parseAttributes(bytes: Buffer): Map<number, Buffer> {
-  const attributes = new Map<number, Buffer>();
+export function listAttributes(bytes: Buffer): { type: number; value: Buffer }[] {
+  const attributes = [];
   let at = 0;
   while (at + 4 <= bytes.length) {
     const length = bytes.readUInt16LE(at);
     if (length < 4 || at + length > bytes.length) break;
     // The two highest bits of the type are flags (NLA_F_NESTED, NLA_F_NET_BYTEORDER).
-    attributes.set(bytes.readUInt16LE(at + 2) & 0x3fff, bytes.subarray(at + 4, at + length));
+    attributes.push({ type: bytes.readUInt16LE(at + 2) & 0x3fff, value: bytes.subarray(at + 4, at + length) });
     at += Math.ceil(length / 4) * 4;
   }
   return attributes;
+}
+
+/** The same by type; of several of one type the last. */
+export function parseAttributes(bytes: Buffer): Map<number, Buffer> {
+  return new Map(listAttributes(bytes).map(({ type, value }) => [type, value]));
 }
 
 /** The kind of a virtual link (`bond`, `vlan`, `veth`); undefined for a real card. */

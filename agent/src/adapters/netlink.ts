@@ -1,44 +1,9 @@
-import { createRtNetlink, type RtNetlinkSocket, rt } from "node-netlink";
+import { createRtNetlink, type RtNetlinkSocket } from "node-netlink";
 import { SteelyardError } from "../errors.ts";
-import {
-  type BondMember,
-  type LacpPartner,
-  type LinkInfo,
-  parseBondMember,
-  parseLacpPartner,
-  parseLinkInfo,
-} from "./link-info.ts";
-import { formatAddress, formatHardwareAddress, parseLinkKind } from "./netlink-codec.ts";
+import { formatAddress } from "./netlink-codec.ts";
+import { type Link, toLink } from "./netlink-link.ts";
 
-/** A network interface as the kernel has it. */
-export type Link = {
-  index: number;
-  name: string;
-  /** Hardware address in use, and the one the card was made with when the driver knows it. */
-  mac: string | undefined;
-  permanentMac: string | undefined;
-  /** Kind of a virtual link (`bond`, `vlan`); undefined for a card. */
-  kind: string | undefined;
-  /** Bytes. */
-  mtu: number;
-  /** Administratively up. */
-  up: boolean;
-  carrier: boolean;
-  loopback: boolean;
-  /** Frames are Ethernet's (ARPHRD_ETHER). */
-  ethernet: boolean;
-  /** Index of the bond or bridge it belongs to. */
-  master: number | undefined;
-  /** Index of the link that a VLAN stands on. */
-  parent?: number | undefined;
-  /** A name for people. */
-  alias?: string | undefined;
-  /** Of a bond, VLAN or bridge. */
-  info?: LinkInfo | undefined;
-  /** Of an 802.3ad bond, and of a member of a bond. */
-  lacpPartner?: LacpPartner | undefined;
-  bondMember?: BondMember | undefined;
-};
+export type { Link, LinkCounters } from "./netlink-link.ts";
 
 /** An address on a link. `dadFailed`: another host has it (RFC 4862); `tentative`: not known yet. */
 export type LinkAddress = {
@@ -76,25 +41,7 @@ export function makeNetlink(): Netlink {
     links: () =>
       ask("links", async (socket) => {
         const messages = await socket.getLinks({}, {}, { timeout });
-        return messages.flatMap(({ data, attrs }) => {
-          if (data.index === undefined || attrs.ifname === undefined) return [];
-          return {
-            index: data.index,
-            name: attrs.ifname,
-            mac: formatHardwareAddress(attrs.address),
-            permanentMac: formatHardwareAddress(attrs.permAddress),
-            ...describeKind(attrs.linkinfo),
-            mtu: attrs.mtu ?? 0,
-            up: data.flags?.up === true,
-            // IFLA_CARRIER is 1 on a link that is down and was never asked: lowerUp says that there is a light.
-            carrier: data.flags?.lowerUp === true,
-            loopback: data.flags?.loopback === true,
-            ethernet: data.type === "ETHER" || data.type === rt.LinkType.ETHER,
-            master: attrs.master,
-            parent: attrs.link?.readUInt32LE(0),
-            alias: attrs.ifalias,
-          };
-        });
+        return messages.flatMap((message) => toLink(message) ?? []);
       }),
     addresses: () =>
       ask("addresses", async (socket) => {
@@ -129,16 +76,6 @@ export function makeNetlink(): Netlink {
         }
         return found;
       }),
-  };
-}
-
-function describeKind(linkinfo: Buffer | undefined) {
-  const kind = parseLinkKind(linkinfo);
-  return {
-    kind,
-    info: parseLinkInfo(kind, linkinfo),
-    lacpPartner: kind === "bond" ? parseLacpPartner(linkinfo) : undefined,
-    bondMember: parseBondMember(linkinfo),
   };
 }
 

@@ -21,7 +21,9 @@ import { addConfirmationRoutes, addTransactionRoutes, addVerificationRoute } fro
 import { addConfigurationRoutes } from "../configuration/routes.ts";
 import { SteelyardError } from "../errors.ts";
 import { addEventRoutes } from "../events/routes.ts";
+import { addRecoveryRoutes } from "../first-boot/recovery-routes.ts";
 import { addFirstBootRoutes } from "../first-boot/routes.ts";
+import { addSealRoutes } from "../first-boot/seal-routes.ts";
 import { addImportRoutes } from "../import/routes.ts";
 import { addJobRoutes } from "../jobs/routes.ts";
 import { addFarmRoutes } from "../lslb/l4/routes.ts";
@@ -58,6 +60,8 @@ const routes: readonly Routes[] = [
   addTransactionRoutes,
   addVerificationRoute,
   addFirstBootRoutes,
+  addRecoveryRoutes,
+  addSealRoutes,
   addImportRoutes,
   addEventRoutes,
   addJobRoutes,

@@ -21,6 +21,7 @@ import type { ManagementCertificate, ManagementCertificates, ShownCertificate } 
 import { listStates } from "../certificates/validity.ts";
 import type { ConfigurationControl } from "../commit/control.ts";
 import { messageOf, SteelyardError } from "../errors.ts";
+import type { EventBus } from "../events/bus.ts";
 import { type EventIntervals, makeEventHub } from "../events/hub.ts";
 import { bridgeControl, lookAround } from "../events/sources.ts";
 import { openJobs } from "../jobs/jobs.ts";
@@ -74,6 +75,8 @@ export type Server = {
   follow(): Promise<void>;
   /** Looks up anew what directories say of whoever is logged in by them, where it is due. */
   recheckDirectories(): Promise<void>;
+  /** Tells those who follow the events. */
+  publish: EventBus["publish"];
   /** Stops accepting, answers what is under way, removes the socket. */
   close(): Promise<void>;
 };
@@ -220,6 +223,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     },
     follow,
     recheckDirectories: () => directorySessions.recheck(),
+    publish: events.bus.publish,
     async close() {
       closed = true;
       stop.abort();

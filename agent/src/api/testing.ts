@@ -14,7 +14,7 @@ import { makeControl } from "../commit/commit.ts";
 import { defineSubsystem, type Finding, type StepBase, type Subsystem } from "../commit/subsystem.ts";
 import { openStore } from "../configuration/store.ts";
 import { SteelyardError } from "../errors.ts";
-import type { Link } from "../network/routes.ts";
+import type { Link } from "../network/link-routes.ts";
 import { endangersSystem } from "../system/endangers.ts";
 import { describeDamage } from "../system/status.ts";
 import { createServer, type ServerOptions } from "./server.ts";

@@ -10,7 +10,7 @@ import { type Run, run as runForReal } from "../adapters/process.ts";
 import { findFreePort, setUpServer } from "../api/testing.ts";
 import { digestFiles, encodeConfiguration } from "../configuration/codec.ts";
 import { schemaVersion } from "../configuration/migrations/index.ts";
-import type { Link } from "../network/routes.ts";
+import type { Link } from "../network/link-routes.ts";
 import { encrypt } from "./encryption.ts";
 import { isDue, lastDue, retryAfter } from "./schedule.ts";
 import { backups } from "./schema.ts";
@@ -20,7 +20,7 @@ const passphrase = "four words nobody guesses";
 const url = "/api/v1/system/backups";
 const link = (name: string, mac: string): Link => ({
   ...{ name, mac, permanentMac: mac, driver: "virtio_net", bus: `0000:00:0${name.slice(-1)}.0` },
-  ...{ carrier: true, state: "up", mtu: 1500, addresses: [] },
+  ...{ alternativeNames: [], carrier: true, state: "up", mtu: 1500, addresses: [] },
 });
 const farm = { profile: "l4xnat", virtualAddresses: ["192.0.2.10"], ports: ["80"] };
 

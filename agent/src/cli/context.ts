@@ -18,7 +18,7 @@ export type Surroundings = {
   environment: NodeJS.ProcessEnv;
   input: NodeJS.ReadStream;
   /** What stands on a console before the login; on the box alone. Gives back the exit status. */
-  runConsole?: () => Promise<number>;
+  runConsole?: (menu: boolean) => Promise<number>;
 };
 
 /** What a subcommand works with. */

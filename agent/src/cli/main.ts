@@ -5,5 +5,8 @@ import { findSurroundings } from "./surroundings.ts";
 
 process.exitCode = await runCommandLine(process.argv.slice(2), {
   ...findSurroundings(),
-  runConsole: async () => await (await import("../first-boot/console.ts")).runConsole(),
+  runConsole: async (menu) =>
+    menu
+      ? await (await import("../first-boot/menu.ts")).runMenu()
+      : await (await import("../first-boot/console.ts")).runConsole(),
 });

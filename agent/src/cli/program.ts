@@ -83,6 +83,19 @@ export function makeProgram(
   addBackupCommands(program, act);
   addEventCommand(program, act, document);
   addApiCommands(program, document, act);
+  note(
+    program
+      .command("seal")
+      .description("take the identity from the box and power it off, to clone its disk")
+      .option("--keep-configuration", "the copies serve with this configuration; else each has a first boot")
+      .option("--yes", "do not ask")
+      .action(
+        act(async (context, options: object) =>
+          (await import("./seal.ts")).sealBox(context, surroundings.input, options),
+        ),
+      ),
+    { examples: ["steelyard seal --yes"] },
+  );
   addOwnCommands(program, surroundings, end);
   return program;
 }
@@ -256,11 +269,12 @@ function addOwnCommands(program: Command, surroundings: Surroundings, end: { sta
     note(
       program
         .command("console")
-        .description("what stands on a console before the login: first-boot questions, then where the box is managed")
-        .action(async () => {
-          end.status = await runConsole();
+        .description("what a console of the box asks: the first-boot questions, or with --menu how to recover it")
+        .option("--menu", "roll back, restart, reset the password, factory reset")
+        .action(async ({ menu = false }: { menu?: boolean }) => {
+          end.status = await runConsole(menu);
         }),
-      { examples: ["steelyard console"] },
+      { examples: ["steelyard console --menu"] },
     );
   note(
     program

@@ -140,7 +140,9 @@ function readProblem(status: number, body: unknown): SteelyardError {
   const { code, detail, problems = [] } = body as { code?: string; detail?: string; problems?: Problem[] };
   // A box of another version may know codes that we do not.
   const known = code !== undefined && Object.hasOwn(catalogue, code);
-  return new SteelyardError(known ? (code as ErrorCode) : "internal", detail ?? `HTTP status ${status}`, { problems });
+  // The whole answer, for those who know more of it: a second factor that is wanted has its challenge there.
+  const options = { problems, cause: body };
+  return new SteelyardError(known ? (code as ErrorCode) : "internal", detail ?? `HTTP status ${status}`, options);
 }
 
 function parseJson(bytes: Buffer): unknown {

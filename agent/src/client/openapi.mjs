@@ -1293,6 +1293,21 @@ export default {
       },
       "additionalProperties": false
      },
+     "console": {
+      "default": {
+       "passwordReset": true
+      },
+      "description": "VGA and serial console of the box",
+      "type": "object",
+      "properties": {
+       "passwordReset": {
+        "default": true,
+        "description": "Whoever is at the console may set a new administrator's password in the first minutes after a start",
+        "type": "boolean"
+       }
+      },
+      "additionalProperties": false
+     },
      "ssh": {
       "default": {
        "enabled": false,
@@ -1370,6 +1385,9 @@ export default {
         "nic0"
        ],
        "port": 444
+      },
+      "console": {
+       "passwordReset": true
       },
       "ssh": {
        "enabled": true,
@@ -1954,6 +1972,24 @@ export default {
      }
     ]
    },
+   "PasswordResetInput": {
+    "type": "object",
+    "properties": {
+     "password": {
+      "type": "string",
+      "description": "The new one, in clear; only its hash is kept"
+     }
+    },
+    "required": [
+     "password"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "password": "correct horse battery"
+     }
+    ]
+   },
    "FirstBootAnswersInput": {
     "type": "object",
     "properties": {
@@ -2010,6 +2046,9 @@ export default {
        "management": {
         "interfaces": [],
         "port": 444
+       },
+       "console": {
+        "passwordReset": true
        },
        "ssh": {
         "enabled": false,
@@ -2113,6 +2152,49 @@ export default {
         }
        }
       }
+     }
+    ]
+   },
+   "SealInput": {
+    "type": "object",
+    "properties": {
+     "hostname": {
+      "type": "string",
+      "description": "Of this box, lest it is another one that is sealed"
+     },
+     "keepConfiguration": {
+      "default": false,
+      "description": "true: the copies serve with this configuration; false: each has a first boot",
+      "type": "boolean"
+     }
+    },
+    "required": [
+     "hostname"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "hostname": "lb1",
+      "keepConfiguration": false
+     }
+    ]
+   },
+   "AdoptionInput": {
+    "type": "object",
+    "properties": {
+     "card": {
+      "description": "Name the card has now; left out, the only one that is evidently in the place of the missing one",
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "nic0"
+      ]
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "card": "nic4"
      }
     ]
    },
@@ -6493,6 +6575,24 @@ export default {
       ],
       "additionalProperties": false
      },
+     "console": {
+      "default": {
+       "passwordReset": true
+      },
+      "description": "VGA and serial console of the box",
+      "type": "object",
+      "properties": {
+       "passwordReset": {
+        "default": true,
+        "description": "Whoever is at the console may set a new administrator's password in the first minutes after a start",
+        "type": "boolean"
+       }
+      },
+      "required": [
+       "passwordReset"
+      ],
+      "additionalProperties": false
+     },
      "ssh": {
       "default": {
        "enabled": false,
@@ -6539,6 +6639,7 @@ export default {
      "hosts",
      "proxy",
      "management",
+     "console",
      "ssh"
     ],
     "additionalProperties": false,
@@ -6585,6 +6686,9 @@ export default {
         "nic0"
        ],
        "port": 444
+      },
+      "console": {
+       "passwordReset": true
       },
       "ssh": {
        "enabled": true,
@@ -7077,6 +7181,8 @@ export default {
        "not-found",
        "method-not-allowed",
        "exists",
+       "in-use",
+       "ambiguous",
        "awaiting-confirmation",
        "key-in-use",
        "too-many-jobs",
@@ -8852,6 +8958,9 @@ export default {
         "interfaces": [],
         "port": 444
        },
+       "console": {
+        "passwordReset": true
+       },
        "ssh": {
         "enabled": false,
         "port": 22,
@@ -8901,6 +9010,47 @@ export default {
       },
       "directories": {},
       "auditTargets": {}
+     }
+    ]
+   },
+   "PasswordResetState": {
+    "type": "object",
+    "properties": {
+     "possible": {
+      "type": "boolean",
+      "description": "It can be done now"
+     },
+     "reason": {
+      "description": "Why not",
+      "type": "string"
+     }
+    },
+    "required": [
+     "possible"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "possible": false,
+      "reason": "the box was started longer ago"
+     }
+    ]
+   },
+   "PasswordResetDone": {
+    "type": "object",
+    "properties": {
+     "generation": {
+      "type": "integer",
+      "description": "The generation it made"
+     }
+    },
+    "required": [
+     "generation"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "generation": 8
      }
     ]
    },
@@ -9107,6 +9257,24 @@ export default {
       },
       "warnings": [],
       "problems": []
+     }
+    ]
+   },
+   "SealBegun": {
+    "type": "object",
+    "properties": {
+     "message": {
+      "type": "string",
+      "description": "What happens now"
+     }
+    },
+    "required": [
+     "message"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "message": "lb1 is sealed and powers off"
      }
     ]
    },
@@ -9387,6 +9555,17 @@ export default {
       "type": "string",
       "description": "Name in the kernel"
      },
+     "alternativeNames": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "Names it also answers to, such as enp3s0f0"
+     },
+     "kind": {
+      "description": "Of a virtual link: bond, vlan, …",
+      "type": "string"
+     },
      "mac": {
       "description": "Hardware address in use",
       "type": "string"
@@ -9402,6 +9581,17 @@ export default {
      "bus": {
       "description": "Where the card sits: 0000:00:03.0 for PCI",
       "type": "string"
+     },
+     "firmware": {
+      "description": "Version of the card's firmware",
+      "type": "string"
+     },
+     "profiles": {
+      "description": "Hardware profiles whose images have the driver",
+      "type": "array",
+      "items": {
+       "type": "string"
+      }
      },
      "speed": {
       "description": "Mbit/s",
@@ -9424,13 +9614,68 @@ export default {
       "enum": [
        "up",
        "no-carrier",
-       "down"
+       "down",
+       "missing"
       ],
-      "description": "down: administratively off; no-carrier: on, but no link; up: working"
+      "description": "down: administratively off; no-carrier: on, but no link; up: working; missing: the card is not there"
      },
      "mtu": {
-      "type": "integer",
-      "description": "Bytes"
+      "description": "Bytes",
+      "type": "integer"
+     },
+     "minMtu": {
+      "description": "Bytes; the least the driver takes",
+      "type": "integer"
+     },
+     "maxMtu": {
+      "description": "Bytes; the most the driver takes",
+      "type": "integer"
+     },
+     "queues": {
+      "description": "Queues in use",
+      "type": "object",
+      "properties": {
+       "receive": {
+        "type": "integer",
+        "description": "Receive queues"
+       },
+       "send": {
+        "type": "integer",
+        "description": "Transmit queues"
+       }
+      },
+      "required": [
+       "receive",
+       "send"
+      ],
+      "additionalProperties": false
+     },
+     "virtualFunctions": {
+      "description": "Of a card with SR-IOV",
+      "type": "object",
+      "properties": {
+       "active": {
+        "type": "integer",
+        "description": "That are on"
+       },
+       "greatest": {
+        "type": "integer",
+        "description": "That the card can have"
+       }
+      },
+      "required": [
+       "active",
+       "greatest"
+      ],
+      "additionalProperties": false
+     },
+     "virtualFunctionOf": {
+      "description": "Name of the card this is a virtual function of",
+      "type": "string"
+     },
+     "master": {
+      "description": "Bond or bridge it belongs to",
+      "type": "string"
      },
      "addresses": {
       "type": "array",
@@ -9438,133 +9683,41 @@ export default {
        "type": "string"
       },
       "description": "With prefix length; link-local ones included"
-     }
-    },
-    "required": [
-     "name",
-     "carrier",
-     "state",
-     "mtu",
-     "addresses"
-    ],
-    "additionalProperties": false,
-    "examples": [
-     {
-      "name": "nic0",
-      "mac": "52:54:00:12:34:56",
-      "driver": "virtio_net",
-      "bus": "0000:00:03.0",
-      "speed": 10000,
-      "duplex": "full",
-      "carrier": true,
-      "state": "up",
-      "mtu": 1500,
-      "addresses": [
-       "192.0.2.5/24"
-      ]
-     }
-    ]
-   },
-   "InterfaceStatus": {
-    "type": "object",
-    "properties": {
-     "name": {
-      "type": "string",
-      "description": "Name in the kernel"
-     },
-     "mac": {
-      "description": "Hardware address in use",
-      "type": "string"
-     },
-     "permanentMac": {
-      "description": "The address the card was made with",
-      "type": "string"
-     },
-     "driver": {
-      "description": "Kernel driver; for a virtual link its kind",
-      "type": "string"
-     },
-     "bus": {
-      "description": "Where the card sits: 0000:00:03.0 for PCI",
-      "type": "string"
-     },
-     "speed": {
-      "description": "Mbit/s",
-      "type": "number"
-     },
-     "duplex": {
-      "description": "Whether both sides may send at once",
-      "type": "string",
-      "enum": [
-       "full",
-       "half"
-      ]
-     },
-     "carrier": {
-      "type": "boolean",
-      "description": "The other end answers"
-     },
-     "state": {
-      "type": "string",
-      "enum": [
-       "up",
-       "no-carrier",
-       "down"
-      ],
-      "description": "down: administratively off; no-carrier: on, but no link; up: working"
-     },
-     "mtu": {
-      "type": "integer",
-      "description": "Bytes"
-     },
-     "addresses": {
-      "type": "array",
-      "items": {
-       "type": "string"
-      },
-      "description": "With prefix length; link-local ones included"
-     },
-     "gateways": {
-      "type": "array",
-      "items": {
-       "type": "string"
-      },
-      "description": "Default gateways reached through it"
      },
      "counters": {
       "type": "object",
       "properties": {
        "receivedBytes": {
         "type": "integer",
-        "description": "Since boot"
+        "description": "Since the link was made"
        },
        "receivedPackets": {
         "type": "integer",
-        "description": "Since boot"
+        "description": "Since the link was made"
        },
        "receivedErrors": {
         "type": "integer",
-        "description": "Since boot"
+        "description": "Since the link was made"
        },
        "receivedDropped": {
         "type": "integer",
-        "description": "Since boot"
+        "description": "Since the link was made"
        },
        "sentBytes": {
         "type": "integer",
-        "description": "Since boot"
+        "description": "Since the link was made"
        },
        "sentPackets": {
         "type": "integer",
-        "description": "Since boot"
+        "description": "Since the link was made"
        },
        "sentErrors": {
         "type": "integer",
-        "description": "Since boot"
+        "description": "Since the link was made"
        },
        "sentDropped": {
         "type": "integer",
-        "description": "Since boot"
+        "description": "Since the link was made"
        }
       },
       "required": [
@@ -9578,11 +9731,475 @@ export default {
        "sentDropped"
       ],
       "additionalProperties": false,
-      "description": "Counters of the kernel"
+      "description": "Counters of the kernel, of 64 bits"
+     },
+     "neighbour": {
+      "description": "Who is at the other end, by its own words (LLDP)",
+      "type": "object",
+      "properties": {
+       "chassis": {
+        "type": "string",
+        "description": "What the switch is known by"
+       },
+       "port": {
+        "type": "string",
+        "description": "The switch's port"
+       },
+       "portDescription": {
+        "description": "What the switch calls the port",
+        "type": "string"
+       },
+       "system": {
+        "description": "Name of the switch",
+        "type": "string"
+       },
+       "systemDescription": {
+        "description": "What the switch is",
+        "type": "string"
+       }
+      },
+      "required": [
+       "chassis",
+       "port"
+      ],
+      "additionalProperties": false
+     },
+     "binding": {
+      "description": "What the name is bound to; a link without one is no card",
+      "type": "object",
+      "properties": {
+       "by": {
+        "type": "string",
+        "enum": [
+         "mac",
+         "path"
+        ],
+        "description": "mac: to the card, wherever it sits; path: to what sits there"
+       },
+       "mac": {
+        "description": "Permanent MAC",
+        "type": "string"
+       },
+       "path": {
+        "description": "Place, as udev spells it",
+        "type": "string"
+       }
+      },
+      "required": [
+       "by"
+      ],
+      "additionalProperties": false
+     },
+     "candidates": {
+      "description": "Of a missing card: those that may be in its place",
+      "type": "array",
+      "items": {
+       "type": "object",
+       "properties": {
+        "name": {
+         "type": "string",
+         "description": "Name the card has now"
+        },
+        "reason": {
+         "type": "string",
+         "enum": [
+          "replaced",
+          "same-mac"
+         ],
+         "description": "replaced: it sits in the slot; same-mac: it has the MAC, but so has another one"
+        }
+       },
+       "required": [
+        "name",
+        "reason"
+       ],
+       "additionalProperties": false
+      }
+     }
+    },
+    "required": [
+     "name",
+     "alternativeNames",
+     "carrier",
+     "state",
+     "addresses"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "nic0",
+      "alternativeNames": [
+       "enp3s0f0"
+      ],
+      "mac": "3c:ec:ef:12:34:56",
+      "permanentMac": "3c:ec:ef:12:34:56",
+      "driver": "ixgbe",
+      "bus": "0000:03:00.0",
+      "firmware": "0x80000d1b, 1.2585.0",
+      "profiles": [
+       "metal"
+      ],
+      "speed": 10000,
+      "duplex": "full",
+      "carrier": true,
+      "state": "up",
+      "mtu": 1500,
+      "minMtu": 68,
+      "maxMtu": 9710,
+      "queues": {
+       "receive": 8,
+       "send": 8
+      },
+      "virtualFunctions": {
+       "active": 0,
+       "greatest": 63
+      },
+      "addresses": [
+       "192.0.2.5/24"
+      ],
+      "counters": {
+       "receivedBytes": 1234567,
+       "receivedPackets": 9876,
+       "receivedErrors": 0,
+       "receivedDropped": 0,
+       "sentBytes": 7654321,
+       "sentPackets": 8765,
+       "sentErrors": 0,
+       "sentDropped": 0
+      },
+      "neighbour": {
+       "chassis": "00:1c:73:00:00:01",
+       "port": "Ethernet7",
+       "system": "tor1.example.com"
+      },
+      "binding": {
+       "by": "mac",
+       "mac": "3c:ec:ef:12:34:56",
+       "path": "pci-0000:03:00.0"
+      }
+     }
+    ]
+   },
+   "BondProposal": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "description": "The first bond name that is free"
+     },
+     "mode": {
+      "type": "string",
+      "enum": [
+       "802.3ad",
+       "active-backup"
+      ],
+      "description": "802.3ad when the other end speaks LACP"
+     },
+     "members": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "Cards, at least two"
+     },
+     "reason": {
+      "type": "string",
+      "description": "Why, in words"
+     }
+    },
+    "required": [
+     "name",
+     "mode",
+     "members",
+     "reason"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "bond0",
+      "mode": "802.3ad",
+      "members": [
+       "nic0",
+       "nic1"
+      ],
+      "reason": "nic0 and nic1 hear LACP from one system (00:1c:73:00:00:01), which has these ports in one group (key 7)"
+     }
+    ]
+   },
+   "InterfaceStatus": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "description": "Name in the kernel"
+     },
+     "alternativeNames": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "Names it also answers to, such as enp3s0f0"
+     },
+     "kind": {
+      "description": "Of a virtual link: bond, vlan, …",
+      "type": "string"
+     },
+     "mac": {
+      "description": "Hardware address in use",
+      "type": "string"
+     },
+     "permanentMac": {
+      "description": "The address the card was made with",
+      "type": "string"
+     },
+     "driver": {
+      "description": "Kernel driver; for a virtual link its kind",
+      "type": "string"
+     },
+     "bus": {
+      "description": "Where the card sits: 0000:00:03.0 for PCI",
+      "type": "string"
+     },
+     "firmware": {
+      "description": "Version of the card's firmware",
+      "type": "string"
+     },
+     "profiles": {
+      "description": "Hardware profiles whose images have the driver",
+      "type": "array",
+      "items": {
+       "type": "string"
+      }
+     },
+     "speed": {
+      "description": "Mbit/s",
+      "type": "number"
+     },
+     "duplex": {
+      "description": "Whether both sides may send at once",
+      "type": "string",
+      "enum": [
+       "full",
+       "half"
+      ]
+     },
+     "carrier": {
+      "type": "boolean",
+      "description": "The other end answers"
+     },
+     "state": {
+      "type": "string",
+      "enum": [
+       "up",
+       "no-carrier",
+       "down",
+       "missing"
+      ],
+      "description": "down: administratively off; no-carrier: on, but no link; up: working; missing: the card is not there"
+     },
+     "mtu": {
+      "description": "Bytes",
+      "type": "integer"
+     },
+     "minMtu": {
+      "description": "Bytes; the least the driver takes",
+      "type": "integer"
+     },
+     "maxMtu": {
+      "description": "Bytes; the most the driver takes",
+      "type": "integer"
+     },
+     "queues": {
+      "description": "Queues in use",
+      "type": "object",
+      "properties": {
+       "receive": {
+        "type": "integer",
+        "description": "Receive queues"
+       },
+       "send": {
+        "type": "integer",
+        "description": "Transmit queues"
+       }
+      },
+      "required": [
+       "receive",
+       "send"
+      ],
+      "additionalProperties": false
+     },
+     "virtualFunctions": {
+      "description": "Of a card with SR-IOV",
+      "type": "object",
+      "properties": {
+       "active": {
+        "type": "integer",
+        "description": "That are on"
+       },
+       "greatest": {
+        "type": "integer",
+        "description": "That the card can have"
+       }
+      },
+      "required": [
+       "active",
+       "greatest"
+      ],
+      "additionalProperties": false
+     },
+     "virtualFunctionOf": {
+      "description": "Name of the card this is a virtual function of",
+      "type": "string"
      },
      "master": {
-      "description": "The bond or bridge it belongs to",
+      "description": "Bond or bridge it belongs to",
       "type": "string"
+     },
+     "addresses": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "With prefix length; link-local ones included"
+     },
+     "counters": {
+      "type": "object",
+      "properties": {
+       "receivedBytes": {
+        "type": "integer",
+        "description": "Since the link was made"
+       },
+       "receivedPackets": {
+        "type": "integer",
+        "description": "Since the link was made"
+       },
+       "receivedErrors": {
+        "type": "integer",
+        "description": "Since the link was made"
+       },
+       "receivedDropped": {
+        "type": "integer",
+        "description": "Since the link was made"
+       },
+       "sentBytes": {
+        "type": "integer",
+        "description": "Since the link was made"
+       },
+       "sentPackets": {
+        "type": "integer",
+        "description": "Since the link was made"
+       },
+       "sentErrors": {
+        "type": "integer",
+        "description": "Since the link was made"
+       },
+       "sentDropped": {
+        "type": "integer",
+        "description": "Since the link was made"
+       }
+      },
+      "required": [
+       "receivedBytes",
+       "receivedPackets",
+       "receivedErrors",
+       "receivedDropped",
+       "sentBytes",
+       "sentPackets",
+       "sentErrors",
+       "sentDropped"
+      ],
+      "additionalProperties": false,
+      "description": "Counters of the kernel, of 64 bits"
+     },
+     "neighbour": {
+      "description": "Who is at the other end, by its own words (LLDP)",
+      "type": "object",
+      "properties": {
+       "chassis": {
+        "type": "string",
+        "description": "What the switch is known by"
+       },
+       "port": {
+        "type": "string",
+        "description": "The switch's port"
+       },
+       "portDescription": {
+        "description": "What the switch calls the port",
+        "type": "string"
+       },
+       "system": {
+        "description": "Name of the switch",
+        "type": "string"
+       },
+       "systemDescription": {
+        "description": "What the switch is",
+        "type": "string"
+       }
+      },
+      "required": [
+       "chassis",
+       "port"
+      ],
+      "additionalProperties": false
+     },
+     "binding": {
+      "description": "What the name is bound to; a link without one is no card",
+      "type": "object",
+      "properties": {
+       "by": {
+        "type": "string",
+        "enum": [
+         "mac",
+         "path"
+        ],
+        "description": "mac: to the card, wherever it sits; path: to what sits there"
+       },
+       "mac": {
+        "description": "Permanent MAC",
+        "type": "string"
+       },
+       "path": {
+        "description": "Place, as udev spells it",
+        "type": "string"
+       }
+      },
+      "required": [
+       "by"
+      ],
+      "additionalProperties": false
+     },
+     "candidates": {
+      "description": "Of a missing card: those that may be in its place",
+      "type": "array",
+      "items": {
+       "type": "object",
+       "properties": {
+        "name": {
+         "type": "string",
+         "description": "Name the card has now"
+        },
+        "reason": {
+         "type": "string",
+         "enum": [
+          "replaced",
+          "same-mac"
+         ],
+         "description": "replaced: it sits in the slot; same-mac: it has the MAC, but so has another one"
+        }
+       },
+       "required": [
+        "name",
+        "reason"
+       ],
+       "additionalProperties": false
+      }
+     },
+     "gateways": {
+      "type": "array",
+      "items": {
+       "type": "string"
+      },
+      "description": "Default gateways reached through it"
      },
      "bond": {
       "description": "Of a bond",
@@ -9664,30 +10281,45 @@ export default {
     },
     "required": [
      "name",
+     "alternativeNames",
      "carrier",
      "state",
-     "mtu",
      "addresses",
-     "gateways",
-     "counters"
+     "counters",
+     "gateways"
     ],
     "additionalProperties": false,
     "examples": [
      {
       "name": "nic0",
-      "mac": "52:54:00:12:34:56",
-      "driver": "virtio_net",
-      "bus": "0000:00:03.0",
+      "alternativeNames": [
+       "enp3s0f0"
+      ],
+      "mac": "3c:ec:ef:12:34:56",
+      "permanentMac": "3c:ec:ef:12:34:56",
+      "driver": "ixgbe",
+      "bus": "0000:03:00.0",
+      "firmware": "0x80000d1b, 1.2585.0",
+      "profiles": [
+       "metal"
+      ],
       "speed": 10000,
       "duplex": "full",
       "carrier": true,
       "state": "up",
       "mtu": 1500,
+      "minMtu": 68,
+      "maxMtu": 9710,
+      "queues": {
+       "receive": 8,
+       "send": 8
+      },
+      "virtualFunctions": {
+       "active": 0,
+       "greatest": 63
+      },
       "addresses": [
        "192.0.2.5/24"
-      ],
-      "gateways": [
-       "192.0.2.1"
       ],
       "counters": {
        "receivedBytes": 1234567,
@@ -9698,7 +10330,20 @@ export default {
        "sentPackets": 8765,
        "sentErrors": 0,
        "sentDropped": 0
-      }
+      },
+      "neighbour": {
+       "chassis": "00:1c:73:00:00:01",
+       "port": "Ethernet7",
+       "system": "tor1.example.com"
+      },
+      "binding": {
+       "by": "mac",
+       "mac": "3c:ec:ef:12:34:56",
+       "path": "pci-0000:03:00.0"
+      },
+      "gateways": [
+       "192.0.2.1"
+      ]
      }
     ]
    },
@@ -11733,7 +12378,7 @@ export default {
     }
    },
    "Problem409": {
-    "description": "`exists`: The object exists already. `awaiting-confirmation`: Another change awaits its confirmation. `key-in-use`: The Idempotency-Key is in use. `too-many-jobs`: Too many jobs wait already. `unended`: The job has not ended. `incompatible`: A newer system wrote it",
+    "description": "`exists`: The object exists already. `in-use`: It is in use. `ambiguous`: Several would fit: say which. `awaiting-confirmation`: Another change awaits its confirmation. `key-in-use`: The Idempotency-Key is in use. `too-many-jobs`: Too many jobs wait already. `unended`: The job has not ended. `incompatible`: A newer system wrote it",
     "headers": {
      "Request-Id": {
       "$ref": "#/components/headers/RequestId"
@@ -11751,6 +12396,26 @@ export default {
          "status": 409,
          "detail": "there is a farm web already",
          "code": "exists",
+         "problems": [],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       },
+       "in-use": {
+        "value": {
+         "title": "It is in use",
+         "status": 409,
+         "detail": "It is in use",
+         "code": "in-use",
+         "problems": [],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       },
+       "ambiguous": {
+        "value": {
+         "title": "Several would fit: say which",
+         "status": 409,
+         "detail": "Several would fit: say which",
+         "code": "ambiguous",
          "problems": [],
          "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
         }
@@ -26422,19 +27087,34 @@ export default {
         },
         "example": {
          "name": "nic0",
-         "mac": "52:54:00:12:34:56",
-         "driver": "virtio_net",
-         "bus": "0000:00:03.0",
+         "alternativeNames": [
+          "enp3s0f0"
+         ],
+         "mac": "3c:ec:ef:12:34:56",
+         "permanentMac": "3c:ec:ef:12:34:56",
+         "driver": "ixgbe",
+         "bus": "0000:03:00.0",
+         "firmware": "0x80000d1b, 1.2585.0",
+         "profiles": [
+          "metal"
+         ],
          "speed": 10000,
          "duplex": "full",
          "carrier": true,
          "state": "up",
          "mtu": 1500,
+         "minMtu": 68,
+         "maxMtu": 9710,
+         "queues": {
+          "receive": 8,
+          "send": 8
+         },
+         "virtualFunctions": {
+          "active": 0,
+          "greatest": 63
+         },
          "addresses": [
           "192.0.2.5/24"
-         ],
-         "gateways": [
-          "192.0.2.1"
          ],
          "counters": {
           "receivedBytes": 1234567,
@@ -26445,7 +27125,20 @@ export default {
           "sentPackets": 8765,
           "sentErrors": 0,
           "sentDropped": 0
-         }
+         },
+         "neighbour": {
+          "chassis": "00:1c:73:00:00:01",
+          "port": "Ethernet7",
+          "system": "tor1.example.com"
+         },
+         "binding": {
+          "by": "mac",
+          "mac": "3c:ec:ef:12:34:56",
+          "path": "pci-0000:03:00.0"
+         },
+         "gateways": [
+          "192.0.2.1"
+         ]
         }
        }
       },
@@ -26486,7 +27179,7 @@ export default {
     "tags": [
      "Network"
     ],
-    "description": "Network cards, bonds and VLANs as the kernel has them now.",
+    "description": "Network cards, bonds and VLANs as the kernel has them now, and the names whose card is missing, with those that may be in its place.",
     "parameters": [
      {
       "schema": {
@@ -26529,7 +27222,7 @@ export default {
       "in": "query",
       "name": "fields",
       "required": false,
-      "description": "Only these fields of each object, with commas between them: name, mac, permanentMac, driver, bus, speed, duplex, carrier, state, mtu, addresses"
+      "description": "Only these fields of each object, with commas between them: name, alternativeNames, kind, mac, permanentMac, driver, bus, firmware, profiles, speed, duplex, carrier, state, mtu, minMtu, maxMtu, queues, virtualFunctions, virtualFunctionOf, master, addresses, counters, neighbour, binding, candidates"
      },
      {
       "schema": {
@@ -26552,6 +27245,50 @@ export default {
       "name": "name",
       "required": false,
       "description": "Only those whose name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "alternativeNames",
+      "required": false,
+      "description": "Only those whose alternativeNames is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "kind",
+      "required": false,
+      "description": "Only those whose kind is this (any characters stand in for *); several times: one of these"
      },
      {
       "schema": {
@@ -26640,6 +27377,50 @@ export default {
       "name": "bus",
       "required": false,
       "description": "Only those whose bus is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "firmware",
+      "required": false,
+      "description": "Only those whose firmware is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "profiles",
+      "required": false,
+      "description": "Only those whose profiles is this (any characters stand in for *); several times: one of these"
      },
      {
       "schema": {
@@ -26769,9 +27550,581 @@ export default {
        ]
       },
       "in": "query",
+      "name": "minMtu",
+      "required": false,
+      "description": "Only those whose minMtu is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "maxMtu",
+      "required": false,
+      "description": "Only those whose maxMtu is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "queues.receive",
+      "required": false,
+      "description": "Only those whose queues.receive is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "queues.send",
+      "required": false,
+      "description": "Only those whose queues.send is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "virtualFunctions.active",
+      "required": false,
+      "description": "Only those whose virtualFunctions.active is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "virtualFunctions.greatest",
+      "required": false,
+      "description": "Only those whose virtualFunctions.greatest is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "virtualFunctionOf",
+      "required": false,
+      "description": "Only those whose virtualFunctionOf is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "master",
+      "required": false,
+      "description": "Only those whose master is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
       "name": "addresses",
       "required": false,
       "description": "Only those whose addresses is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "counters.receivedBytes",
+      "required": false,
+      "description": "Only those whose counters.receivedBytes is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "counters.receivedPackets",
+      "required": false,
+      "description": "Only those whose counters.receivedPackets is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "counters.receivedErrors",
+      "required": false,
+      "description": "Only those whose counters.receivedErrors is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "counters.receivedDropped",
+      "required": false,
+      "description": "Only those whose counters.receivedDropped is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "counters.sentBytes",
+      "required": false,
+      "description": "Only those whose counters.sentBytes is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "counters.sentPackets",
+      "required": false,
+      "description": "Only those whose counters.sentPackets is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "counters.sentErrors",
+      "required": false,
+      "description": "Only those whose counters.sentErrors is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "counters.sentDropped",
+      "required": false,
+      "description": "Only those whose counters.sentDropped is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "neighbour.chassis",
+      "required": false,
+      "description": "Only those whose neighbour.chassis is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "neighbour.port",
+      "required": false,
+      "description": "Only those whose neighbour.port is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "neighbour.portDescription",
+      "required": false,
+      "description": "Only those whose neighbour.portDescription is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "neighbour.system",
+      "required": false,
+      "description": "Only those whose neighbour.system is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "neighbour.systemDescription",
+      "required": false,
+      "description": "Only those whose neighbour.systemDescription is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "binding.by",
+      "required": false,
+      "description": "Only those whose binding.by is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "binding.mac",
+      "required": false,
+      "description": "Only those whose binding.mac is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "binding.path",
+      "required": false,
+      "description": "Only those whose binding.path is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "candidates.name",
+      "required": false,
+      "description": "Only those whose candidates.name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "candidates.reason",
+      "required": false,
+      "description": "Only those whose candidates.reason is this (any characters stand in for *); several times: one of these"
      },
      {
       "$ref": "#/components/parameters/RequestId"
@@ -26808,17 +28161,55 @@ export default {
          "items": [
           {
            "name": "nic0",
-           "mac": "52:54:00:12:34:56",
-           "driver": "virtio_net",
-           "bus": "0000:00:03.0",
+           "alternativeNames": [
+            "enp3s0f0"
+           ],
+           "mac": "3c:ec:ef:12:34:56",
+           "permanentMac": "3c:ec:ef:12:34:56",
+           "driver": "ixgbe",
+           "bus": "0000:03:00.0",
+           "firmware": "0x80000d1b, 1.2585.0",
+           "profiles": [
+            "metal"
+           ],
            "speed": 10000,
            "duplex": "full",
            "carrier": true,
            "state": "up",
            "mtu": 1500,
+           "minMtu": 68,
+           "maxMtu": 9710,
+           "queues": {
+            "receive": 8,
+            "send": 8
+           },
+           "virtualFunctions": {
+            "active": 0,
+            "greatest": 63
+           },
            "addresses": [
             "192.0.2.5/24"
-           ]
+           ],
+           "counters": {
+            "receivedBytes": 1234567,
+            "receivedPackets": 9876,
+            "receivedErrors": 0,
+            "receivedDropped": 0,
+            "sentBytes": 7654321,
+            "sentPackets": 8765,
+            "sentErrors": 0,
+            "sentDropped": 0
+           },
+           "neighbour": {
+            "chassis": "00:1c:73:00:00:01",
+            "port": "Ethernet7",
+            "system": "tor1.example.com"
+           },
+           "binding": {
+            "by": "mac",
+            "mac": "3c:ec:ef:12:34:56",
+            "path": "pci-0000:03:00.0"
+           }
           }
          ],
          "total": 1
@@ -26831,6 +28222,425 @@ export default {
        },
        "Link": {
         "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/network/links/{link}": {
+   "get": {
+    "operationId": "getLink",
+    "summary": "Read a link",
+    "tags": [
+     "Network"
+    ],
+    "description": "What the machine knows of one link.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$"
+      },
+      "example": "nic0",
+      "in": "path",
+      "name": "link",
+      "required": true,
+      "description": "Name of the link"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "network:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Link"
+        },
+        "example": {
+         "name": "nic0",
+         "alternativeNames": [
+          "enp3s0f0"
+         ],
+         "mac": "3c:ec:ef:12:34:56",
+         "permanentMac": "3c:ec:ef:12:34:56",
+         "driver": "ixgbe",
+         "bus": "0000:03:00.0",
+         "firmware": "0x80000d1b, 1.2585.0",
+         "profiles": [
+          "metal"
+         ],
+         "speed": 10000,
+         "duplex": "full",
+         "carrier": true,
+         "state": "up",
+         "mtu": 1500,
+         "minMtu": 68,
+         "maxMtu": 9710,
+         "queues": {
+          "receive": 8,
+          "send": 8
+         },
+         "virtualFunctions": {
+          "active": 0,
+          "greatest": 63
+         },
+         "addresses": [
+          "192.0.2.5/24"
+         ],
+         "counters": {
+          "receivedBytes": 1234567,
+          "receivedPackets": 9876,
+          "receivedErrors": 0,
+          "receivedDropped": 0,
+          "sentBytes": 7654321,
+          "sentPackets": 8765,
+          "sentErrors": 0,
+          "sentDropped": 0
+         },
+         "neighbour": {
+          "chassis": "00:1c:73:00:00:01",
+          "port": "Ethernet7",
+          "system": "tor1.example.com"
+         },
+         "binding": {
+          "by": "mac",
+          "mac": "3c:ec:ef:12:34:56",
+          "path": "pci-0000:03:00.0"
+         }
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "delete": {
+    "operationId": "deleteLink",
+    "summary": "Give up the name of a missing card",
+    "tags": [
+     "Network"
+    ],
+    "description": "The name is free for the next new card. Refused when the card is there or the name is configured.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$"
+      },
+      "example": "nic0",
+      "in": "path",
+      "name": "link",
+      "required": true,
+      "description": "Name of the link"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "network:delete",
+    "responses": {
+     "204": {
+      "description": "Done",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/network/links/{link}/adopt": {
+   "post": {
+    "operationId": "adoptLink",
+    "summary": "Give the name of a missing card to another one",
+    "tags": [
+     "Network"
+    ],
+    "description": "After a card was replaced: the card in its place takes its name, and what is configured for that name. Refused when the missing card is there, when the other one is configured, and when several would fit and none is named.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/AdoptionInput"
+       },
+       "example": {
+        "card": "nic4"
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$"
+      },
+      "example": "nic0",
+      "in": "path",
+      "name": "link",
+      "required": true,
+      "description": "Name of the link"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "network:update",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Link"
+        },
+        "example": {
+         "name": "nic0",
+         "alternativeNames": [
+          "enp3s0f0"
+         ],
+         "mac": "3c:ec:ef:12:34:56",
+         "permanentMac": "3c:ec:ef:12:34:56",
+         "driver": "ixgbe",
+         "bus": "0000:03:00.0",
+         "firmware": "0x80000d1b, 1.2585.0",
+         "profiles": [
+          "metal"
+         ],
+         "speed": 10000,
+         "duplex": "full",
+         "carrier": true,
+         "state": "up",
+         "mtu": 1500,
+         "minMtu": 68,
+         "maxMtu": 9710,
+         "queues": {
+          "receive": 8,
+          "send": 8
+         },
+         "virtualFunctions": {
+          "active": 0,
+          "greatest": 63
+         },
+         "addresses": [
+          "192.0.2.5/24"
+         ],
+         "counters": {
+          "receivedBytes": 1234567,
+          "receivedPackets": 9876,
+          "receivedErrors": 0,
+          "receivedDropped": 0,
+          "sentBytes": 7654321,
+          "sentPackets": 8765,
+          "sentErrors": 0,
+          "sentDropped": 0
+         },
+         "neighbour": {
+          "chassis": "00:1c:73:00:00:01",
+          "port": "Ethernet7",
+          "system": "tor1.example.com"
+         },
+         "binding": {
+          "by": "mac",
+          "mac": "3c:ec:ef:12:34:56",
+          "path": "pci-0000:03:00.0"
+         }
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/network/bond-proposals": {
+   "get": {
+    "operationId": "listBondProposals",
+    "summary": "Bonds that the cabling suggests",
+    "tags": [
+     "Network"
+    ],
+    "description": "Cards with carrier that nothing uses: those that hear LACP from one group of ports, or have the same LLDP neighbour. A quiet partner sends LACP every 30 seconds.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0,
+       "maximum": 35
+      },
+      "in": "query",
+      "name": "listen",
+      "required": false,
+      "description": "Seconds to listen for LACP first; 0: what was heard in the last 90 seconds"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-permission": "network:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/BondProposal"
+           },
+           "description": "None when nothing suggests one"
+          }
+         },
+         "required": [
+          "items"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "name": "bond0",
+           "mode": "802.3ad",
+           "members": [
+            "nic0",
+            "nic1"
+           ],
+           "reason": "nic0 and nic1 hear LACP from one system (00:1c:73:00:00:01), which has these ports in one group (key 7)"
+          }
+         ]
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
        }
       }
      },
@@ -32018,6 +33828,9 @@ export default {
           ],
           "port": 444
          },
+         "console": {
+          "passwordReset": true
+         },
          "ssh": {
           "enabled": true,
           "port": 22,
@@ -32131,6 +33944,9 @@ export default {
          ],
          "port": 444
         },
+        "console": {
+         "passwordReset": true
+        },
         "ssh": {
          "enabled": true,
          "port": 22,
@@ -32232,6 +34048,9 @@ export default {
            "nic0"
           ],
           "port": 444
+         },
+         "console": {
+          "passwordReset": true
          },
          "ssh": {
           "enabled": true,
@@ -32416,6 +34235,9 @@ export default {
            "nic0"
           ],
           "port": 444
+         },
+         "console": {
+          "passwordReset": true
          },
          "ssh": {
           "enabled": true,
@@ -32785,6 +34607,9 @@ export default {
           "management": {
            "interfaces": [],
            "port": 444
+          },
+          "console": {
+           "passwordReset": true
           },
           "ssh": {
            "enabled": false,
@@ -33289,6 +35114,9 @@ export default {
            "management": {
             "interfaces": [],
             "port": 444
+           },
+           "console": {
+            "passwordReset": true
            },
            "ssh": {
             "enabled": false,
@@ -34233,6 +36061,239 @@ export default {
         "example": {
          "generation": 1,
          "warnings": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
+  "/api/v1/recovery/password": {
+   "get": {
+    "operationId": "getPasswordReset",
+    "summary": "Tell whether the console may set a new administrator's password",
+    "tags": [
+     "System"
+    ],
+    "description": "Within 15 minutes of a start, unless system.console.passwordReset is false.",
+    "x-command": "none",
+    "x-permission": "access:update",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/PasswordResetState"
+        },
+        "example": {
+         "possible": false,
+         "reason": "the box was started longer ago"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   },
+   "post": {
+    "operationId": "resetPassword",
+    "summary": "Set a new password of admin from the console (local socket only)",
+    "tags": [
+     "System"
+    ],
+    "description": "For whoever is at the machine and cannot log in: restarts show, and so does this, in the audit log, in the history, as an event and in the health of the box until the next start. A second factor of admin ends, sessions and all.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/PasswordResetInput"
+       },
+       "example": {
+        "password": "correct horse battery"
+       }
+      }
+     }
+    },
+    "x-command": "none",
+    "x-permission": "access:update",
+    "responses": {
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/PasswordResetDone"
+        },
+        "example": {
+         "generation": 8
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
+  "/api/v1/system/seal": {
+   "post": {
+    "operationId": "sealSystem",
+    "summary": "Take the identity from the box and power it off, to clone its disk",
+    "tags": [
+     "System"
+    ],
+    "description": "Takes away the machine id, SSH host keys, the API's key and certificate, the names bound to cards, sessions, journals, audit log, history and backups; the configuration too, unless it is kept. What starts from the disk next makes an identity of its own.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/SealInput"
+       },
+       "example": {
+        "hostname": "lb1",
+        "keepConfiguration": false
+       }
+      }
+     }
+    },
+    "x-command": "none",
+    "x-permission": "factory:seal",
+    "responses": {
+     "202": {
+      "description": "Begun",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/SealBegun"
+        },
+        "example": {
+         "message": "lb1 is sealed and powers off"
         }
        }
       },

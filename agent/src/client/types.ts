@@ -1257,6 +1257,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/network/bond-proposals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Bonds that the cabling suggests
+         * @description Cards with carrier that nothing uses: those that hear LACP from one group of ports, or have the same LLDP neighbour. A quiet partner sends LACP every 30 seconds.
+         */
+        get: operations["listBondProposals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/network/interfaces": {
         parameters: {
             query?: never;
@@ -1342,11 +1362,55 @@ export interface paths {
         };
         /**
          * The links the machine has, configured or not
-         * @description Network cards, bonds and VLANs as the kernel has them now.
+         * @description Network cards, bonds and VLANs as the kernel has them now, and the names whose card is missing, with those that may be in its place.
          */
         get: operations["listLinks"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/network/links/{link}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a link
+         * @description What the machine knows of one link.
+         */
+        get: operations["getLink"];
+        put?: never;
+        post?: never;
+        /**
+         * Give up the name of a missing card
+         * @description The name is free for the next new card. Refused when the card is there or the name is configured.
+         */
+        delete: operations["deleteLink"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/network/links/{link}/adopt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give the name of a missing card to another one
+         * @description After a card was replaced: the card in its place takes its name, and what is configured for that name. Refused when the missing card is there, when the other one is configured, and when several would fit and none is named.
+         */
+        post: operations["adoptLink"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1423,6 +1487,30 @@ export interface paths {
         get: operations["getOpenApi"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/recovery/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell whether the console may set a new administrator's password
+         * @description Within 15 minutes of a start, unless system.console.passwordReset is false.
+         */
+        get: operations["getPasswordReset"];
+        put?: never;
+        /**
+         * Set a new password of admin from the console (local socket only)
+         * @description For whoever is at the machine and cannot log in: restarts show, and so does this, in the audit log, in the history, as an event and in the health of the box until the next start. A second factor of admin ends, sessions and all.
+         */
+        post: operations["resetPassword"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1909,6 +1997,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/system/seal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take the identity from the box and power it off, to clone its disk
+         * @description Takes away the machine id, SSH host keys, the API's key and certificate, the names bound to cards, sessions, journals, audit log, history and backups; the configuration too, unless it is kept. What starts from the disk next makes an identity of its own.
+         */
+        post: operations["sealSystem"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/system/status": {
         parameters: {
             query?: never;
@@ -2004,6 +2112,10 @@ export interface components {
                  */
                 idleMinutes?: number;
             };
+        };
+        AdoptionInput: {
+            /** @description Name the card has now; left out, the only one that is evidently in the place of the missing one */
+            card?: string;
         };
         ArpMonitoring: {
             /**
@@ -2608,6 +2720,19 @@ export interface components {
              */
             transmitHashPolicy?: "layer2" | "layer2+3" | "layer3+4" | "encap2+3" | "encap3+4" | "vlan+srcmac";
         };
+        BondProposal: {
+            /** @description Cards, at least two */
+            members: string[];
+            /**
+             * @description 802.3ad when the other end speaks LACP
+             * @enum {string}
+             */
+            mode: "802.3ad" | "active-backup";
+            /** @description The first bond name that is free */
+            name: string;
+            /** @description Why, in words */
+            reason: string;
+        };
         Bridge: {
             /**
              * @description Interfaces that belong to it; they need no settings of their own
@@ -3130,6 +3255,9 @@ export interface components {
              *         "interfaces": [],
              *         "port": 444
              *       },
+             *       "console": {
+             *         "passwordReset": true
+             *       },
              *       "ssh": {
              *         "enabled": false,
              *         "port": 22,
@@ -3471,6 +3599,20 @@ export interface components {
         InterfaceStatus: {
             /** @description With prefix length; link-local ones included */
             addresses: string[];
+            /** @description Names it also answers to, such as enp3s0f0 */
+            alternativeNames: string[];
+            /** @description What the name is bound to; a link without one is no card */
+            binding?: {
+                /**
+                 * @description mac: to the card, wherever it sits; path: to what sits there
+                 * @enum {string}
+                 */
+                by: "mac" | "path";
+                /** @description Permanent MAC */
+                mac?: string;
+                /** @description Place, as udev spells it */
+                path?: string;
+            };
             /** @description Of a bond */
             bond?: {
                 /** @description The member that carries the traffic, in modes that use one */
@@ -3503,25 +3645,35 @@ export interface components {
             };
             /** @description Where the card sits: 0000:00:03.0 for PCI */
             bus?: string;
+            /** @description Of a missing card: those that may be in its place */
+            candidates?: {
+                /** @description Name the card has now */
+                name: string;
+                /**
+                 * @description replaced: it sits in the slot; same-mac: it has the MAC, but so has another one
+                 * @enum {string}
+                 */
+                reason: "replaced" | "same-mac";
+            }[];
             /** @description The other end answers */
             carrier: boolean;
-            /** @description Counters of the kernel */
+            /** @description Counters of the kernel, of 64 bits */
             counters: {
-                /** @description Since boot */
+                /** @description Since the link was made */
                 receivedBytes: number;
-                /** @description Since boot */
+                /** @description Since the link was made */
                 receivedDropped: number;
-                /** @description Since boot */
+                /** @description Since the link was made */
                 receivedErrors: number;
-                /** @description Since boot */
+                /** @description Since the link was made */
                 receivedPackets: number;
-                /** @description Since boot */
+                /** @description Since the link was made */
                 sentBytes: number;
-                /** @description Since boot */
+                /** @description Since the link was made */
                 sentDropped: number;
-                /** @description Since boot */
+                /** @description Since the link was made */
                 sentErrors: number;
-                /** @description Since boot */
+                /** @description Since the link was made */
                 sentPackets: number;
             };
             /** @description Kernel driver; for a virtual link its kind */
@@ -3531,25 +3683,64 @@ export interface components {
              * @enum {string}
              */
             duplex?: "full" | "half";
+            /** @description Version of the card's firmware */
+            firmware?: string;
             /** @description Default gateways reached through it */
             gateways: string[];
+            /** @description Of a virtual link: bond, vlan, … */
+            kind?: string;
             /** @description Hardware address in use */
             mac?: string;
-            /** @description The bond or bridge it belongs to */
+            /** @description Bond or bridge it belongs to */
             master?: string;
+            /** @description Bytes; the most the driver takes */
+            maxMtu?: number;
+            /** @description Bytes; the least the driver takes */
+            minMtu?: number;
             /** @description Bytes */
-            mtu: number;
+            mtu?: number;
             /** @description Name in the kernel */
             name: string;
+            /** @description Who is at the other end, by its own words (LLDP) */
+            neighbour?: {
+                /** @description What the switch is known by */
+                chassis: string;
+                /** @description The switch's port */
+                port: string;
+                /** @description What the switch calls the port */
+                portDescription?: string;
+                /** @description Name of the switch */
+                system?: string;
+                /** @description What the switch is */
+                systemDescription?: string;
+            };
             /** @description The address the card was made with */
             permanentMac?: string;
+            /** @description Hardware profiles whose images have the driver */
+            profiles?: string[];
+            /** @description Queues in use */
+            queues?: {
+                /** @description Receive queues */
+                receive: number;
+                /** @description Transmit queues */
+                send: number;
+            };
             /** @description Mbit/s */
             speed?: number;
             /**
-             * @description down: administratively off; no-carrier: on, but no link; up: working
+             * @description down: administratively off; no-carrier: on, but no link; up: working; missing: the card is not there
              * @enum {string}
              */
-            state: "up" | "no-carrier" | "down";
+            state: "up" | "no-carrier" | "down" | "missing";
+            /** @description Name of the card this is a virtual function of */
+            virtualFunctionOf?: string;
+            /** @description Of a card with SR-IOV */
+            virtualFunctions?: {
+                /** @description That are on */
+                active: number;
+                /** @description That the card can have */
+                greatest: number;
+            };
         };
         Ipv4Settings: {
             /**
@@ -3828,10 +4019,53 @@ export interface components {
         Link: {
             /** @description With prefix length; link-local ones included */
             addresses: string[];
+            /** @description Names it also answers to, such as enp3s0f0 */
+            alternativeNames: string[];
+            /** @description What the name is bound to; a link without one is no card */
+            binding?: {
+                /**
+                 * @description mac: to the card, wherever it sits; path: to what sits there
+                 * @enum {string}
+                 */
+                by: "mac" | "path";
+                /** @description Permanent MAC */
+                mac?: string;
+                /** @description Place, as udev spells it */
+                path?: string;
+            };
             /** @description Where the card sits: 0000:00:03.0 for PCI */
             bus?: string;
+            /** @description Of a missing card: those that may be in its place */
+            candidates?: {
+                /** @description Name the card has now */
+                name: string;
+                /**
+                 * @description replaced: it sits in the slot; same-mac: it has the MAC, but so has another one
+                 * @enum {string}
+                 */
+                reason: "replaced" | "same-mac";
+            }[];
             /** @description The other end answers */
             carrier: boolean;
+            /** @description Counters of the kernel, of 64 bits */
+            counters?: {
+                /** @description Since the link was made */
+                receivedBytes: number;
+                /** @description Since the link was made */
+                receivedDropped: number;
+                /** @description Since the link was made */
+                receivedErrors: number;
+                /** @description Since the link was made */
+                receivedPackets: number;
+                /** @description Since the link was made */
+                sentBytes: number;
+                /** @description Since the link was made */
+                sentDropped: number;
+                /** @description Since the link was made */
+                sentErrors: number;
+                /** @description Since the link was made */
+                sentPackets: number;
+            };
             /** @description Kernel driver; for a virtual link its kind */
             driver?: string;
             /**
@@ -3839,21 +4073,62 @@ export interface components {
              * @enum {string}
              */
             duplex?: "full" | "half";
+            /** @description Version of the card's firmware */
+            firmware?: string;
+            /** @description Of a virtual link: bond, vlan, … */
+            kind?: string;
             /** @description Hardware address in use */
             mac?: string;
+            /** @description Bond or bridge it belongs to */
+            master?: string;
+            /** @description Bytes; the most the driver takes */
+            maxMtu?: number;
+            /** @description Bytes; the least the driver takes */
+            minMtu?: number;
             /** @description Bytes */
-            mtu: number;
+            mtu?: number;
             /** @description Name in the kernel */
             name: string;
+            /** @description Who is at the other end, by its own words (LLDP) */
+            neighbour?: {
+                /** @description What the switch is known by */
+                chassis: string;
+                /** @description The switch's port */
+                port: string;
+                /** @description What the switch calls the port */
+                portDescription?: string;
+                /** @description Name of the switch */
+                system?: string;
+                /** @description What the switch is */
+                systemDescription?: string;
+            };
             /** @description The address the card was made with */
             permanentMac?: string;
+            /** @description Hardware profiles whose images have the driver */
+            profiles?: string[];
+            /** @description Queues in use */
+            queues?: {
+                /** @description Receive queues */
+                receive: number;
+                /** @description Transmit queues */
+                send: number;
+            };
             /** @description Mbit/s */
             speed?: number;
             /**
-             * @description down: administratively off; no-carrier: on, but no link; up: working
+             * @description down: administratively off; no-carrier: on, but no link; up: working; missing: the card is not there
              * @enum {string}
              */
-            state: "up" | "no-carrier" | "down";
+            state: "up" | "no-carrier" | "down" | "missing";
+            /** @description Name of the card this is a virtual function of */
+            virtualFunctionOf?: string;
+            /** @description Of a card with SR-IOV */
+            virtualFunctions?: {
+                /** @description That are on */
+                active: number;
+                /** @description That the card can have */
+                greatest: number;
+            };
         };
         Lockout: {
             /** @description Wrong ones in a row */
@@ -5108,6 +5383,20 @@ export interface components {
             /** @description The new one */
             password: string;
         };
+        PasswordResetDone: {
+            /** @description The generation it made */
+            generation: number;
+        };
+        PasswordResetInput: {
+            /** @description The new one, in clear; only its hash is kept */
+            password: string;
+        };
+        PasswordResetState: {
+            /** @description It can be done now */
+            possible: boolean;
+            /** @description Why not */
+            reason?: string;
+        };
         PendingCommit: {
             /** @description Who made the change */
             author: string;
@@ -5167,7 +5456,7 @@ export interface components {
              * @description Stable name of the kind of error
              * @enum {string}
              */
-            code: "bad-input" | "unauthenticated" | "second-factor-required" | "forbidden" | "not-found" | "method-not-allowed" | "exists" | "awaiting-confirmation" | "key-in-use" | "too-many-jobs" | "unended" | "stale" | "too-large" | "unsupported-type" | "invalid-configuration" | "bad-backup" | "key-reused" | "too-many-requests" | "apply-failed" | "disk-full" | "not-ready" | "command-failed" | "incompatible" | "corrupt" | "internal";
+            code: "bad-input" | "unauthenticated" | "second-factor-required" | "forbidden" | "not-found" | "method-not-allowed" | "exists" | "in-use" | "ambiguous" | "awaiting-confirmation" | "key-in-use" | "too-many-jobs" | "unended" | "stale" | "too-large" | "unsupported-type" | "invalid-configuration" | "bad-backup" | "key-reused" | "too-many-requests" | "apply-failed" | "disk-full" | "not-ready" | "command-failed" | "incompatible" | "corrupt" | "internal";
             /** @description What happened this time */
             detail: string;
             /** @description With second-factor-required: how long the challenge is good */
@@ -5532,6 +5821,19 @@ export interface components {
             /** @description As ip-rule(8) would be told */
             text: string;
         };
+        SealBegun: {
+            /** @description What happens now */
+            message: string;
+        };
+        SealInput: {
+            /** @description Of this box, lest it is another one that is sealed */
+            hostname: string;
+            /**
+             * @description true: the copies serve with this configuration; false: each has a first boot
+             * @default false
+             */
+            keepConfiguration?: boolean;
+        };
         SecondFactorChallengeInput: {
             /** @description Of the answer second-factor-required */
             challenge: string;
@@ -5649,6 +5951,19 @@ export interface components {
         };
         System: {
             /**
+             * @description VGA and serial console of the box
+             * @default {
+             *       "passwordReset": true
+             *     }
+             */
+            console: {
+                /**
+                 * @description Whoever is at the console may set a new administrator's password in the first minutes after a start
+                 * @default true
+                 */
+                passwordReset: boolean;
+            };
+            /**
              * @description Resolvers; DHCP may add its own
              * @default {
              *       "servers": [],
@@ -5764,6 +6079,19 @@ export interface components {
             timeZone: string;
         };
         SystemInput: {
+            /**
+             * @description VGA and serial console of the box
+             * @default {
+             *       "passwordReset": true
+             *     }
+             */
+            console?: {
+                /**
+                 * @description Whoever is at the console may set a new administrator's password in the first minutes after a start
+                 * @default true
+                 */
+                passwordReset?: boolean;
+            };
             /**
              * @description Resolvers; DHCP may add its own
              * @default {
@@ -6127,7 +6455,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `exists`: The object exists already. `awaiting-confirmation`: Another change awaits its confirmation. `key-in-use`: The Idempotency-Key is in use. `too-many-jobs`: Too many jobs wait already. `unended`: The job has not ended. `incompatible`: A newer system wrote it */
+        /** @description `exists`: The object exists already. `in-use`: It is in use. `ambiguous`: Several would fit: say which. `awaiting-confirmation`: Another change awaits its confirmation. `key-in-use`: The Idempotency-Key is in use. `too-many-jobs`: Too many jobs wait already. `unended`: The job has not ended. `incompatible`: A newer system wrote it */
         Problem409: {
             headers: {
                 "Request-Id": components["headers"]["RequestId"];
@@ -11297,6 +11625,9 @@ export interface operations {
                      *           "interfaces": [],
                      *           "port": 444
                      *         },
+                     *         "console": {
+                     *           "passwordReset": true
+                     *         },
                      *         "ssh": {
                      *           "enabled": false,
                      *           "port": 22,
@@ -11633,6 +11964,9 @@ export interface operations {
                      *           "management": {
                      *             "interfaces": [],
                      *             "port": 444
+                     *           },
+                     *           "console": {
+                     *             "passwordReset": true
                      *           },
                      *           "ssh": {
                      *             "enabled": false,
@@ -13893,6 +14227,60 @@ export interface operations {
             503: components["responses"]["Problem503"];
         };
     };
+    listBondProposals: {
+        parameters: {
+            query?: {
+                /** @description Seconds to listen for LACP first; 0: what was heard in the last 90 seconds */
+                listen?: number;
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "bond0",
+                     *           "mode": "802.3ad",
+                     *           "members": [
+                     *             "nic0",
+                     *             "nic1"
+                     *           ],
+                     *           "reason": "nic0 and nic1 hear LACP from one system (00:1c:73:00:00:01), which has these ports in one group (key 7)"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description None when nothing suggests one */
+                        items: components["schemas"]["BondProposal"][];
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
     listInterfaces: {
         parameters: {
             query?: {
@@ -14590,19 +14978,34 @@ export interface operations {
                     /**
                      * @example {
                      *       "name": "nic0",
-                     *       "mac": "52:54:00:12:34:56",
-                     *       "driver": "virtio_net",
-                     *       "bus": "0000:00:03.0",
+                     *       "alternativeNames": [
+                     *         "enp3s0f0"
+                     *       ],
+                     *       "mac": "3c:ec:ef:12:34:56",
+                     *       "permanentMac": "3c:ec:ef:12:34:56",
+                     *       "driver": "ixgbe",
+                     *       "bus": "0000:03:00.0",
+                     *       "firmware": "0x80000d1b, 1.2585.0",
+                     *       "profiles": [
+                     *         "metal"
+                     *       ],
                      *       "speed": 10000,
                      *       "duplex": "full",
                      *       "carrier": true,
                      *       "state": "up",
                      *       "mtu": 1500,
+                     *       "minMtu": 68,
+                     *       "maxMtu": 9710,
+                     *       "queues": {
+                     *         "receive": 8,
+                     *         "send": 8
+                     *       },
+                     *       "virtualFunctions": {
+                     *         "active": 0,
+                     *         "greatest": 63
+                     *       },
                      *       "addresses": [
                      *         "192.0.2.5/24"
-                     *       ],
-                     *       "gateways": [
-                     *         "192.0.2.1"
                      *       ],
                      *       "counters": {
                      *         "receivedBytes": 1234567,
@@ -14613,7 +15016,20 @@ export interface operations {
                      *         "sentPackets": 8765,
                      *         "sentErrors": 0,
                      *         "sentDropped": 0
-                     *       }
+                     *       },
+                     *       "neighbour": {
+                     *         "chassis": "00:1c:73:00:00:01",
+                     *         "port": "Ethernet7",
+                     *         "system": "tor1.example.com"
+                     *       },
+                     *       "binding": {
+                     *         "by": "mac",
+                     *         "mac": "3c:ec:ef:12:34:56",
+                     *         "path": "pci-0000:03:00.0"
+                     *       },
+                     *       "gateways": [
+                     *         "192.0.2.1"
+                     *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["InterfaceStatus"];
@@ -14633,34 +15049,94 @@ export interface operations {
             query?: {
                 /** @description Only those whose addresses is this (any characters stand in for *); several times: one of these */
                 addresses?: string | string[];
+                /** @description Only those whose alternativeNames is this (any characters stand in for *); several times: one of these */
+                alternativeNames?: string | string[];
+                /** @description Only those whose binding.by is this (any characters stand in for *); several times: one of these */
+                "binding.by"?: string | string[];
+                /** @description Only those whose binding.mac is this (any characters stand in for *); several times: one of these */
+                "binding.mac"?: string | string[];
+                /** @description Only those whose binding.path is this (any characters stand in for *); several times: one of these */
+                "binding.path"?: string | string[];
                 /** @description Only those whose bus is this (any characters stand in for *); several times: one of these */
                 bus?: string | string[];
+                /** @description Only those whose candidates.name is this (any characters stand in for *); several times: one of these */
+                "candidates.name"?: string | string[];
+                /** @description Only those whose candidates.reason is this (any characters stand in for *); several times: one of these */
+                "candidates.reason"?: string | string[];
                 /** @description Only those whose carrier is this (true or false); several times: one of these */
                 carrier?: string | string[];
+                /** @description Only those whose counters.receivedBytes is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "counters.receivedBytes"?: string | string[];
+                /** @description Only those whose counters.receivedDropped is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "counters.receivedDropped"?: string | string[];
+                /** @description Only those whose counters.receivedErrors is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "counters.receivedErrors"?: string | string[];
+                /** @description Only those whose counters.receivedPackets is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "counters.receivedPackets"?: string | string[];
+                /** @description Only those whose counters.sentBytes is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "counters.sentBytes"?: string | string[];
+                /** @description Only those whose counters.sentDropped is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "counters.sentDropped"?: string | string[];
+                /** @description Only those whose counters.sentErrors is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "counters.sentErrors"?: string | string[];
+                /** @description Only those whose counters.sentPackets is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "counters.sentPackets"?: string | string[];
                 /** @description Only those whose driver is this (any characters stand in for *); several times: one of these */
                 driver?: string | string[];
                 /** @description Only those whose duplex is this (any characters stand in for *); several times: one of these */
                 duplex?: string | string[];
-                /** @description Only these fields of each object, with commas between them: name, mac, permanentMac, driver, bus, speed, duplex, carrier, state, mtu, addresses */
+                /** @description Only these fields of each object, with commas between them: name, alternativeNames, kind, mac, permanentMac, driver, bus, firmware, profiles, speed, duplex, carrier, state, mtu, minMtu, maxMtu, queues, virtualFunctions, virtualFunctionOf, master, addresses, counters, neighbour, binding, candidates */
                 fields?: string;
+                /** @description Only those whose firmware is this (any characters stand in for *); several times: one of these */
+                firmware?: string | string[];
+                /** @description Only those whose kind is this (any characters stand in for *); several times: one of these */
+                kind?: string | string[];
                 /** @description Greatest number of objects in the answer */
                 limit?: number;
                 /** @description Only those whose mac is this (any characters stand in for *); several times: one of these */
                 mac?: string | string[];
+                /** @description Only those whose master is this (any characters stand in for *); several times: one of these */
+                master?: string | string[];
+                /** @description Only those whose maxMtu is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                maxMtu?: string | string[];
+                /** @description Only those whose minMtu is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                minMtu?: string | string[];
                 /** @description Only those whose mtu is this (a number or a range: 3, 1..10, 5..); several times: one of these */
                 mtu?: string | string[];
                 /** @description Only those whose name is this (any characters stand in for *); several times: one of these */
                 name?: string | string[];
+                /** @description Only those whose neighbour.chassis is this (any characters stand in for *); several times: one of these */
+                "neighbour.chassis"?: string | string[];
+                /** @description Only those whose neighbour.port is this (any characters stand in for *); several times: one of these */
+                "neighbour.port"?: string | string[];
+                /** @description Only those whose neighbour.portDescription is this (any characters stand in for *); several times: one of these */
+                "neighbour.portDescription"?: string | string[];
+                /** @description Only those whose neighbour.system is this (any characters stand in for *); several times: one of these */
+                "neighbour.system"?: string | string[];
+                /** @description Only those whose neighbour.systemDescription is this (any characters stand in for *); several times: one of these */
+                "neighbour.systemDescription"?: string | string[];
                 /** @description Objects to leave out from the beginning */
                 offset?: number;
                 /** @description Only those whose permanentMac is this (any characters stand in for *); several times: one of these */
                 permanentMac?: string | string[];
+                /** @description Only those whose profiles is this (any characters stand in for *); several times: one of these */
+                profiles?: string | string[];
+                /** @description Only those whose queues.receive is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "queues.receive"?: string | string[];
+                /** @description Only those whose queues.send is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "queues.send"?: string | string[];
                 /** @description Fields with commas between them, - before one for descending order; name unless told */
                 sort?: string;
                 /** @description Only those whose speed is this (a number or a range: 3, 1..10, 5..); several times: one of these */
                 speed?: string | string[];
                 /** @description Only those whose state is this (any characters stand in for *); several times: one of these */
                 state?: string | string[];
+                /** @description Only those whose virtualFunctionOf is this (any characters stand in for *); several times: one of these */
+                virtualFunctionOf?: string | string[];
+                /** @description Only those whose virtualFunctions.active is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "virtualFunctions.active"?: string | string[];
+                /** @description Only those whose virtualFunctions.greatest is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "virtualFunctions.greatest"?: string | string[];
             };
             header?: {
                 /**
@@ -14687,17 +15163,55 @@ export interface operations {
                      *       "items": [
                      *         {
                      *           "name": "nic0",
-                     *           "mac": "52:54:00:12:34:56",
-                     *           "driver": "virtio_net",
-                     *           "bus": "0000:00:03.0",
+                     *           "alternativeNames": [
+                     *             "enp3s0f0"
+                     *           ],
+                     *           "mac": "3c:ec:ef:12:34:56",
+                     *           "permanentMac": "3c:ec:ef:12:34:56",
+                     *           "driver": "ixgbe",
+                     *           "bus": "0000:03:00.0",
+                     *           "firmware": "0x80000d1b, 1.2585.0",
+                     *           "profiles": [
+                     *             "metal"
+                     *           ],
                      *           "speed": 10000,
                      *           "duplex": "full",
                      *           "carrier": true,
                      *           "state": "up",
                      *           "mtu": 1500,
+                     *           "minMtu": 68,
+                     *           "maxMtu": 9710,
+                     *           "queues": {
+                     *             "receive": 8,
+                     *             "send": 8
+                     *           },
+                     *           "virtualFunctions": {
+                     *             "active": 0,
+                     *             "greatest": 63
+                     *           },
                      *           "addresses": [
                      *             "192.0.2.5/24"
-                     *           ]
+                     *           ],
+                     *           "counters": {
+                     *             "receivedBytes": 1234567,
+                     *             "receivedPackets": 9876,
+                     *             "receivedErrors": 0,
+                     *             "receivedDropped": 0,
+                     *             "sentBytes": 7654321,
+                     *             "sentPackets": 8765,
+                     *             "sentErrors": 0,
+                     *             "sentDropped": 0
+                     *           },
+                     *           "neighbour": {
+                     *             "chassis": "00:1c:73:00:00:01",
+                     *             "port": "Ethernet7",
+                     *             "system": "tor1.example.com"
+                     *           },
+                     *           "binding": {
+                     *             "by": "mac",
+                     *             "mac": "3c:ec:ef:12:34:56",
+                     *             "path": "pci-0000:03:00.0"
+                     *           }
                      *         }
                      *       ],
                      *       "total": 1
@@ -14714,6 +15228,254 @@ export interface operations {
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getLink: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the link
+                 * @example nic0
+                 */
+                link: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "nic0",
+                     *       "alternativeNames": [
+                     *         "enp3s0f0"
+                     *       ],
+                     *       "mac": "3c:ec:ef:12:34:56",
+                     *       "permanentMac": "3c:ec:ef:12:34:56",
+                     *       "driver": "ixgbe",
+                     *       "bus": "0000:03:00.0",
+                     *       "firmware": "0x80000d1b, 1.2585.0",
+                     *       "profiles": [
+                     *         "metal"
+                     *       ],
+                     *       "speed": 10000,
+                     *       "duplex": "full",
+                     *       "carrier": true,
+                     *       "state": "up",
+                     *       "mtu": 1500,
+                     *       "minMtu": 68,
+                     *       "maxMtu": 9710,
+                     *       "queues": {
+                     *         "receive": 8,
+                     *         "send": 8
+                     *       },
+                     *       "virtualFunctions": {
+                     *         "active": 0,
+                     *         "greatest": 63
+                     *       },
+                     *       "addresses": [
+                     *         "192.0.2.5/24"
+                     *       ],
+                     *       "counters": {
+                     *         "receivedBytes": 1234567,
+                     *         "receivedPackets": 9876,
+                     *         "receivedErrors": 0,
+                     *         "receivedDropped": 0,
+                     *         "sentBytes": 7654321,
+                     *         "sentPackets": 8765,
+                     *         "sentErrors": 0,
+                     *         "sentDropped": 0
+                     *       },
+                     *       "neighbour": {
+                     *         "chassis": "00:1c:73:00:00:01",
+                     *         "port": "Ethernet7",
+                     *         "system": "tor1.example.com"
+                     *       },
+                     *       "binding": {
+                     *         "by": "mac",
+                     *         "mac": "3c:ec:ef:12:34:56",
+                     *         "path": "pci-0000:03:00.0"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Link"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    deleteLink: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the link
+                 * @example nic0
+                 */
+                link: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    adoptLink: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the link
+                 * @example nic0
+                 */
+                link: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "card": "nic4"
+                 *     }
+                 */
+                "application/json": components["schemas"]["AdoptionInput"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "nic0",
+                     *       "alternativeNames": [
+                     *         "enp3s0f0"
+                     *       ],
+                     *       "mac": "3c:ec:ef:12:34:56",
+                     *       "permanentMac": "3c:ec:ef:12:34:56",
+                     *       "driver": "ixgbe",
+                     *       "bus": "0000:03:00.0",
+                     *       "firmware": "0x80000d1b, 1.2585.0",
+                     *       "profiles": [
+                     *         "metal"
+                     *       ],
+                     *       "speed": 10000,
+                     *       "duplex": "full",
+                     *       "carrier": true,
+                     *       "state": "up",
+                     *       "mtu": 1500,
+                     *       "minMtu": 68,
+                     *       "maxMtu": 9710,
+                     *       "queues": {
+                     *         "receive": 8,
+                     *         "send": 8
+                     *       },
+                     *       "virtualFunctions": {
+                     *         "active": 0,
+                     *         "greatest": 63
+                     *       },
+                     *       "addresses": [
+                     *         "192.0.2.5/24"
+                     *       ],
+                     *       "counters": {
+                     *         "receivedBytes": 1234567,
+                     *         "receivedPackets": 9876,
+                     *         "receivedErrors": 0,
+                     *         "receivedDropped": 0,
+                     *         "sentBytes": 7654321,
+                     *         "sentPackets": 8765,
+                     *         "sentErrors": 0,
+                     *         "sentDropped": 0
+                     *       },
+                     *       "neighbour": {
+                     *         "chassis": "00:1c:73:00:00:01",
+                     *         "port": "Ethernet7",
+                     *         "system": "tor1.example.com"
+                     *       },
+                     *       "binding": {
+                     *         "by": "mac",
+                     *         "mac": "3c:ec:ef:12:34:56",
+                     *         "path": "pci-0000:03:00.0"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Link"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
@@ -15268,6 +16030,103 @@ export interface operations {
                 };
             };
             400: components["responses"]["Problem400"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    getPasswordReset: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "possible": false,
+                     *       "reason": "the box was started longer ago"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PasswordResetState"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    resetPassword: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "password": "correct horse battery"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PasswordResetInput"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 8
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PasswordResetDone"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
@@ -17338,6 +18197,9 @@ export interface operations {
                      *         ],
                      *         "port": 444
                      *       },
+                     *       "console": {
+                     *         "passwordReset": true
+                     *       },
                      *       "ssh": {
                      *         "enabled": true,
                      *         "port": 22,
@@ -17439,6 +18301,9 @@ export interface operations {
                  *         ],
                  *         "port": 444
                  *       },
+                 *       "console": {
+                 *         "passwordReset": true
+                 *       },
                  *       "ssh": {
                  *         "enabled": true,
                  *         "port": 22,
@@ -17504,6 +18369,9 @@ export interface operations {
                      *           "nic0"
                      *         ],
                      *         "port": 444
+                     *       },
+                     *       "console": {
+                     *         "passwordReset": true
                      *       },
                      *       "ssh": {
                      *         "enabled": true,
@@ -17617,6 +18485,9 @@ export interface operations {
                      *           "nic0"
                      *         ],
                      *         "port": 444
+                     *       },
+                     *       "console": {
+                     *         "passwordReset": true
                      *       },
                      *       "ssh": {
                      *         "enabled": true,
@@ -18534,6 +19405,65 @@ export interface operations {
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
             507: components["responses"]["Problem507"];
+        };
+    };
+    sealSystem: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "hostname": "lb1",
+                 *       "keepConfiguration": false
+                 *     }
+                 */
+                "application/json": components["schemas"]["SealInput"];
+            };
+        };
+        responses: {
+            /** @description Begun */
+            202: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "message": "lb1 is sealed and powers off"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SealBegun"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     getSystemStatus: {

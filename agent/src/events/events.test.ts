@@ -66,14 +66,12 @@ t.test("states are told when they change, and looked at only while somebody want
   const bus = makeEventBus({ now: () => new Date(time), log: quiet });
   let looks = 0;
   let farms = [{ name: "web", state: "up", backends: [{ name: "b1", effective: "up" }] }];
-  let links = [{ name: "nic0", state: "up" }];
   let certificates = [{ name: "site", state: "valid" }];
   const look = makeStateLook(bus, {
     readFarmStates: async () => {
       looks += 1;
       return farms;
     },
-    readLinks: async () => links,
     readCertificateStates: async () => certificates,
   });
   await look();
@@ -83,15 +81,13 @@ t.test("states are told when they change, and looked at only while somebody want
   await look();
   await look();
   t.same(seen, [], "the first look is what later ones are compared with");
-  farms = [{ name: "web", state: "down", backends: [{ name: "b1", effective: "maintenance" }] }];
-  links = [];
+  farms = [{ name: "web", state: "down", backends: [] }];
   certificates = [{ name: "site", state: "expiring" }];
   await look();
   t.same(seen, [
     { kind: "farm-state", farm: "web", state: "down", before: "up" },
-    { kind: "backend-state", farm: "web", backend: "b1", state: "maintenance", before: "up" },
+    { kind: "backend-state", farm: "web", backend: "b1", state: "gone", before: "up" },
     { kind: "certificate-state", certificate: "site", state: "expiring", before: "valid" },
-    { kind: "link-state", link: "nic0", state: "gone", before: "up" },
   ]);
   stop();
   time += 30_000;

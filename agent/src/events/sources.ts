@@ -4,14 +4,12 @@ import type { ConfigurationControl } from "../commit/control.ts";
 import { messageOf } from "../errors.ts";
 import type { EventBus } from "./bus.ts";
 
-/** Where events come from: commits as they happen, states by looking, statistics at an interval. */
+/** Where events come from: commits and links as they happen, states of farms by looking, statistics at an interval. */
 
 type FarmState = { name: string; state: string; backends: readonly { name: string; effective: string }[] };
-type LinkState = { name: string; state: string };
 type CertificateState = { name: string; state: string };
 export type Looks = {
   readFarmStates(): Promise<readonly FarmState[]>;
-  readLinks(): Promise<readonly LinkState[]>;
   readCertificateStates(): Promise<readonly CertificateState[]>;
   readStatistics(): Promise<object>;
 };
@@ -24,7 +22,7 @@ export function bridgeControl(bus: EventBus, control: Pick<ConfigurationControl,
 export type LookOptions = {
   signal: AbortSignal;
   log: Logger;
-  /** Milliseconds between two looks at the states of farms, backends and links. */
+  /** Milliseconds between two looks at the states of farms and backends. */
   states?: number;
   statistics?: number;
 };
@@ -69,7 +67,6 @@ export function makeStateLook(bus: EventBus, looks: Omit<Looks, "readStatistics"
     }
     const now = new Map([
       ...listFarmStates(await looks.readFarmStates()),
-      ...listLinkStates(await looks.readLinks()),
       ...listCertificateStates(await looks.readCertificateStates()),
     ]);
     if (before) {
@@ -96,10 +93,6 @@ function listFarmStates(farms: readonly FarmState[]): [string, State][] {
       { kind: "backend-state", about: { farm, backend }, state: effective },
     ]),
   ]);
-}
-
-function listLinkStates(links: readonly LinkState[]): [string, State][] {
-  return links.map(({ name, state }) => [`link ${name}`, { kind: "link-state", about: { link: name }, state }]);
 }
 
 function listCertificateStates(certificates: readonly CertificateState[]): [string, State][] {

@@ -1,62 +1,56 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { readTextIfExists } from "../adapters/files.ts";
 import { type Machine, makeMachine } from "../adapters/machine.ts";
-import { readManagementFingerprint } from "../certificates/management.ts";
 import { type Client, makeClient } from "../client/client.ts";
 import { messageOf, SteelyardError } from "../errors.ts";
-import type { VirtualAddress } from "../network/schema.ts";
 import type { LinkStatus } from "../network/status.ts";
-import type { System } from "../system/schema.ts";
 import type { SystemStatus } from "../system/status.ts";
-import { listManagementUrls, renderBanner } from "./banner.ts";
+import { testNetwork } from "./network-test.ts";
+import { makePrompts } from "./prompts.ts";
+import type { AnswersInput } from "./schema.ts";
+import { runScreens } from "./screens.ts";
 import { type FirstBootState, readFirstBootState } from "./state.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
 import { runWizard } from "./wizard.ts";
 
 /** Milliseconds. */
 const agentPatience = 300_000;
-const addressPatience = 20_000;
 const linkPatience = 3_000;
 const pause = 1_000;
 
 const linksPath = "/api/v1/network/links";
-const virtualAddressesPath = "/api/v1/network/virtual-addresses";
 
 type Console = { machine: Machine; api: Client; terminal: Terminal };
 
 /**
- * `steelyard console`: what stands on the VGA and serial console before the login. Asks the first-boot questions while they
- * are open, then shows where the box is managed, and ends; the unit runs agetty(8) after it. Root, on a terminal.
- * Gives back the exit status: 1 when the questions broke off, so that the unit begins again; else 0, also when the agent does
+ * `steelyard console`: asks the first-boot questions on a console while they are open, and ends; /usr/lib/steelyard/console shows
+ * the status screen after it. Root, on a terminal. Gives back the exit status: 1 when the questions broke off, so that the unit begins again; else 0, also when the agent does
  * not answer, for whoever repairs the box needs the login.
  */
 export async function runConsole(): Promise<number> {
   const machine = makeMachine({ log: { info: () => {}, warn: () => {}, error: () => {} } });
-  const terminal = openTerminal(process.stdin, process.stdout);
-  const parts = { machine, terminal, api: makeClient({ socket: machine.path("/run/steelyard/api.sock") }) };
-  const complain = (error: unknown) => terminal.write(`\n${messageOf(error)}\n\n`);
+  const parts = {
+    machine,
+    terminal: openTerminal(process.stdin, process.stdout),
+    api: makeClient({ socket: machine.path("/run/steelyard/api.sock") }),
+  };
+  const complain = (error: unknown) => parts.terminal.write(`\n${messageOf(error)}\n\n`);
   try {
     await passFirstBoot(parts);
   } catch (error) {
     complain(error);
-    terminal.close();
+    parts.terminal.close();
     return error instanceof SteelyardError && error.code === "not-ready" ? 0 : 1;
   }
-  try {
-    terminal.write(await makeBanner(parts));
-  } catch (error) {
-    complain(error);
-  }
-  terminal.close();
+  parts.terminal.close();
   return 0;
 }
 
 /** Comes back when the box has a configuration, whoever gave it. */
 async function passFirstBoot(parts: Console): Promise<void> {
-  const { machine, terminal } = parts;
+  const { machine } = parts;
   let shown = "";
   const show = (text: string) => {
-    if (text !== shown) terminal.write(text);
+    if (text !== shown) parts.terminal.write(text);
     shown = text;
   };
   const deadline = machine.now().getTime() + agentPatience;
@@ -115,37 +109,42 @@ export function describeBadFile({ source, problems }: Extract<FirstBootState, { 
   ].join("");
 }
 
-/** Runs the wizard (after Enter, when there is a notice), until it is done or the state is another one. */
+/** Asks the questions (after Enter, when there is a notice), until they are answered or the state is another one. */
 async function answerOrNotice(parts: Console, state: FirstBootState, notice: string): Promise<void> {
   const { machine, api, terminal } = parts;
   const moved = new AbortController();
   const finished = new AbortController();
   const watching = watch(machine, state, moved, finished.signal);
   const raised = new Set<string>();
+  const readLinks = () => readRaisedLinks(parts, raised);
+  const complete = async (answers: AnswersInput) => {
+    // From here on the state moves because of us.
+    finished.abort();
+    await api.send("POST", "/api/v1/first-boot", { body: answers });
+    await putDown(machine, raised, Object.keys(answers.interfaces ?? {}));
+  };
   try {
     if (notice !== "") {
       terminal.write(notice);
       await terminal.ask("", moved.signal);
     }
-    await runWizard({
-      terminal,
-      signal: moved.signal,
-      readLinks: () => readRaisedLinks(parts, raised),
-      complete: async (answers) => {
-        // From here on the state moves because of us.
-        finished.abort();
-        await api.send("POST", "/api/v1/first-boot", { body: answers });
-        await putDown(machine, raised, Object.keys(answers.interfaces ?? {}));
-      },
-    });
+    if (process.env.TERM === "dumb") await runWizard({ terminal, signal: moved.signal, readLinks, complete });
+    else {
+      // Its dialogue and ours would share what is typed.
+      terminal.close();
+      const prompts = makePrompts(process.stdin, process.stdout, moved.signal);
+      await runScreens({ prompts, readLinks, complete, testNetwork: (draft) => testNetwork(machine, draft) });
+    }
   } catch (error) {
     const late = error instanceof SteelyardError && error.code === "exists";
     if (!late && !moved.signal.aborted) throw error;
-    terminal.write("\n\nThe first boot goes on elsewhere: an answer file or another console.\n");
+    process.stdout.write("\r\n\r\nThe first boot goes on elsewhere: an answer file or another console.\r\n");
   } finally {
     finished.abort();
     await watching;
   }
+  // The next round begins with a terminal of its own.
+  parts.terminal = openTerminal(process.stdin, process.stdout);
   await sleep(pause);
 }
 
@@ -181,30 +180,4 @@ async function putDown(machine: Machine, raised: ReadonlySet<string>, configured
     if (!configured.includes(name))
       await machine.run(["ip", "link", "set", "dev", name, "down"], { accept: [0, 1, 2] });
   }
-}
-
-/** Waits a little for an address, since a lease takes its time, and for the certificate, made when HTTPS first opens. */
-async function makeBanner({ machine, api }: Console): Promise<string> {
-  const deadline = machine.now().getTime() + addressPatience;
-  for (;;) {
-    const [{ body: system }, links, floating, fingerprint] = await Promise.all([
-      api.send<System>("GET", "/api/v1/system"),
-      api.sendList<LinkStatus>(linksPath),
-      api.sendList<VirtualAddress>(virtualAddressesPath),
-      readManagementFingerprint(machine),
-    ]);
-    const { management } = system;
-    const virtualAddresses = floating.map(({ address }) => address);
-    const urls = listManagementUrls(management, links, virtualAddresses);
-    const reachable = management.interfaces.length === 0 || urls.length > 0;
-    if ((reachable && fingerprint !== undefined) || machine.now().getTime() > deadline)
-      return renderBanner({ product: await readProduct(machine), system, links, virtualAddresses, fingerprint });
-    await sleep(pause);
-  }
-}
-
-async function readProduct(machine: Machine): Promise<string> {
-  const text = (await readTextIfExists(machine.path("/usr/lib/os-release"))) ?? "";
-  const version = /^VERSION_ID="?([^"\n]*)"?$/m.exec(text)?.[1];
-  return version === undefined ? "Steelyard" : `Steelyard ${version}`;
 }

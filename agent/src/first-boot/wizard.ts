@@ -1,22 +1,11 @@
 import { checkPassword } from "../access/password-policy.ts";
 import { addressFamily, address as addressSchema, hostName, prefixedAddress } from "../configuration/fields.ts";
-import { messageOf, SteelyardError } from "../errors.ts";
+import { SteelyardError } from "../errors.ts";
 import type { LinkStatus } from "../network/status.ts";
+import { type Draft, describeFailure, emptyDraft, type Family, summarize, toAnswers } from "./draft.ts";
 import { type Asking, ask, askChoice, askField, askList, askYesNo } from "./questions.ts";
 import type { AnswersInput } from "./schema.ts";
 import type { Terminal } from "./terminal.ts";
-
-/** Settings of one family as the person gave them; kept as presets for the next round. */
-type Family<Method extends string> = { method: Method; addresses: string[]; gateway?: string | undefined };
-
-type Draft = {
-  hostname: string;
-  interface: string | undefined;
-  ipv4: Family<"dhcp" | "static" | "none">;
-  ipv6: Family<"automatic" | "static" | "none">;
-  dns: string[];
-  ssh: boolean;
-};
 
 export type WizardOptions = {
   terminal: Terminal;
@@ -27,19 +16,16 @@ export type WizardOptions = {
   complete(answers: AnswersInput): Promise<void>;
 };
 
-/** Asks for what the box must know before it can be managed, shows it, and commits it; again until that has worked. */
+/**
+ * The questions line by line, for a terminal that knows no cursor (TERM=dumb, steelyard.console=plain); see screens.ts for the others.
+ * Asks for what the box must know before it can be managed, shows it, and commits it; again until that has
+ * worked.
+ */
 export async function runWizard({ terminal, signal, readLinks, complete }: WizardOptions): Promise<void> {
   const asking = { terminal, signal };
   terminal.write("\nThis appliance has no configuration yet. Some questions make the first one;\n");
   terminal.write("the rest is done over the API. Enter takes what stands in brackets.\n");
-  let draft: Draft = {
-    hostname: "steelyard",
-    interface: undefined,
-    ipv4: { method: "dhcp", addresses: [] },
-    ipv6: { method: "none", addresses: [] },
-    dns: [],
-    ssh: false,
-  };
+  let draft: Draft = emptyDraft;
   for (;;) {
     draft = await askDraft(asking, draft, readLinks);
     const password = await askPassword(asking);
@@ -51,7 +37,7 @@ export async function runWizard({ terminal, signal, readLinks, complete }: Wizar
       return;
     } catch (error) {
       if (error instanceof SteelyardError && error.code === "exists") throw error;
-      terminal.write(`\nThe settings could not be used:\n${describe(error)}\nPlease answer again.\n`);
+      terminal.write(`\nThe settings could not be used:\n${describeFailure(error)}\nPlease answer again.\n`);
     }
   }
 }
@@ -66,7 +52,7 @@ async function askDraft(asking: Asking, before: Draft, readLinks: WizardOptions[
   const ipv6 = await askFamily(asking, "ipv6", ipv6Method, before.ipv6);
   const dns = await askList(asking, "DNS servers", addressSchema, before.dns);
   const ssh = await askYesNo(asking, `SSH on ${name}, with the administrator's password`, before.ssh);
-  return { hostname, interface: name, ipv4, ipv6, dns, ssh };
+  return { ...before, hostname, interface: name, ipv4, ipv6, dns, ssh };
 }
 
 async function askInterface(
@@ -152,41 +138,4 @@ async function askPassword({ terminal, signal }: Asking): Promise<string> {
     if ((await terminal.askSecret("The same again: ", signal)) === password) return password;
     terminal.write("  These were not the same. Please begin again.\n");
   }
-}
-
-function summarize({ hostname, interface: name, ipv4, ipv6, dns, ssh }: Draft): string {
-  const family = ({ method, addresses, gateway }: Family<string>) =>
-    method === "static" ? `${addresses.join(", ")}, gateway ${gateway ?? "none"}` : method;
-  return [
-    ["Host name", hostname],
-    ["Management", name ?? ""],
-    ["IPv4", family(ipv4)],
-    ["IPv6", family(ipv6)],
-    ["DNS", dns.join(", ") || "none"],
-    ["SSH", ssh ? "on, with password" : "off"],
-    ["Password", "set"],
-  ]
-    .map(([label = "", value]) => `  ${label.padEnd(12)}${value}\n`)
-    .join("");
-}
-
-function toAnswers(draft: Draft, password: string): AnswersInput {
-  const name = draft.interface ?? "";
-  return {
-    version: 1,
-    admin: { password },
-    system: {
-      hostname: draft.hostname,
-      dns: { servers: draft.dns },
-      management: { interfaces: [name] },
-      ssh: { enabled: draft.ssh, passwordAuthentication: draft.ssh },
-    },
-    interfaces: { [name]: { ipv4: draft.ipv4, ipv6: draft.ipv6 } },
-  };
-}
-
-function describe(error: unknown): string {
-  const problems = error instanceof SteelyardError ? error.problems : [];
-  if (problems.length === 0) return `  ${messageOf(error)}\n`;
-  return problems.map(({ path, message }) => `  ${path === "" ? "" : `${path}: `}${message}\n`).join("");
 }

@@ -296,7 +296,10 @@ t.test("what management stands on can cut off the operator", async (t) => {
 
 /** A machine whose networkd makes of links what `networkctl` calls for. */
 function setUp(t: Test, react: (argv: readonly string[], links: Link[]) => void) {
-  const common = { permanentMac: undefined, mtu: 1500, up: true, carrier: true, loopback: false, master: undefined };
+  const common = {
+    ...{ permanentMac: undefined, mtu: 1500, up: true, carrier: true, loopback: false, master: undefined },
+    ...{ alternativeNames: [], minMtu: undefined, maxMtu: undefined, counters: {} as Link["counters"] },
+  };
   const card = (name: string, index: number): Link => ({
     ...common,
     index,

@@ -43,6 +43,7 @@ function setUp(
   const machine = makeMachine({
     root: t.testdir(),
     netlink,
+    readLinkModes: async () => new Map([[2, { speed: 10_000, duplex: "full" as const }]]),
     log: { info: () => {}, warn: (text) => warnings.push(text), error: () => {} },
     // Time flies: a wait that does not come to its end comes to its limit.
     now: () => {
@@ -69,10 +70,18 @@ type Kernel = {
   routes: { index: number; family: "ipv4" | "ipv6"; gateway: string }[];
 };
 
+const counters = {
+  ...{ receivedBytes: 1234, receivedPackets: 0, receivedErrors: 0, receivedDropped: 0 },
+  ...{ sentBytes: 0, sentPackets: 0, sentErrors: 0, sentDropped: 0 },
+};
+
 function makeLink(name: string, index: number, more: Partial<Link> = {}): Link {
   const mac = `02:00:00:00:00:0${index}`;
-  const common = { permanentMac: undefined, kind: undefined, mtu: 1500, up: true, carrier: true };
-  return { index, name, mac, ...common, loopback: false, ethernet: true, master: undefined, ...more };
+  const common = { permanentMac: undefined, kind: undefined, mtu: 1500, up: true, carrier: true, counters };
+  return {
+    ...{ index, name, alternativeNames: [], mac, ...common, minMtu: undefined, maxMtu: undefined },
+    ...{ loopback: false, ethernet: true, master: undefined, ...more },
+  };
 }
 
 const onLink = (index: number, address: string, more: Partial<LinkAddress> = {}): LinkAddress => ({
@@ -332,14 +341,11 @@ t.test("what the machine reports", async (t) => {
   const { machine, kernel } = setUp(t, { links: ["nic10", "nic2"] });
   const card = machine.path("/sys/devices/pci0000:00/0000:00:03.0/virtio2");
   const link = machine.path("/sys/class/net/nic10");
-  await fs.mkdir(machine.path("/sys/class/net/nic10/statistics"), { recursive: true });
+  await fs.mkdir(machine.path("/sys/class/net/nic10/queues/rx-0"), { recursive: true });
   await fs.mkdir(machine.path("/sys/bus/virtio/drivers/virtio_net"), { recursive: true });
   await fs.mkdir(card, { recursive: true });
   await fs.symlink(card, `${link}/device`);
   await fs.symlink(machine.path("/sys/bus/virtio/drivers/virtio_net"), `${card}/driver`);
-  await fs.writeFile(`${link}/speed`, "10000\n");
-  await fs.writeFile(`${link}/duplex`, "full\n");
-  await fs.writeFile(`${link}/statistics/rx_bytes`, "1234\n");
   kernel.addresses.push(onLink(2, "192.0.2.5/24"));
   kernel.routes.push({ index: 2, family: "ipv4", gateway: "192.0.2.1" });
   (kernel.links[1] as Link).kind = "bond";
@@ -352,6 +358,8 @@ t.test("what the machine reports", async (t) => {
       mac: "02:00:00:00:00:02",
       driver: "virtio_net",
       bus: "0000:00:03.0",
+      profiles: ["metal", "virt"],
+      queues: { receive: 1, send: 0 },
       speed: 10_000,
       duplex: "full",
       state: "up",

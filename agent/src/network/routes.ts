@@ -1,66 +1,16 @@
 import { z } from "zod";
-import { isPermitted } from "../access/permissions.ts";
-import { principalOf } from "../api/change.ts";
 import { addCollection, type CollectionDefinition } from "../api/collection.ts";
 import type { Routes } from "../api/context.ts";
-import { defineList } from "../api/list.ts";
 import { problemDocument } from "../api/problem.ts";
 import { interfaceName } from "../configuration/fields.ts";
 import { type Configuration, collections } from "../configuration/schema.ts";
-
-const linkExample = {
-  name: "nic0",
-  mac: "52:54:00:12:34:56",
-  driver: "virtio_net",
-  bus: "0000:00:03.0",
-  speed: 10_000,
-  duplex: "full" as const,
-  carrier: true,
-  state: "up" as const,
-  mtu: 1500,
-  addresses: ["192.0.2.5/24"],
-};
-
-/** A network interface as it is now; {@link readLinks} of status.ts reads it. */
-export const link = z
-  .object({
-    name: z.string().describe("Name in the kernel"),
-    mac: z.string().optional().describe("Hardware address in use"),
-    permanentMac: z.string().optional().describe("The address the card was made with"),
-    driver: z.string().optional().describe("Kernel driver; for a virtual link its kind"),
-    bus: z.string().optional().describe("Where the card sits: 0000:00:03.0 for PCI"),
-    speed: z.number().optional().describe("Mbit/s"),
-    duplex: z.enum(["full", "half"]).optional().describe("Whether both sides may send at once"),
-    carrier: z.boolean().describe("The other end answers"),
-    state: z
-      .enum(["up", "no-carrier", "down"])
-      .describe("down: administratively off; no-carrier: on, but no link; up: working"),
-    mtu: z.int().describe("Bytes"),
-    addresses: z.array(z.string()).describe("With prefix length; link-local ones included"),
-  })
-  .meta({ id: "Link", examples: [linkExample] });
-
-const links = defineList(link, { sort: "name" });
-
-const count = z.int().describe("Since boot");
+import { addLinkRoutes, counters, link, linkExample } from "./link-routes.ts";
 
 /** An interface with its gateways and counters; {@link readInterfaceStatus} of status.ts reads it. */
 export const interfaceStatus = link
   .extend({
     gateways: z.array(z.string()).describe("Default gateways reached through it"),
-    counters: z
-      .object({
-        receivedBytes: count,
-        receivedPackets: count,
-        receivedErrors: count,
-        receivedDropped: count,
-        sentBytes: count,
-        sentPackets: count,
-        sentErrors: count,
-        sentDropped: count,
-      })
-      .describe("Counters of the kernel"),
-    master: z.string().optional().describe("The bond or bridge it belongs to"),
+    counters,
     bond: z
       .object({
         mode: z.string().describe("As in the configuration"),
@@ -93,21 +43,10 @@ export const interfaceStatus = link
       {
         ...linkExample,
         gateways: ["192.0.2.1"],
-        counters: {
-          receivedBytes: 1_234_567,
-          receivedPackets: 9_876,
-          receivedErrors: 0,
-          receivedDropped: 0,
-          sentBytes: 7_654_321,
-          sentPackets: 8_765,
-          sentErrors: 0,
-          sentDropped: 0,
-        },
       },
     ],
   });
 
-export type Link = z.output<typeof link>;
 export type InterfaceStatus = z.output<typeof interfaceStatus>;
 
 const interfaces: CollectionDefinition = {
@@ -169,21 +108,5 @@ export const addNetworkRoutes: Routes = (app, context) => {
     handler: async (request) =>
       await context.status.readInterfaceStatus((request.params as { interface: string }).interface),
   });
-  app.get("/api/v1/network/links", {
-    config: { permission: "network:read", object: "some" },
-    schema: {
-      operationId: "listLinks",
-      tags: ["Network"],
-      summary: "The links the machine has, configured or not",
-      description: "Network cards, bonds and VLANs as the kernel has them now.",
-      querystring: links.query,
-      response: { 200: links.answer, default: problemDocument },
-    },
-    handler: async (request, reply) => {
-      const visible = (await context.status.readLinks()).filter(({ name }) =>
-        isPermitted(principalOf(request), "network:read", { name }),
-      );
-      return links.send(request, reply, visible);
-    },
-  });
+  addLinkRoutes(app, context);
 };

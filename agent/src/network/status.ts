@@ -1,98 +1,143 @@
 import * as fs from "node:fs/promises";
 import { basename, join } from "node:path";
+import type { LinkMode } from "../adapters/ethtool.ts";
 import { isMissing, readTextIfExists } from "../adapters/files.ts";
 import type { Machine } from "../adapters/machine.ts";
-import type { Link, LinkAddress } from "../adapters/netlink.ts";
-import { SteelyardError } from "../errors.ts";
+import type { Link, LinkCounters } from "../adapters/netlink.ts";
+import { messageOf, SteelyardError } from "../errors.ts";
 import { type BondStatus, describeBond } from "./bond-status.ts";
+import { assignNames, findCandidates } from "./identity/assign.ts";
+import { readBindings, readCards } from "./identity/status.ts";
+import { describeMissing, type LinkStatus, type Neighbour, profilesOf, stateOf } from "./inventory.ts";
+import { readNeighbours } from "./lldp/status.ts";
 
-/** A network interface as it is now. */
-export type LinkStatus = {
-  name: string;
-  mac: string | undefined;
-  /** The address the card was made with, when it differs or the driver tells. */
-  permanentMac: string | undefined;
-  /** Kernel driver, as `virtio_net`; for a virtual link its kind, as `bond`. */
-  driver: string | undefined;
-  /** Where the card sits: `0000:00:03.0` for PCI. */
-  bus: string | undefined;
-  /** Mbit/s; undefined without carrier and for cards that do not know. */
-  speed: number | undefined;
-  duplex: "full" | "half" | undefined;
-  carrier: boolean;
-  /** down: administratively off; no-carrier: on, but no link; up: working. */
-  state: "up" | "no-carrier" | "down";
-  /** Bytes. */
-  mtu: number;
-  /** With prefix length; link-local ones included. */
-  addresses: string[];
-};
-
-/** Counters since boot: bytes and packets. */
-export type LinkCounters = {
-  receivedBytes: number;
-  receivedPackets: number;
-  receivedErrors: number;
-  receivedDropped: number;
-  sentBytes: number;
-  sentPackets: number;
-  sentErrors: number;
-  sentDropped: number;
-};
+export type { LinkStatus } from "./inventory.ts";
 
 export type InterfaceStatus = LinkStatus & {
   gateways: string[];
   counters: LinkCounters;
-  /** The bond or bridge it belongs to. */
-  master: string | undefined;
   bond: BondStatus | undefined;
 };
 
-/** Every network interface of the machine but loopback, by name. */
+/** What was asked of the whole machine at once. */
+type Readings = {
+  links: Link[];
+  addresses: Map<number, string[]>;
+  modes: Map<number, LinkMode>;
+  neighbours: Map<number, Neighbour>;
+  bindings: Map<string, LinkStatus["binding"]>;
+};
+
+/**
+ * Every network interface of the machine but loopback, and the names whose card is missing. Names, addresses, MTU, master and
+ * counters come by rtnetlink, speed and duplex by ethtool's netlink; sysfs has driver, place, queues and virtual functions, which
+ * netlink has not (rtnetlink's queue counts are what the driver could have); `ethtool -i` alone has the firmware.
+ */
 export async function readLinks(machine: Machine): Promise<LinkStatus[]> {
-  const [links, addresses] = await Promise.all([machine.netlink.links(), machine.netlink.addresses()]);
-  const found = await Promise.all(
-    links.filter(({ loopback }) => !loopback).map((link) => describeLink(machine, link, addresses)),
-  );
-  return found.sort((one, other) => one.name.localeCompare(other.name, "en", { numeric: true }));
+  const [readings, bindings] = await Promise.all([takeReadings(machine), readBindings(machine)]);
+  const present = readings.links.filter(({ loopback }) => !loopback);
+  const found = await Promise.all(present.map((link) => describeLink(machine, link, readings)));
+  const names = new Set(present.map(({ name }) => name));
+  const lost = bindings.filter(({ name }) => !names.has(name));
+  const missing = lost.length === 0 ? [] : await describeLost(machine, readings.links);
+  return [...found, ...missing].sort((one, other) => one.name.localeCompare(other.name, "en", { numeric: true }));
+
+  async function describeLost(machine: Machine, links: Link[]): Promise<LinkStatus[]> {
+    const cards = await readCards(machine, links);
+    const assigned = assignNames({ cards, bindings });
+    // Under the names they have now, for these are the ones that can be adopted.
+    const current = new Map(cards.map(({ index, name }) => [index, name]));
+    const held = new Set(assigned.names.values());
+    return lost
+      .filter(({ name }) => !held.has(name))
+      .map((binding) => describeMissing(binding, findCandidates(binding, cards, current)));
+  }
 }
 
 /** One interface with its gateways and counters. Throws `not-found` when the machine has none of this name. */
 export async function readInterfaceStatus(machine: Machine, name: string): Promise<InterfaceStatus> {
-  const links = await machine.netlink.links();
-  const link = links.find((each) => each.name === name);
+  const readings = await takeReadings(machine);
+  const link = readings.links.find((each) => each.name === name);
   if (!link) throw new SteelyardError("not-found", `the machine has no interface ${name}`);
-  const [addresses, routes] = await Promise.all([machine.netlink.addresses(), machine.netlink.defaultRoutes()]);
+  const routes = await machine.netlink.defaultRoutes();
   return {
-    ...(await describeLink(machine, link, addresses)),
+    ...(await describeLink(machine, link, readings)),
     gateways: routes.filter(({ index }) => index === link.index).map(({ gateway }) => gateway),
-    counters: await readCounters(machine, name),
-    master: links.find(({ index }) => index === link.master)?.name,
-    bond: describeBond(link, links),
+    counters: link.counters,
+    bond: describeBond(link, readings.links),
   };
 }
 
-async function describeLink(machine: Machine, link: Link, addresses: readonly LinkAddress[]): Promise<LinkStatus> {
-  const directory = machine.path(join("/sys/class/net", link.name));
-  const [device, driver, speed, duplex] = await Promise.all([
-    readBus(join(directory, "device")),
-    readLinkTarget(join(directory, "device/driver")),
-    readAttribute(join(directory, "speed")),
-    readAttribute(join(directory, "duplex")),
+async function takeReadings(machine: Machine): Promise<Readings> {
+  const [links, addresses, modes, neighbours, bindings] = await Promise.all([
+    machine.netlink.links(),
+    machine.netlink.addresses(),
+    readModes(machine),
+    readNeighbours(machine),
+    readBindings(machine),
   ]);
-  const known = link.carrier && Number(speed) > 0;
+  return {
+    links,
+    addresses: group(addresses),
+    modes,
+    neighbours,
+    bindings: new Map(bindings.map(({ name, by, mac, path }) => [name, { by, mac, path }])),
+  };
+}
+
+/** The inventory is worth having without. */
+async function readModes(machine: Machine): Promise<Map<number, LinkMode>> {
+  try {
+    return await machine.readLinkModes();
+  } catch (error) {
+    machine.log.warn(`speed and duplex of the network links: ${messageOf(error)}`);
+    return new Map();
+  }
+}
+
+function group(addresses: readonly { index: number; address: string }[]): Map<number, string[]> {
+  const grouped = new Map<number, string[]>();
+  for (const { index, address } of addresses) grouped.set(index, [...(grouped.get(index) ?? []), address]);
+  return grouped;
+}
+
+async function describeLink(machine: Machine, link: Link, readings: Readings): Promise<LinkStatus> {
+  const device = machine.path(join("/sys/class/net", link.name, "device"));
+  const [bus, driver, module, queues, virtualFunctions, virtualFunctionOf] = await Promise.all([
+    readBus(device),
+    readLinkTarget(join(device, "driver")),
+    readLinkTarget(join(device, "driver/module")),
+    countQueues(machine.path(join("/sys/class/net", link.name, "queues"))),
+    readVirtualFunctions(device),
+    readVirtualFunctionOf(device),
+  ]);
+  const { speed, duplex } = (link.carrier && readings.modes.get(link.index)) || { speed: undefined, duplex: undefined };
   return {
     name: link.name,
+    alternativeNames: link.alternativeNames,
+    kind: link.kind,
     mac: link.mac,
     permanentMac: link.permanentMac,
     driver: driver ?? link.kind,
-    bus: device,
-    speed: known ? Number(speed) : undefined,
-    duplex: known && (duplex === "full" || duplex === "half") ? duplex : undefined,
+    bus,
+    firmware: driver === undefined ? undefined : await readFirmware(machine, link),
+    profiles: driver === undefined ? undefined : profilesOf([driver, module ?? driver]),
+    speed,
+    duplex: speed === undefined ? undefined : duplex,
     carrier: link.carrier,
-    state: link.up ? (link.carrier ? "up" : "no-carrier") : "down",
+    state: stateOf(link),
     mtu: link.mtu,
-    addresses: addresses.filter(({ index }) => index === link.index).map(({ address }) => address),
+    minMtu: link.minMtu,
+    maxMtu: link.maxMtu,
+    queues,
+    virtualFunctions,
+    virtualFunctionOf,
+    master: readings.links.find(({ index }) => index === link.master)?.name,
+    addresses: readings.addresses.get(link.index) ?? [],
+    counters: link.counters,
+    neighbour: readings.neighbours.get(link.index),
+    binding: readings.bindings.get(link.name),
+    candidates: undefined,
   };
 }
 
@@ -100,7 +145,7 @@ async function describeLink(machine: Machine, link: Link, addresses: readonly Li
 async function readBus(path: string): Promise<string | undefined> {
   try {
     const segments = (await fs.realpath(path)).split("/");
-    return segments.findLast((each) => /^[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/.test(each)) ?? segments.at(-1);
+    return segments.findLast((each) => /^[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/.test(each)) ?? segments.at(-1);
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;
@@ -117,35 +162,54 @@ async function readLinkTarget(path: string): Promise<string | undefined> {
 }
 
 /** An attribute of sysfs; undefined where the driver has none, which it says with EINVAL or EOPNOTSUPP. */
-async function readAttribute(path: string): Promise<string | undefined> {
-  try {
-    return (await readTextIfExists(path))?.trim();
-  } catch {
-    return undefined;
-  }
+async function readNumber(path: string): Promise<number | undefined> {
+  const text = await readTextIfExists(path).catch(() => undefined);
+  return text === undefined || !/^\d+\s*$/.test(text) ? undefined : Number(text);
 }
 
-const counterFiles = {
-  receivedBytes: "rx_bytes",
-  receivedPackets: "rx_packets",
-  receivedErrors: "rx_errors",
-  receivedDropped: "rx_dropped",
-  sentBytes: "tx_bytes",
-  sentPackets: "tx_packets",
-  sentErrors: "tx_errors",
-  sentDropped: "tx_dropped",
-} as const satisfies Record<keyof LinkCounters, string>;
-
-async function readCounters(machine: Machine, name: string): Promise<LinkCounters> {
-  const directory = machine.path(join("/sys/class/net", name, "statistics"));
-  const entries = Object.entries(counterFiles).map(async ([counter, file]) => {
-    return [counter, Number((await readAttribute(join(directory, file))) ?? 0)];
+async function listDirectory(path: string): Promise<string[]> {
+  return await fs.readdir(path).catch((error) => {
+    if (isMissing(error)) return [];
+    throw error;
   });
-  return Object.fromEntries(await Promise.all(entries)) as LinkCounters;
+}
+
+async function countQueues(directory: string): Promise<LinkStatus["queues"]> {
+  const names = await listDirectory(directory);
+  if (names.length === 0) return undefined;
+  const count = (beginning: string) => names.filter((name) => name.startsWith(beginning)).length;
+  return { receive: count("rx-"), send: count("tx-") };
+}
+
+async function readVirtualFunctions(device: string): Promise<LinkStatus["virtualFunctions"]> {
+  const greatest = await readNumber(join(device, "sriov_totalvfs"));
+  if (greatest === undefined || greatest === 0) return undefined;
+  return { active: (await readNumber(join(device, "sriov_numvfs"))) ?? 0, greatest };
+}
+
+/** The link of the physical function; of several ports behind it the first. */
+async function readVirtualFunctionOf(device: string): Promise<string | undefined> {
+  return (await listDirectory(join(device, "physfn/net"))).sort()[0];
+}
+
+const firmwares = new WeakMap<Machine, Map<string, string | undefined>>();
+
+/** Asked once for each card: it changes with a restart of the machine. A card that goes and comes back has another index. */
+async function readFirmware(machine: Machine, { index, name }: Link): Promise<string | undefined> {
+  const known = firmwares.get(machine) ?? new Map<string, string | undefined>();
+  firmwares.set(machine, known);
+  const key = `${index} ${name}`;
+  if (!known.has(key)) {
+    // 71, 75 and others: the driver does not tell, or the card has just gone.
+    const answer = await machine.run(["ethtool", "-i", name], { timeout: 10_000 }).catch(() => undefined);
+    const version = /^firmware-version: *(.*)$/m.exec(answer?.stdout ?? "")?.[1]?.trim();
+    known.set(key, version === "" || version === "N/A" ? undefined : version);
+  }
+  return known.get(key);
 }
 
 /** The counters of every interface but loopback, by name. */
 export async function readAllCounters(machine: Machine): Promise<({ name: string } & LinkCounters)[]> {
   const links = (await machine.netlink.links()).filter(({ loopback }) => !loopback);
-  return await Promise.all(links.map(async ({ name }) => ({ name, ...(await readCounters(machine, name)) })));
+  return links.map(({ name, counters }) => ({ name, ...counters }));
 }

@@ -65,6 +65,17 @@ export const system = z
       })
       .default({ interfaces: [], port: 444 })
       .describe("Where the box is managed"),
+    console: z
+      .strictObject({
+        passwordReset: z
+          .boolean("expected true or false")
+          .default(true)
+          .describe(
+            "Whoever is at the console may set a new administrator's password in the first minutes after a start",
+          ),
+      })
+      .default({ passwordReset: true })
+      .describe("VGA and serial console of the box"),
     ssh: z
       .strictObject({
         enabled: z
@@ -88,6 +99,7 @@ export const system = z
         hosts: [{ address: "192.0.2.80", names: ["files.example.com"] }],
         proxy: { url: "http://proxy.example.com:3128", bypass: ["example.com"] },
         management: { interfaces: ["nic0"], port: 444 },
+        console: { passwordReset: true },
         ssh: { enabled: true, port: 22, passwordAuthentication: false },
       },
     ],

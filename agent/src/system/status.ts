@@ -80,8 +80,10 @@ export async function readSystemStatus(
   const timeRuns = units.some(({ name, state }) => name === "chrony.service" && state === "active");
   const clock = await readTimeStatus(machine, timeRuns);
   const slot = /(?:^|\s)steelyard\.slot=([ab])(?:\s|$)/.exec(commandLine)?.[1];
+  const reset = (await read("/run/steelyard/password-reset")).trim();
   const problems = [
     ...describeDamage(control.damage()),
+    ...(reset === "" ? [] : [reset]),
     ...failedUnits.map((name) => `${name} has failed`),
     ...found.problems,
   ];

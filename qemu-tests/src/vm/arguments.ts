@@ -1,4 +1,5 @@
 import { back, front, tapName } from "../lab/plan.ts";
+import { type CrossedPair, crossedArguments } from "./crossed-cards.ts";
 
 export type Accelerator = "kvm" | "tcg";
 
@@ -16,6 +17,8 @@ export type MachineDescription = {
   hardware?: Hardware;
   /** OVMF's code and this machine's own copy of its variables; left out, SeaBIOS. */
   uefi?: { code: string; variables: string };
+  /** Cards that are wired to each other. */
+  crossed?: readonly CrossedPair[];
   /** Disk with the answer file. */
   answerDisk?: string;
   /** What lies in the CD-ROM drive; left out, there is no drive. */
@@ -24,6 +27,8 @@ export type MachineDescription = {
   serialLog: string;
   /** Added to the kernel's command line; only with UEFI, where the image's stub reads it from SMBIOS (systemd-stub(7)). */
   kernelArguments?: string;
+  /** The cards have changed their slots, with their MACs and cables. */
+  swappedCards?: boolean;
   /** Loads this kernel itself instead of the disk's boot loader. */
   directKernel?: { kernel: string; initrd: string; commandLine: string };
 };
@@ -54,8 +59,14 @@ export function qemuArguments(machine: MachineDescription): string[] {
     ...discDrive(machine.disc),
     ...networkCards.flatMap(({ bridge, mac, model }, index) => [
       ...["-netdev", `tap,id=${bridge},ifname=${tapName(bridge)},script=no,downscript=no`],
-      ...networkCard(`${model[hardware]},netdev=${bridge},mac=${mac},romfile=`, index, hardware),
+      ...networkCard(
+        `${model[hardware]},netdev=${bridge},mac=${mac},romfile=`,
+        machine.swappedCards ? 1 - index : index,
+        hardware,
+      ),
     ]),
+    ...crossedArguments(machine.crossed ?? []),
+    ...["-device", `pcie-root-port,id=${hotplugPort},chassis=9,addr=0x1c`],
     ...["-object", "rng-random,id=random,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=random"],
     ...[
       "-chardev",
@@ -110,6 +121,9 @@ function answerDisk(path: string | undefined, hardware: Hardware): string[] {
   };
   return ["-drive", `if=none,id=answer,file=${path},format=raw,readonly=on`, ...models[hardware]];
 }
+
+/** The id of the port for cards that are plugged in while the machine runs; the root bus itself takes none. */
+export const hotplugPort = "spare";
 
 /** The id of the drive, for QMP. */
 export const discDriveId = "drive";

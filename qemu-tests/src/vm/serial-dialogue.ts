@@ -1,6 +1,8 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { withTimeout } from "../wait.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { waitFor, withTimeout } from "../wait.ts";
+import { Screen } from "./screen.ts";
 import { stripControl } from "./serial-scan.ts";
 
 /** A person at a serial console: reads what it shows, in order, and types. */
@@ -9,12 +11,14 @@ export class SerialDialogue {
   /** What has come since the last thing that was waited for. */
   #unread = "";
   #wake: (() => void) | undefined;
+  readonly #screen = new Screen();
 
   private constructor(socket: Socket) {
     this.#socket = socket;
     socket.setEncoding("utf8");
     socket.on("data", (text: string) => {
       this.#unread += text;
+      void this.#screen.write(text);
       this.#wake?.();
     });
     socket.on("error", () => socket.destroy());
@@ -48,6 +52,26 @@ export class SerialDialogue {
     } catch (error) {
       const shown = stripControl(this.#unread).slice(-500);
       throw new Error(`${error instanceof Error ? error.message : error}; it shows: ${shown}`, { cause: error });
+    }
+  }
+
+  /** Waits until a terminal of 80x24 shows this, and returns its screen. Milliseconds, scaled to the machine. */
+  async see(pattern: RegExp, timeout: number): Promise<string> {
+    const found = async () => (pattern.test(this.#screen.text()) ? this.#screen.text() : undefined);
+    try {
+      return await waitFor(`${pattern} on the screen`, found, { timeout, interval: 100 });
+    } catch (error) {
+      throw new Error(`${error instanceof Error ? error.message : error}; it shows:\n${this.#screen.text()}`, {
+        cause: error,
+      });
+    }
+  }
+
+  /** Presses keys one after the other, as a hand does: a key that begins a sequence is told from Escape by the time that passes. */
+  async press(...keys: string[]): Promise<void> {
+    for (const key of keys) {
+      this.#socket.write(key);
+      await sleep(300);
     }
   }
 

@@ -10,6 +10,7 @@ import { InVainError, waitFor } from "../wait.ts";
 import { chooseProcessors, scaleTimeout } from "./accelerator.ts";
 import { type Accelerator, discDriveId, type Hardware, type MachineDescription, qemuArguments } from "./arguments.ts";
 import { GuestChannel, type GuestResult } from "./channel.ts";
+import { crossedPairs } from "./crossed-cards.ts";
 import { burnDisc, type Disc } from "./disc.ts";
 import { createAnswerDisk, createOverlay, prepareUefi } from "./disk.ts";
 import { findEmulator } from "./emulator.ts";
@@ -25,6 +26,8 @@ export type VirtualMachineOptions = {
   answerFile?: string;
   /** Gives the machine a CD-ROM drive with this disc in it. */
   disc?: Disc;
+  /** How many pairs of cards the machine has beside the lab's that are wired to each other. */
+  crossedPairs?: number;
   memoryMegabytes?: number;
   processors?: number;
   directKernel?: MachineDescription["directKernel"];
@@ -82,6 +85,9 @@ export class VirtualMachine {
         serial: join(lab.sockets, `${options.name}-serial`),
       },
       serialLog: join(lab.logs, `${options.name}-serial.log`),
+      ...(options.crossedPairs === undefined
+        ? {}
+        : { crossed: crossedPairs(lab.sockets, options.name, options.crossedPairs) }),
       ...(options.kernelArguments === undefined ? {} : { kernelArguments: options.kernelArguments }),
       ...(options.directKernel ? { directKernel: options.directKernel } : {}),
     });
@@ -109,7 +115,8 @@ export class VirtualMachine {
   async start(): Promise<void> {
     if (this.running) throw new Error(`${this.name} runs already`);
     const { sockets } = this.#description;
-    for (const socket of Object.values(sockets)) await rm(socket, { force: true });
+    const ends = (this.#description.crossed ?? []).flatMap(({ near, far }) => [near.socket, far.socket]);
+    for (const socket of [...Object.values(sockets), ...ends]) await rm(socket, { force: true });
     this.#serialStart = await stat(this.logs.serial).then(
       ({ size }) => size,
       () => 0,
@@ -177,6 +184,11 @@ export class VirtualMachine {
     await ended;
     clearTimeout(timer);
     this.#forget();
+  }
+
+  /** At the next power on the cards sit in each other's slots. */
+  swapCards(): void {
+    this.#description.swappedCards = !this.#description.swappedCards;
   }
 
   /** Changes the disc in the drive of the running machine, as an operator does in a hypervisor's window. */

@@ -104,6 +104,19 @@ function chooseName({ virtualFunction }: Card, names: ReadonlyMap<number, string
   return `${prefix}${number}`;
 }
 
+/** Binds a name to another card, which gives up the name it had. Pure. */
+export function rebind(
+  name: string,
+  card: Card,
+  cards: readonly Card[],
+  bindings: readonly Binding[],
+  held: string | undefined,
+): Binding[] {
+  const others = bindings.filter((each) => each.name !== name && each.name !== held);
+  const binding = bind(name, card, cards, others);
+  return binding ? [...others, binding] : others;
+}
+
 /** By MAC when no other card has it, else by place; undefined when neither is its own. */
 function bind(name: string, card: Card, cards: readonly Card[], bindings: readonly Binding[]): Binding | undefined {
   const { permanentMac: mac, path, port } = card;

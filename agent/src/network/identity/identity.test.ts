@@ -183,11 +183,16 @@ t.test("a binding is a .link file that udev uses and the agent reads", async (t)
   t.equal(parseLinkFile("[Match]\nPath=x\n"), undefined);
 });
 
+const counters = {
+  ...{ receivedBytes: 0, receivedPackets: 0, receivedErrors: 0, receivedDropped: 0 },
+  ...{ sentBytes: 0, sentPackets: 0, sentErrors: 0, sentDropped: 0 },
+};
+
 /** A machine with these cards in its sysfs; `ip` renames them. */
 async function setUp(t: Test, cards: { name: string; slot: string; mac: string }[]) {
   const links: Link[] = cards.map(({ name, mac }, at) => ({
     ...{ index: at + 2, name, mac, permanentMac: mac, kind: undefined, mtu: 1500, up: false, carrier: false },
-    ...{ loopback: false, ethernet: true, master: undefined },
+    ...{ loopback: false, ethernet: true, master: undefined, alternativeNames: [], minMtu: 68, maxMtu: 9000, counters },
   }));
   const ran: string[] = [];
   const machine = makeMachine({

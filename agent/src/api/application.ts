@@ -33,6 +33,7 @@ import { addRoutingRoutes } from "../routing/routes.ts";
 import { addSystemRoutes } from "../system/routes.ts";
 import { addAuditing } from "./auditing.ts";
 import { addAuthentication } from "./authentication.ts";
+import { limitConnections } from "./connections.ts";
 import type { ApiContext, KnownRoute, Routes, Transport } from "./context.ts";
 import { addIdempotency } from "./idempotency.ts";
 import { addOpenApi, addOpenApiRoute } from "./openapi.ts";
@@ -76,11 +77,17 @@ export const limits = {
   /** From one address (IPv6: /64). */
   requestsPerMinute: 6000,
   connections: 256,
+  /** Of them, from one address (IPv6: /64), over HTTPS. */
+  connectionsPerAddress: 64,
   /** Bytes of all header fields together. */
   headers: 16 * 1024,
   /** Milliseconds to send the header fields, and the whole request; a commit may take longer to answer. */
   headersTimeout: 10_000,
   requestTimeout: 30_000,
+  /** Milliseconds between two looks for requests that are too slow; node would look each half minute. */
+  slowness: 2_000,
+  /** Milliseconds for what is under way when the server closes. A commit has its own bounds, and ends before. */
+  drain: 30_000,
 };
 export type Limits = typeof limits;
 
@@ -89,6 +96,7 @@ const securityHeaders = {
   "Cache-Control": "no-store",
   "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
   "Cross-Origin-Resource-Policy": "same-origin",
+  "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
   "Referrer-Policy": "no-referrer",
   "X-Content-Type-Options": "nosniff",
   "X-Frame-Options": "DENY",
@@ -103,17 +111,15 @@ export async function buildApplication(
   options: { transport: Transport; version: string; https?: ServerOptions; limits?: Partial<Limits> },
 ): Promise<FastifyInstance> {
   const { transport, version, https } = options;
-  const { body, requestsPerMinute, connections, headers, headersTimeout, requestTimeout } = {
-    ...limits,
-    ...options.limits,
-  };
+  const most = { ...limits, ...options.limits };
+  const listener = { maxHeaderSize: most.headers, connectionsCheckingInterval: most.slowness };
   const { log } = context.machine;
   const app = fastify({
-    ...(https ? { https: { ...https, maxHeaderSize: headers } } : { http: { maxHeaderSize: headers } }),
+    ...(https ? { https: { ...https, ...listener } } : { http: listener }),
     logger: false,
-    bodyLimit: body,
+    bodyLimit: most.body,
     genReqId: ({ headers }) => readRequestId(headers["request-id"]) ?? randomUUID(),
-    requestTimeout,
+    requestTimeout: most.requestTimeout,
     keepAliveTimeout: 30_000,
     forceCloseConnections: "idle",
     clientErrorHandler: answerNoHttp,
@@ -124,8 +130,18 @@ export async function buildApplication(
     },
     routerOptions: { maxParamLength: 64 },
   }) as unknown as FastifyInstance;
-  app.server.maxConnections = connections;
-  app.server.headersTimeout = headersTimeout;
+  app.server.maxConnections = most.connections;
+  app.server.headersTimeout = most.headersTimeout;
+  if (transport === "https") limitConnections(app.server, most.connectionsPerAddress);
+  let closing = false;
+  app.addHook("preClose", async () => {
+    closing = true;
+    // A server that closes looks for slow requests no more: one client could hold it open for ever.
+    setTimeout(() => app.server.closeAllConnections(), most.drain).unref();
+  });
+  app.addHook("onSend", async (_request, reply) => {
+    if (closing) reply.header("Connection", "close");
+  });
 
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply, log));
   app.setValidatorCompiler(({ schema }) => validate(schema as unknown as z.ZodType));
@@ -141,7 +157,7 @@ export async function buildApplication(
     reply.headers(securityHeaders).header("Request-Id", request.id);
     if (transport === "https") reply.header("Strict-Transport-Security", "max-age=31536000");
   });
-  if (transport === "https") await addRateLimit(app, requestsPerMinute);
+  if (transport === "https") await addRateLimit(app, most.requestsPerMinute);
   const known: KnownRoute[] = [];
   app.decorate("knownRoutes", known);
   app.addHook("onRoute", ({ method, url, config, schema }) => {

@@ -1,11 +1,13 @@
 import { chmod, readFile, stat, writeFile } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import { connect as connectTcp, createServer as createTcpServer } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { connect as connectTls, type TLSSocket } from "node:tls";
-import t from "tap";
+import t, { type Test } from "tap";
 import { decoyHash } from "../access/password.ts";
 import { type User, user } from "../access/schema.ts";
 import { ensureManagementCertificate, readManagementFingerprint } from "../certificates/management.ts";
+import type { Limits } from "./application.ts";
 import { findFreePort, setUpServer } from "./testing.ts";
 
 /** Speaks TLS to the port and hands over the open connection. */
@@ -57,6 +59,7 @@ t.test("the local socket and HTTPS serve the same routes; the port follows the c
     /strict-transport-security: max-age=\d+/i,
     /x-content-type-options: nosniff/i,
     /cache-control: no-store/i,
+    /permissions-policy: camera=\(\), geolocation=\(\), microphone=\(\)/i,
     /content-security-policy: default-src 'none'/i,
     /request-id: [0-9a-f-]{36}/i,
   ])
@@ -179,6 +182,96 @@ t.test("the management certificate is made once, and never over a damaged one", 
   await chmod(key, 0o600);
   await machine.run(["rm", key]);
   await t.rejects(ensureManagementCertificate(machine, "lb1"), { code: "corrupt", message: /does not belong/ });
+});
+
+/** Opens HTTPS with narrow limits; `ended` waits for the end of a connection and gives back what came on it. */
+async function setUpLimited(t: Test, limits: Partial<Limits>) {
+  const box = await setUpServer(t, { limits });
+  const port = await findFreePort();
+  await box.control.commit({
+    author: { user: "admin", source: "local" },
+    message: "port",
+    change: (now) => ({ ...now, system: { ...now.system, management: { interfaces: [], port } } }),
+  });
+  await box.server.listen();
+  const ended = (socket: TLSSocket) =>
+    new Promise<string>((resolve) => {
+      let answer = "";
+      socket.on("data", (part) => {
+        answer += part;
+      });
+      socket.on("error", () => {}).on("close", () => resolve(answer));
+    });
+  return { ...box, port, ended };
+}
+
+t.test("a client that sends its request drop by drop is cut off", async (t) => {
+  const limits = { headersTimeout: 1_500, requestTimeout: 3_000, slowness: 100 };
+  const { port, ended } = await setUpLimited(t, limits);
+  const started = Date.now();
+  const slow = await openTls(port);
+  const answer = ended(slow);
+  slow.write("GET /api/v1/farms HTTP/1.1\r\nHost: lb\r\n");
+  let drops = 0;
+  const drip = setInterval(() => {
+    drops += 1;
+    if (slow.writable) slow.write(`X-Drop-${drops}: a\r\n`);
+  }, 50);
+  t.teardown(() => clearInterval(drip));
+  const silent = await openTls(port);
+  const body = await openTls(port);
+  body.write(
+    "POST /api/v1/sessions HTTP/1.1\r\nHost: lb\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{",
+  );
+  const [headers, nothing, half] = await Promise.all([answer, ended(silent), ended(body)]);
+  t.match(headers, /^HTTP\/1.1 408 [\s\S]*problem\+json[\s\S]*did not arrive in time/, "header fields");
+  t.notMatch(nothing, /HTTP\/1.1 [^4]/, "nothing at all");
+  t.match(half, /^HTTP\/1.1 408 /, "the body");
+  t.ok(drops > 2, "it was sending until the end");
+  t.ok(Date.now() - started < 60_000);
+  t.match(await ask(await openTls(port), get("/api/v1/farms")), /^HTTP\/1.1 401 /, "others are served");
+});
+
+t.test("one address has a number of connections, and others have theirs", async (t) => {
+  const { port } = await setUpLimited(t, { connectionsPerAddress: 3 });
+  const open = await Promise.all([1, 2, 3].map(() => openTls(port)));
+  await t.rejects(openTls(port), /ECONNRESET|disconnected/, "one more is refused");
+  const other = await openTls(port, { localAddress: "127.0.0.2" });
+  t.match(await ask(other, get("/api/v1/farms")), /^HTTP\/1.1 401 /, "another address is served");
+  open[0]?.destroy();
+  let again: TLSSocket | undefined;
+  for (let tries = 0; tries < 50 && !again; tries += 1) {
+    again = await openTls(port).catch(() => undefined);
+    if (!again) await sleep(20);
+  }
+  t.ok(again, "a place that is free again is taken");
+  for (const socket of [...open, again]) socket?.destroy();
+});
+
+t.test("closing answers what is under way, ends what is idle, and waits for nobody for ever", async (t) => {
+  const { server, port, ended } = await setUpLimited(t, {
+    drain: 5_000,
+    headersTimeout: 60_000,
+    requestTimeout: 60_000,
+  });
+  const idle = await openTls(port);
+  idle.write("GET /api/v1/farms HTTP/1.1\r\nHost: lb\r\n\r\n");
+  await new Promise((resolve) => idle.once("data", resolve));
+  const half =
+    "POST /api/v1/sessions HTTP/1.1\r\nHost: lb\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{";
+  const [busy, stuck] = [await openTls(port), await openTls(port)];
+  const [idleEnd, busyEnd, stuckEnd] = [idle, busy, stuck].map(ended);
+  busy.write(half);
+  stuck.write(half);
+  // Until the server has them: what has not arrived when it closes is not under way.
+  await sleep(500);
+  const closing = server.close();
+  await idleEnd;
+  busy.write("}");
+  t.match(await busyEnd, /^HTTP\/1.1 400 [\s\S]*connection: close/i, "the request under way is answered");
+  t.equal(await stuckEnd, "", "the one that never comes is cut off");
+  await closing;
+  await t.rejects(openTls(port), { code: "ECONNREFUSED" });
 });
 
 t.test("a route without a permission does not register", async (t) => {

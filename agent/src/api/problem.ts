@@ -87,19 +87,23 @@ export function answerNoHttp(error: NodeJS.ErrnoException, socket: Duplex): void
     socket.destroy();
     return;
   }
-  const { http: status, title } = catalogue["bad-input"];
+  const { http, title } = catalogue["bad-input"];
+  const slow = error.code === "ERR_HTTP_REQUEST_TIMEOUT";
+  const status = slow ? 408 : http;
   const document = {
     title,
     status,
-    detail: "this is no request of HTTP",
+    detail: slow ? "the request did not arrive in time" : "this is no request of HTTP",
     code: "bad-input",
     problems: [],
     requestId: "",
   };
   const body = JSON.stringify(document);
   socket.end(
-    `HTTP/1.1 ${status} Bad Request\r\nContent-Type: application/problem+json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${status} ${slow ? "Request Timeout" : "Bad Request"}\r\nContent-Type: application/problem+json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
   );
+  // Not at once: what the client still sends would take the answer from it. But a client that never closes is not waited for.
+  setTimeout(() => socket.destroy(), 1_000).unref();
 }
 
 function toSteelyardError(error: unknown, request: FastifyRequest): SteelyardError | undefined {

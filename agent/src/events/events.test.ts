@@ -86,8 +86,8 @@ t.test("states are told when they change, and looked at only while somebody want
   await look();
   t.same(seen, [
     { kind: "farm-state", farm: "web", state: "down", before: "up" },
-    { kind: "backend-state", farm: "web", backend: "b1", state: "gone", before: "up" },
     { kind: "certificate-state", certificate: "site", state: "expiring", before: "valid" },
+    { kind: "backend-state", farm: "web", backend: "b1", state: "gone", before: "up" },
   ]);
   stop();
   time += 30_000;

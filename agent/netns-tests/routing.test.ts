@@ -215,7 +215,7 @@ async function test(): Promise<void> {
         ({ table, destination, family }) => table === 1002 && destination === "default" && family === "ipv4",
       )?.gateway;
     t.equal(await gateway(), undefined);
-    const watch = watchNetwork(machine, control, stop.signal);
+    const watch = watchNetwork(machine, control, [routing], stop.signal);
     await ip("route add default via 10.2.0.1 dev wan2 proto dhcp metric 65535");
     await until("the lease's gateway", 5_000, async () => (await gateway()) === "10.2.0.1");
     await ip("route replace default via 10.2.0.1 dev wan2 proto dhcp metric 65535 src 10.2.0.2");

@@ -44,8 +44,13 @@ export type UplinksLab = {
   inside(where: "router1" | "router2" | "world", words: string): Promise<string>;
   control: ConfigurationControl;
   apply(change: (draft: Configuration) => void): Promise<string[]>;
+  /** What the agent logged. */
+  lines: LogLine[];
   close(): Promise<void>;
 };
+
+/** Milliseconds of performance.now(). */
+export type LogLine = { time: number; text: string };
 
 export async function buildUplinksLab(
   subsystems: (lab: { machine: Machine }) => readonly Subsystem[],
@@ -54,8 +59,10 @@ export async function buildUplinksLab(
   const base = "usr/lib/steelyard/nft/base.nft";
   await fs.mkdir(join(root, dirname(base)), { recursive: true });
   await fs.copyFile(join(overlay, base), join(root, base));
-  const quiet = () => {};
-  const log = { info: quiet, warn: quiet, error: (message: string) => process.stderr.write(`${message}\n`) };
+  const lines: LogLine[] = [];
+  const note = (text: string) => void lines.push({ time: performance.now(), text });
+  const log = { info: note, warn: note, error: (message: string) => process.stderr.write(`${message}\n`) };
+  await nameLabels();
   const nftlb = simulateUnit(root);
   const machine = makeMachine({ root, systemd: nftlb, log });
   await run(["ip", "link", "set", "lo", "up"]);
@@ -153,7 +160,18 @@ export async function buildUplinksLab(
     await fs.rm(root, { recursive: true, force: true });
   };
   const inside: UplinksLab["inside"] = async (where, words) => await within(pids[where], `ip ${words}`);
-  return { machine, nftlb, world, lan, backend, inside, control, apply, close };
+  return { machine, nftlb, world, lan, backend, inside, control, apply, lines, close };
+}
+
+/** The image's names of connection labels, where conntrack(8) looks for them; in our mount namespace alone. */
+async function nameLabels(): Promise<void> {
+  const scratch = await fs.mkdtemp(join(tmpdir(), "steelyard-etc-"));
+  await run(["mount", "-t", "tmpfs", "tmpfs", scratch]);
+  for (const name of ["upper", "work"]) await fs.mkdir(join(scratch, name));
+  const options = `lowerdir=/etc,upperdir=${join(scratch, "upper")},workdir=${join(scratch, "work")}`;
+  await run(["mount", "-t", "overlay", "overlay", "-o", options, "/etc"]);
+  await fs.mkdir("/etc/xtables", { recursive: true });
+  await fs.copyFile(join(overlay, "etc/xtables/connlabel.conf"), "/etc/xtables/connlabel.conf");
 }
 
 /** The addresses are there already: networkd does not run in the namespace. */

@@ -4,6 +4,7 @@ import { createServer, type StatusReaders } from "./api/server.ts";
 import { makeManagementCertificates } from "./certificates/management.ts";
 import { makeControl } from "./commit/commit.ts";
 import { openStore } from "./configuration/store.ts";
+import { dslb, makeUplinksWatch, readUplinkStatuses } from "./dslb/index.ts";
 import { messageOf } from "./errors.ts";
 import { runFirstBoot } from "./first-boot/first-boot.ts";
 import { keepStatusScreen } from "./first-boot/status-writer.ts";
@@ -12,7 +13,7 @@ import { nameCards } from "./network/identity/apply.ts";
 import { listNamesInUse } from "./network/inventory.ts";
 import { readAllCounters, readInterfaceStatus, readLinks } from "./network/status.ts";
 import { watchLinks } from "./network/watch.ts";
-import { readRoutes, readRules, watchNetwork } from "./routing/index.ts";
+import { readRoutes, readRules, routing, watchNetwork } from "./routing/index.ts";
 import { subsystems } from "./subsystems.ts";
 import { readSystemLoad, readSystemStatus, readSystemVersion } from "./system/status.ts";
 
@@ -37,6 +38,7 @@ async function main(): Promise<void> {
   // Before anybody is served, and before the machine is brought to it: an unconfirmed generation does not survive a restart.
   await control.resume();
   const tls = makeManagementCertificates(machine, () => control.current().configuration);
+  const uplinks = makeUplinksWatch(machine, control, dslb);
   const status: StatusReaders = {
     readFarmStatuses: (names) => readFarmStatuses(machine, control.current().configuration, names),
     readLinks: () => readLinks(machine),
@@ -47,6 +49,8 @@ async function main(): Promise<void> {
       interfaces: await readAllCounters(machine),
     }),
     readRoutes: () => readRoutes(machine, control.current().configuration),
+    readUplinkStatuses: () => readUplinkStatuses(machine, control.current().configuration),
+    returnUplink: (farm, uplink) => uplinks.giveBack(farm, uplink),
     readRules: () => readRules(machine, control.current().configuration),
     readSystemStatus: () => readSystemStatus(machine, control, tls.describe(machine.now())),
   };
@@ -89,7 +93,8 @@ async function main(): Promise<void> {
   await manager.ready(`serving generation ${control.current().generation}`);
   await Promise.all([
     watchDataPlane(machine, control, { subsystems, signal: stop.signal }),
-    watchNetwork(machine, control, stop.signal),
+    watchNetwork(machine, control, [routing, dslb], stop.signal),
+    uplinks.run(stop.signal),
   ]);
 
   async function shutDown(): Promise<void> {

@@ -1,6 +1,7 @@
 import { access } from "./access/index.ts";
 import { certificates } from "./certificates/index.ts";
 import type { Subsystem } from "./commit/subsystem.ts";
+import { dslb } from "./dslb/index.ts";
 import { firewall } from "./firewall/index.ts";
 import { l4 } from "./lslb/l4/index.ts";
 import { network } from "./network/index.ts";
@@ -8,4 +9,4 @@ import { routing } from "./routing/index.ts";
 import { system } from "./system/index.ts";
 
 /** The registry: what a configuration consists of. The order of applying follows from what each depends on. */
-export const subsystems: readonly Subsystem[] = [access, certificates, network, routing, firewall, l4, system];
+export const subsystems: readonly Subsystem[] = [access, certificates, network, routing, dslb, firewall, l4, system];

@@ -1,4 +1,5 @@
 import type { Machine } from "./machine.ts";
+import { labelName } from "./route-numbers.ts";
 
 /** Which connections: all that is named must fit. Addresses and ports are those of the packets as the client sent them. */
 export type ConnectionFilter = {
@@ -14,6 +15,28 @@ export type ConnectionFilter = {
   /** tcp only: `ESTABLISHED` leaves out what is being opened or closed. */
   state?: "ESTABLISHED";
 };
+
+/** Forgets connections of a label of route-numbers.ts, in both families. None to forget is no error. */
+export async function deleteLabelled(machine: Machine, label: number): Promise<void> {
+  for (const family of ["ipv4", "ipv6"])
+    await machine.run(["conntrack", "--delete", "--family", family, "--label", labelName(label)], {
+      timeout,
+      accept: [0, 1],
+    });
+}
+
+/** Counts connections by label, of the labels asked about. */
+export async function countLabelled(machine: Machine, labels: readonly number[]): Promise<Map<number, number>> {
+  const counts = new Map(labels.map((label) => [label, 0]));
+  if (labels.length === 0) return counts;
+  const onLine = (line: string) => {
+    const names = /\blabels=(\S+)/.exec(line)?.[1]?.split(",") ?? [];
+    for (const label of labels) if (names.includes(labelName(label))) counts.set(label, (counts.get(label) ?? 0) + 1);
+  };
+  for (const family of ["ipv4", "ipv6"])
+    await machine.run(["conntrack", "--dump", "--family", family, "--output", "labels"], { timeout, onLine });
+  return counts;
+}
 
 export type Connection = { destination: string; destinationPort: number; server: string; mark: number };
 

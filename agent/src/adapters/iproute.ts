@@ -174,10 +174,40 @@ export function ruleWords({ priority, not, from, to, mark, interface: device, ta
   ].join(" ");
 }
 
-/** Carries out lines of ip-batch(8), in order, until one fails. Fails with `command-failed`: ip's words and the line. */
-export async function runBatch(machine: Machine, family: Family, lines: readonly string[]): Promise<void> {
+export type Nexthop = {
+  id: number;
+  gateway?: string | undefined;
+  device?: string | undefined;
+  /** Members of a group with their weights. */
+  group?: { id: number; weight: number }[] | undefined;
+};
+
+/** Nexthop objects (ip-nexthop(8)): gateways and groups of them. */
+export async function listNexthops(machine: Machine): Promise<Made<Nexthop>[]> {
+  const { stdout } = await machine.run(["ip", ...flags, "nexthop", "show"], { timeout });
+  const found: Json[] = stdout.trim() === "" ? [] : JSON.parse(stdout);
+  return found.map((json) => ({
+    id: Number(json.id),
+    gateway: json.gateway,
+    device: json.dev,
+    group: json.group?.map((each: Json) => ({ id: Number(each.id), weight: Number(each.weight ?? 1) })),
+    protocol: Number(json.protocol ?? 0),
+  }));
+}
+
+export function nexthopWords({ id, gateway, device, group }: Nexthop): string {
+  if (group) return `id ${id} group ${group.map((each) => `${each.id},${each.weight}`).join("/")}`;
+  return `id ${id} via ${gateway} dev ${device} onlink`;
+}
+
+/**
+ * Carries out lines of ip-batch(8), in order, until one fails. Fails with `command-failed`: ip's words and the line. Nexthops go
+ * without a family, for a group has none.
+ */
+export async function runBatch(machine: Machine, family: Family | undefined, lines: readonly string[]): Promise<void> {
   if (lines.length === 0) return;
-  await machine.run(["ip", optionOf[family], "-batch", "-"], { timeout, input: `${lines.join("\n")}\n` });
+  const option = family === undefined ? [] : [optionOf[family]];
+  await machine.run(["ip", ...option, "-batch", "-"], { timeout, input: `${lines.join("\n")}\n` });
 }
 
 /** Removes what is there: a line that fails is no error, for a route goes by itself with its interface. */

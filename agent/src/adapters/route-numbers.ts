@@ -33,6 +33,16 @@ export const arrivalLabel = (slot: number) => slot;
 export const departureLabel = (slot: number) => slot + 64;
 export const tableOf = (slot: number) => 1000 + slot;
 
+/** Ids of nexthop objects: an uplink's own, and the group of a farm in one family. */
+export const nexthopOf = (slot: number) => 1000 + slot;
+export const groupOf = (slot: number, family: "ipv4" | "ipv6") => (family === "ipv4" ? 2000 : 3000) + slot;
+
+/** Ports that probes of an uplink come from, so that they take it; below those the kernel gives away (ip_local_port_range). */
+export const probePorts = (slot: number) => ({ first: 9000 + slot * 16, last: 9015 + slot * 16 });
+
+/** Name of a label for conntrack(8), as /etc/xtables/connlabel.conf of the image has it. */
+export const labelName = (label: number) => `steelyard-${label}`;
+
 /** RT_TABLE_MAIN and its neighbours (linux/rtnetlink.h). */
 export const mainTable = 254;
 export const reservedTables = { default: 253, main: 254, local: 255 } as const;
@@ -50,12 +60,11 @@ export const priorities = {
   ownSource: 31_010,
   /** Main without its default route. */
   networks: 31_500,
+  /** Uplinks, by mark: one of them, or all of a farm. */
+  uplinks: 31_600,
   /** The table of a slot, its default route too. */
   mark: 32_000,
   source: 32_010,
-  /** Tables of all the uplinks of a farm, by mark and for the box itself. */
-  uplinks: 32_100,
-  box: 32_110,
 } as const;
 
 /** Interfaces and uplinks by `interface eth1` and `uplink isp/a`, farms of uplinks by `farm isp`. */

@@ -19,6 +19,7 @@ import { addManagementCertificateRoutes } from "../certificates/management-route
 import { addCertificateRoutes } from "../certificates/routes.ts";
 import { addConfirmationRoutes, addTransactionRoutes, addVerificationRoute } from "../commit/routes.ts";
 import { addConfigurationRoutes } from "../configuration/routes.ts";
+import { addUplinkRoutes } from "../dslb/routes.ts";
 import { SteelyardError } from "../errors.ts";
 import { addEventRoutes } from "../events/routes.ts";
 import { addRecoveryRoutes } from "../first-boot/recovery-routes.ts";
@@ -54,6 +55,7 @@ const routes: readonly Routes[] = [
   addNetworkRoutes,
   addRoutingRoutes,
   addCertificateRoutes,
+  addUplinkRoutes,
   addSystemRoutes,
   addManagementCertificateRoutes,
   addConfigurationRoutes,

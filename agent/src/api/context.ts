@@ -10,6 +10,7 @@ import type { TotpFactor } from "../access/totp/factor.ts";
 import type { Machine } from "../adapters/machine.ts";
 import type { ShownCertificate } from "../certificates/management.ts";
 import type { CommitResult, ConfigurationControl } from "../commit/control.ts";
+import type { UplinkFarmStatus } from "../dslb/routes.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { EventHub } from "../events/hub.ts";
 import type { Jobs } from "../jobs/jobs.ts";
@@ -34,6 +35,9 @@ export type StatusReaders = {
   /** Of the kernel, with who made each. */
   readRoutes(): Promise<RouteStatus[]>;
   readRules(): Promise<RuleStatus[]>;
+  readUplinkStatuses(): Promise<UplinkFarmStatus[]>;
+  /** Uses an uplink again that waits for its return. False when it does not wait. */
+  returnUplink(farm: string, uplink: string): Promise<boolean>;
   /** All farms at once, connections not counted. */
   readFarmStates(): Promise<FarmStatus[]>;
   /** For the topic `statistics`: counters and load, cheap to read. */

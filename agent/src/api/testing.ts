@@ -120,6 +120,8 @@ export async function setUpServer(t: Pick<Test, "teardown">, options: TestOption
       readStatistics: async () => ({ load: [0, 0, 0] }),
       readRoutes: async () => [],
       readRules: async () => [],
+      readUplinkStatuses: async () => [],
+      returnUplink: async () => false,
       readInterfaceStatus: async (name) => {
         throw new SteelyardError("not-found", `there is no interface ${name}`);
       },

@@ -4,6 +4,7 @@ import { directory } from "../access/directory/schema.ts";
 import { accessSettings, apiKey, group, role, user, userName } from "../access/schema.ts";
 import { backups } from "../backup/schema.ts";
 import { certificate } from "../certificates/schema.ts";
+import { uplinkFarm } from "../dslb/schema.ts";
 import { l4Farm } from "../lslb/l4/schema.ts";
 import { networkInterface, virtualAddress } from "../network/schema.ts";
 import { routingRoute, routingRule, routingTable } from "../routing/schema.ts";
@@ -23,6 +24,7 @@ export const configuration = z.strictObject({
   routingTables: z.record(objectName, routingTable).default({}),
   routingRules: z.record(objectName, routingRule).default({}),
   routingRoutes: z.record(objectName, routingRoute).default({}),
+  uplinkFarms: z.record(objectName, uplinkFarm).default({}),
   farms: z.record(objectName, farm),
   certificates: z.record(objectName, certificate).default({}),
   access: accessSettings.default(accessSettings.parse({})),
@@ -91,6 +93,13 @@ export const collections = {
     secrets: [],
     resource: "network",
   },
+  uplinkFarms: {
+    directory: "network/uplinks",
+    name: objectName,
+    object: uplinkFarm,
+    secrets: [],
+    resource: "network",
+  },
   farms: { directory: "farms", name: objectName, object: farm, secrets: [], resource: "farms", boundBy: "name" },
   certificates: {
     directory: "certificates",
@@ -146,6 +155,7 @@ export function emptyConfiguration(): Configuration {
     routingTables: {},
     routingRules: {},
     routingRoutes: {},
+    uplinkFarms: {},
     farms: {},
     certificates: {},
     access: accessSettings.parse({}),

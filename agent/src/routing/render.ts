@@ -36,15 +36,23 @@ export function renderRouting(configuration: Configuration): RoutingIntent {
   const routes = sorted(configuration.routingRoutes).flatMap(([, route]) =>
     route.enabled ? [renderRoute(route, refer(route.table))] : [],
   );
-  const named = new Set(
-    [...rules, ...routes].flatMap(({ table }) => (typeof table === "object" ? [table.interface] : [])),
+  const uplinks = Object.values(configuration.uplinkFarms).flatMap((farm) =>
+    farm.enabled ? Object.values(farm.uplinks) : [],
   );
+  const named = new Set([
+    ...uplinks.map((each) => each.interface),
+    ...[...rules, ...routes].flatMap(({ table }) => (typeof table === "object" ? [table.interface] : [])),
+  ]);
   return {
     interfaces: sorted(interfaces)
       .filter(([, { enabled }]) => enabled)
       .map(([name, { ipv4, ipv6 }]) => ({
         name,
         gateways: {
+          // Answers to what came in by an interface that is an uplink's leave by the uplink's gateway.
+          ...Object.fromEntries(
+            uplinks.filter((each) => each.interface === name).map(({ gateway }) => [addressFamily(gateway), gateway]),
+          ),
           ...(ipv4.gateway === undefined ? {} : { ipv4: ipv4.gateway }),
           ...(ipv6.gateway === undefined ? {} : { ipv6: ipv6.gateway }),
         },

@@ -2,10 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Machine } from "../adapters/machine.ts";
 import { listenToNetwork } from "../adapters/network-events.ts";
 import type { ConfigurationControl } from "../commit/control.ts";
+import type { Subsystem } from "../commit/subsystem.ts";
 import { messageOf } from "../errors.ts";
-import { planRouting } from "./plan.ts";
-import { renderRouting } from "./render.ts";
-import { observeRouting } from "./status.ts";
 
 /** Milliseconds of quiet after a change of the network before it is looked at, and between two looks that end in a repair. */
 const quiet = 150;
@@ -13,11 +11,12 @@ const pause = 1_000;
 
 /**
  * Follows the network until the signal: a lease that brings another gateway, an address that comes, a link that returns change
- * what the tables must hold. Never throws; what was missed is found by the watch of the data plane.
+ * what the tables must hold. `subsystems` are those that look at such things. Never throws; what was missed is found by the watch of the data plane.
  */
 export async function watchNetwork(
   machine: Machine,
   control: Pick<ConfigurationControl, "current" | "reconcile">,
+  subsystems: readonly Subsystem[],
   signal: AbortSignal,
   listen: typeof listenToNetwork = listenToNetwork,
 ): Promise<void> {
@@ -41,7 +40,7 @@ export async function watchNetwork(
     changed = false;
     try {
       const { configuration } = control.current();
-      const [step] = planRouting({ state: await observeRouting(machine) }, { intent: renderRouting(configuration) });
+      const [step] = (await Promise.all(subsystems.map((each) => each.plan(configuration, machine)))).flat();
       if (!step || signal.aborted) continue;
       machine.log.info(`the network changed: ${step.summary}`);
       await control.reconcile("the network changed");

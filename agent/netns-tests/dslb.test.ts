@@ -54,6 +54,17 @@ async function test(): Promise<void> {
     await apply((draft) => {
       draft.uplinkFarms.isp = uplinkFarm.parse({ ...draft.uplinkFarms.isp, ...change });
     });
+  /** Puts a router's far link back, with what went with it. */
+  const mend = async (number: 1 | 2) => {
+    const router = `router${number}` as const;
+    await inside(router, "link set far up");
+    await inside(router, `route replace 203.0.113.2 via 10.1${number}.0.2`);
+    await inside(router, `address replace fd1${number}::1/64 dev far nodad`);
+    await inside(router, `-6 route replace 2001:db8:113::2 via fd1${number}::2`);
+    // The other end lost its routes with its carrier.
+    await inside("world", `route replace 10.${number}.0.0/24 via 10.1${number}.0.1`);
+    await inside("world", `-6 route replace fd0${number}::/64 via fd1${number}::1`);
+  };
   const uplinks = {
     a: { interface: "wan1", gateway: "10.1.0.1", weight: 3 },
     b: { interface: "wan2", gateway: "10.2.0.1" },
@@ -192,8 +203,7 @@ async function test(): Promise<void> {
     t.notOk(await watch.giveBack("isp", "b"), "it does not wait");
     await inside("router2", "link set far down");
     await until("a verdict", 20_000, async () => (await statusOf("b"))?.state === "dead");
-    await inside("router2", "link set far up");
-    await inside("router2", "route replace 203.0.113.2 via 10.12.0.2");
+    await mend(2);
     await until("it to wait", 20_000, async () => (await statusOf("b"))?.state === "waiting");
     t.same(tally(await connect(20)), { [one]: 20 });
     t.ok(await watch.giveBack("isp", "b"));

@@ -981,6 +981,158 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/dslb/farms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List uplink farms
+         * @description Every uplink farm with all its fields; filtered, sorted and in pages when asked for.
+         */
+        get: operations["listUplinkFarms"];
+        put?: never;
+        /**
+         * Create an uplink farm
+         * @description The uplink farm with its name. Fields that are left out get their defaults; a name that is taken is refused.
+         */
+        post: operations["createUplinkFarm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dslb/farms/{farm}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read an uplink farm
+         * @description With all its fields, defaults filled in: what was read can be put back as it is.
+         */
+        get: operations["getUplinkFarm"];
+        /**
+         * Create an uplink farm or replace it whole
+         * @description Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.
+         */
+        put: operations["putUplinkFarm"];
+        post?: never;
+        /**
+         * Delete an uplink farm
+         * @description Refused while something else needs the uplink farm.
+         */
+        delete: operations["deleteUplinkFarm"];
+        options?: never;
+        head?: never;
+        /**
+         * Change fields of an uplink farm (JSON merge patch, RFC 7396)
+         * @description Fields that are left out stay; null takes one back to its default, or removes a member.
+         */
+        patch: operations["patchUplinkFarm"];
+        trace?: never;
+    };
+    "/api/v1/dslb/farms/{farm}/uplinks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List uplinks
+         * @description Every uplink with all its fields; filtered, sorted and in pages when asked for.
+         */
+        get: operations["listUplinks"];
+        put?: never;
+        /**
+         * Create an uplink
+         * @description The uplink with its name. Fields that are left out get their defaults; a name that is taken is refused.
+         */
+        post: operations["createUplink"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dslb/farms/{farm}/uplinks/{uplink}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read an uplink
+         * @description With all its fields, defaults filled in: what was read can be put back as it is.
+         */
+        get: operations["getUplink"];
+        /**
+         * Create an uplink or replace it whole
+         * @description Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.
+         */
+        put: operations["putUplink"];
+        post?: never;
+        /**
+         * Delete an uplink
+         * @description Refused while something else needs the uplink.
+         */
+        delete: operations["deleteUplink"];
+        options?: never;
+        head?: never;
+        /**
+         * Change fields of an uplink (JSON merge patch, RFC 7396)
+         * @description Fields that are left out stay; null takes one back to its default, or removes a member.
+         */
+        patch: operations["patchUplink"];
+        trace?: never;
+    };
+    "/api/v1/dslb/farms/{farm}/uplinks/{uplink}/return": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Use an uplink again that waits for its return
+         * @description For farms whose uplinks return manually, and to end a hold time early. 404 when the uplink does not wait.
+         */
+        post: operations["returnUplink"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dslb/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the kernel does for the farms of uplinks
+         * @description State, probes, connections and bytes of each uplink.
+         */
+        get: operations["listUplinkStatuses"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -4998,6 +5150,272 @@ export interface components {
             /** @description Name of the routing table */
             name: string;
         };
+        NamedUplink: {
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description: string;
+            /** @description Address of the gateway; says the family the uplink serves */
+            gateway: string;
+            /** @description Interface towards the gateway */
+            interface: string;
+            /** @description Name of the uplink */
+            name: string;
+            /** @description For translation prefix: each host keeps its part of the address */
+            prefix?: {
+                /** @description IPv6 network of the hosts inside */
+                inside: string;
+                /** @description IPv6 network of the same length that the provider routes to this uplink */
+                outside: string;
+            };
+            /**
+             * @description Algorithm priority: uplinks of the lowest number of which one is up are used
+             * @default 1
+             */
+            priority: number;
+            /**
+             * @description up: used while its probes succeed; maintenance: keeps its connections, gets no new one; down: loses them all
+             * @default up
+             * @enum {string}
+             */
+            state: "up" | "maintenance" | "down";
+            /**
+             * @description Source of what leaves: the address of the interface, another prefix (NPTv6, RFC 6296), or as it is
+             * @default masquerade
+             * @enum {string}
+             */
+            translation: "masquerade" | "prefix" | "none";
+            /**
+             * @description Algorithm weight: share of new connections, next to the weights of the others
+             * @default 1
+             */
+            weight: number;
+        };
+        NamedUplinkFarm: {
+            /**
+             * @description How a new connection is given an uplink
+             * @default weight
+             * @enum {string}
+             */
+            algorithm: "weight" | "priority";
+            /**
+             * @description true: what the box itself sends uses the uplinks too
+             * @default false
+             */
+            box: boolean;
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description: string;
+            /**
+             * @description false: nothing of it is in the kernel
+             * @default true
+             */
+            enabled: boolean;
+            /**
+             * @description Rounds in a row that fail until an uplink is down
+             * @default 3
+             */
+            fall: number;
+            /**
+             * @description For after-hold: seconds it must have been up
+             * @default 60
+             */
+            hold: number;
+            /**
+             * @description Interfaces inside, whose hosts use the uplinks
+             * @default []
+             */
+            interfaces: string[];
+            /**
+             * @description Seconds between two rounds of probes
+             * @default 2
+             */
+            interval: number;
+            /** @description Name of the uplink farm */
+            name: string;
+            /**
+             * @description A round of probes succeeds when any, or all, of its targets answer
+             * @default any
+             * @enum {string}
+             */
+            need: "any" | "all";
+            /**
+             * @description What each uplink is probed with; none: link and neighbour alone
+             * @default {}
+             */
+            probes: {
+                [key: string]: components["schemas"]["UplinkProbe"];
+            };
+            /**
+             * @description When an uplink that is up again is used again
+             * @default immediately
+             * @enum {string}
+             */
+            return: "immediately" | "after-hold" | "manually";
+            /**
+             * @description Rounds in a row that succeed until an uplink is up again
+             * @default 2
+             */
+            rise: number;
+            /**
+             * @description Networks inside that may use them; left out, all that come in by these interfaces
+             * @default []
+             */
+            sources: string[];
+            /**
+             * @description What is tied to one uplink; the first that fits holds
+             * @default []
+             */
+            ties: components["schemas"]["UplinkTie"][];
+            /**
+             * @description Seconds a target is given to answer
+             * @default 1
+             */
+            timeout: number;
+            /**
+             * @description Uplinks by name
+             * @default {}
+             */
+            uplinks: {
+                [key: string]: components["schemas"]["Uplink"];
+            };
+        };
+        NamedUplinkFarmInput: {
+            /**
+             * @description How a new connection is given an uplink
+             * @default weight
+             * @enum {string}
+             */
+            algorithm?: "weight" | "priority";
+            /**
+             * @description true: what the box itself sends uses the uplinks too
+             * @default false
+             */
+            box?: boolean;
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description?: string;
+            /**
+             * @description false: nothing of it is in the kernel
+             * @default true
+             */
+            enabled?: boolean;
+            /**
+             * @description Rounds in a row that fail until an uplink is down
+             * @default 3
+             */
+            fall?: number;
+            /**
+             * @description For after-hold: seconds it must have been up
+             * @default 60
+             */
+            hold?: number;
+            /**
+             * @description Interfaces inside, whose hosts use the uplinks
+             * @default []
+             */
+            interfaces?: string[];
+            /**
+             * @description Seconds between two rounds of probes
+             * @default 2
+             */
+            interval?: number;
+            /** @description Name of the uplink farm */
+            name: string;
+            /**
+             * @description A round of probes succeeds when any, or all, of its targets answer
+             * @default any
+             * @enum {string}
+             */
+            need?: "any" | "all";
+            /**
+             * @description What each uplink is probed with; none: link and neighbour alone
+             * @default {}
+             */
+            probes?: {
+                [key: string]: components["schemas"]["UplinkProbeInput"];
+            };
+            /**
+             * @description When an uplink that is up again is used again
+             * @default immediately
+             * @enum {string}
+             */
+            return?: "immediately" | "after-hold" | "manually";
+            /**
+             * @description Rounds in a row that succeed until an uplink is up again
+             * @default 2
+             */
+            rise?: number;
+            /**
+             * @description Networks inside that may use them; left out, all that come in by these interfaces
+             * @default []
+             */
+            sources?: string[];
+            /**
+             * @description What is tied to one uplink; the first that fits holds
+             * @default []
+             */
+            ties?: components["schemas"]["UplinkTieInput"][];
+            /**
+             * @description Seconds a target is given to answer
+             * @default 1
+             */
+            timeout?: number;
+            /**
+             * @description Uplinks by name
+             * @default {}
+             */
+            uplinks?: {
+                [key: string]: components["schemas"]["UplinkInput"];
+            };
+        };
+        NamedUplinkInput: {
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description?: string;
+            /** @description Address of the gateway; says the family the uplink serves */
+            gateway: string;
+            /** @description Interface towards the gateway */
+            interface: string;
+            /** @description Name of the uplink */
+            name: string;
+            /** @description For translation prefix: each host keeps its part of the address */
+            prefix?: {
+                /** @description IPv6 network of the hosts inside */
+                inside: string;
+                /** @description IPv6 network of the same length that the provider routes to this uplink */
+                outside: string;
+            };
+            /**
+             * @description Algorithm priority: uplinks of the lowest number of which one is up are used
+             * @default 1
+             */
+            priority?: number;
+            /**
+             * @description up: used while its probes succeed; maintenance: keeps its connections, gets no new one; down: loses them all
+             * @default up
+             * @enum {string}
+             */
+            state?: "up" | "maintenance" | "down";
+            /**
+             * @description Source of what leaves: the address of the interface, another prefix (NPTv6, RFC 6296), or as it is
+             * @default masquerade
+             * @enum {string}
+             */
+            translation?: "masquerade" | "prefix" | "none";
+            /**
+             * @description Algorithm weight: share of new connections, next to the weights of the others
+             * @default 1
+             */
+            weight?: number;
+        };
         NamedUser: {
             /**
              * @description For people
@@ -6279,6 +6697,334 @@ export interface components {
             replace?: {
                 [key: string]: unknown;
             };
+        };
+        Uplink: {
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description: string;
+            /** @description Address of the gateway; says the family the uplink serves */
+            gateway: string;
+            /** @description Interface towards the gateway */
+            interface: string;
+            /** @description For translation prefix: each host keeps its part of the address */
+            prefix?: {
+                /** @description IPv6 network of the hosts inside */
+                inside: string;
+                /** @description IPv6 network of the same length that the provider routes to this uplink */
+                outside: string;
+            };
+            /**
+             * @description Algorithm priority: uplinks of the lowest number of which one is up are used
+             * @default 1
+             */
+            priority: number;
+            /**
+             * @description up: used while its probes succeed; maintenance: keeps its connections, gets no new one; down: loses them all
+             * @default up
+             * @enum {string}
+             */
+            state: "up" | "maintenance" | "down";
+            /**
+             * @description Source of what leaves: the address of the interface, another prefix (NPTv6, RFC 6296), or as it is
+             * @default masquerade
+             * @enum {string}
+             */
+            translation: "masquerade" | "prefix" | "none";
+            /**
+             * @description Algorithm weight: share of new connections, next to the weights of the others
+             * @default 1
+             */
+            weight: number;
+        };
+        UplinkFarmReplacementInput: {
+            /**
+             * @description How a new connection is given an uplink
+             * @default weight
+             * @enum {string}
+             */
+            algorithm?: "weight" | "priority";
+            /**
+             * @description true: what the box itself sends uses the uplinks too
+             * @default false
+             */
+            box?: boolean;
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description?: string;
+            /**
+             * @description false: nothing of it is in the kernel
+             * @default true
+             */
+            enabled?: boolean;
+            /**
+             * @description Rounds in a row that fail until an uplink is down
+             * @default 3
+             */
+            fall?: number;
+            /**
+             * @description For after-hold: seconds it must have been up
+             * @default 60
+             */
+            hold?: number;
+            /**
+             * @description Interfaces inside, whose hosts use the uplinks
+             * @default []
+             */
+            interfaces?: string[];
+            /**
+             * @description Seconds between two rounds of probes
+             * @default 2
+             */
+            interval?: number;
+            /** @description When given, the name in the address: an object keeps its name */
+            name?: string;
+            /**
+             * @description A round of probes succeeds when any, or all, of its targets answer
+             * @default any
+             * @enum {string}
+             */
+            need?: "any" | "all";
+            /**
+             * @description What each uplink is probed with; none: link and neighbour alone
+             * @default {}
+             */
+            probes?: {
+                [key: string]: components["schemas"]["UplinkProbeInput"];
+            };
+            /**
+             * @description When an uplink that is up again is used again
+             * @default immediately
+             * @enum {string}
+             */
+            return?: "immediately" | "after-hold" | "manually";
+            /**
+             * @description Rounds in a row that succeed until an uplink is up again
+             * @default 2
+             */
+            rise?: number;
+            /**
+             * @description Networks inside that may use them; left out, all that come in by these interfaces
+             * @default []
+             */
+            sources?: string[];
+            /**
+             * @description What is tied to one uplink; the first that fits holds
+             * @default []
+             */
+            ties?: components["schemas"]["UplinkTieInput"][];
+            /**
+             * @description Seconds a target is given to answer
+             * @default 1
+             */
+            timeout?: number;
+            /**
+             * @description Uplinks by name
+             * @default {}
+             */
+            uplinks?: {
+                [key: string]: components["schemas"]["UplinkInput"];
+            };
+        };
+        UplinkFarmStatus: {
+            /** @description The farm */
+            name: string;
+            /**
+             * @description up: at least one uplink takes new connections
+             * @enum {string}
+             */
+            state: "up" | "down" | "disabled";
+            /** @description Each uplink */
+            uplinks: {
+                /** @description Connections that go out by it now */
+                connections: number;
+                /** @description What did not answer in the last round */
+                failures: string[];
+                /** @description Its gateway */
+                gateway: string;
+                /** @description Interface towards the gateway */
+                interface: string;
+                /** @description The uplink */
+                name: string;
+                /** @description Of its connections, since the set of uplinks last changed */
+                receivedBytes: number;
+                /** @description Of its connections, since the set of uplinks last changed */
+                sentBytes: number;
+                /** @description Since when its probes say so (RFC 3339); none without probes */
+                since?: string;
+                /**
+                 * @description used: takes new connections; standby: another priority is used; maintenance, down: as set; dead: its probes fail; waiting: up again, waits for its return; no-link: its interface has no carrier
+                 * @enum {string}
+                 */
+                state: "used" | "standby" | "maintenance" | "down" | "dead" | "waiting" | "no-link";
+            }[];
+        };
+        UplinkInput: {
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description?: string;
+            /** @description Address of the gateway; says the family the uplink serves */
+            gateway: string;
+            /** @description Interface towards the gateway */
+            interface: string;
+            /** @description For translation prefix: each host keeps its part of the address */
+            prefix?: {
+                /** @description IPv6 network of the hosts inside */
+                inside: string;
+                /** @description IPv6 network of the same length that the provider routes to this uplink */
+                outside: string;
+            };
+            /**
+             * @description Algorithm priority: uplinks of the lowest number of which one is up are used
+             * @default 1
+             */
+            priority?: number;
+            /**
+             * @description up: used while its probes succeed; maintenance: keeps its connections, gets no new one; down: loses them all
+             * @default up
+             * @enum {string}
+             */
+            state?: "up" | "maintenance" | "down";
+            /**
+             * @description Source of what leaves: the address of the interface, another prefix (NPTv6, RFC 6296), or as it is
+             * @default masquerade
+             * @enum {string}
+             */
+            translation?: "masquerade" | "prefix" | "none";
+            /**
+             * @description Algorithm weight: share of new connections, next to the weights of the others
+             * @default 1
+             */
+            weight?: number;
+        };
+        UplinkProbe: {
+            /** @description Target beyond the gateway, of the family of the uplinks it is for */
+            address: string;
+            /** @description http: host to ask for; the address unless told */
+            host?: string;
+            /**
+             * @description dns: name to ask for; any answer of the server will do
+             * @default example.com
+             */
+            name: string;
+            /**
+             * @description http: path to ask for
+             * @default /
+             */
+            path: string;
+            /** @description For tcp; 53 for dns and 80 for http unless told */
+            port?: number;
+            /** @description http: status that counts; any below 400 unless told */
+            status?: number;
+            /**
+             * @description How the target is asked
+             * @enum {string}
+             */
+            type: "icmp" | "tcp" | "dns" | "http";
+        };
+        UplinkProbeInput: {
+            /** @description Target beyond the gateway, of the family of the uplinks it is for */
+            address: string;
+            /** @description http: host to ask for; the address unless told */
+            host?: string;
+            /**
+             * @description dns: name to ask for; any answer of the server will do
+             * @default example.com
+             */
+            name?: string;
+            /**
+             * @description http: path to ask for
+             * @default /
+             */
+            path?: string;
+            /** @description For tcp; 53 for dns and 80 for http unless told */
+            port?: number;
+            /** @description http: status that counts; any below 400 unless told */
+            status?: number;
+            /**
+             * @description How the target is asked
+             * @enum {string}
+             */
+            type: "icmp" | "tcp" | "dns" | "http";
+        };
+        UplinkReplacementInput: {
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description?: string;
+            /** @description Address of the gateway; says the family the uplink serves */
+            gateway: string;
+            /** @description Interface towards the gateway */
+            interface: string;
+            /** @description When given, the name in the address: an object keeps its name */
+            name?: string;
+            /** @description For translation prefix: each host keeps its part of the address */
+            prefix?: {
+                /** @description IPv6 network of the hosts inside */
+                inside: string;
+                /** @description IPv6 network of the same length that the provider routes to this uplink */
+                outside: string;
+            };
+            /**
+             * @description Algorithm priority: uplinks of the lowest number of which one is up are used
+             * @default 1
+             */
+            priority?: number;
+            /**
+             * @description up: used while its probes succeed; maintenance: keeps its connections, gets no new one; down: loses them all
+             * @default up
+             * @enum {string}
+             */
+            state?: "up" | "maintenance" | "down";
+            /**
+             * @description Source of what leaves: the address of the interface, another prefix (NPTv6, RFC 6296), or as it is
+             * @default masquerade
+             * @enum {string}
+             */
+            translation?: "masquerade" | "prefix" | "none";
+            /**
+             * @description Algorithm weight: share of new connections, next to the weights of the others
+             * @default 1
+             */
+            weight?: number;
+        };
+        UplinkTie: {
+            /** @description Network the connection goes to */
+            destination?: string;
+            /** @description Farm whose answers leave by the uplink, wherever clients came in */
+            farm?: string;
+            /**
+             * @description While the uplink is not up: as if there were no tie, or no connection at all
+             * @default balance
+             * @enum {string}
+             */
+            otherwise: "balance" | "drop";
+            /** @description Network the connection comes from */
+            source?: string;
+            /** @description The uplink it is tied to */
+            uplink: string;
+        };
+        UplinkTieInput: {
+            /** @description Network the connection goes to */
+            destination?: string;
+            /** @description Farm whose answers leave by the uplink, wherever clients came in */
+            farm?: string;
+            /**
+             * @description While the uplink is not up: as if there were no tie, or no connection at all
+             * @default balance
+             * @enum {string}
+             */
+            otherwise?: "balance" | "drop";
+            /** @description Network the connection comes from */
+            source?: string;
+            /** @description The uplink it is tied to */
+            uplink: string;
         };
         UserReplacementInput: {
             /**
@@ -11639,6 +12385,7 @@ export interface operations {
                      *       "routingTables": {},
                      *       "routingRules": {},
                      *       "routingRoutes": {},
+                     *       "uplinkFarms": {},
                      *       "farms": {},
                      *       "certificates": {},
                      *       "access": {
@@ -11979,6 +12726,7 @@ export interface operations {
                      *         "routingTables": {},
                      *         "routingRules": {},
                      *         "routingRoutes": {},
+                     *         "uplinkFarms": {},
                      *         "farms": {},
                      *         "certificates": {},
                      *         "access": {
@@ -12379,6 +13127,1588 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Verification"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listUplinkFarms: {
+        parameters: {
+            query?: {
+                /** @description Only those whose algorithm is this (any characters stand in for *); several times: one of these */
+                algorithm?: string | string[];
+                /** @description Only those whose box is this (true or false); several times: one of these */
+                box?: string | string[];
+                /** @description Only those whose description is this (any characters stand in for *); several times: one of these */
+                description?: string | string[];
+                /** @description Only those whose enabled is this (true or false); several times: one of these */
+                enabled?: string | string[];
+                /** @description Only those whose fall is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                fall?: string | string[];
+                /** @description Only these fields of each object, with commas between them: name, description, enabled, interfaces, sources, box, algorithm, probes, need, interval, timeout, rise, fall, return, hold, ties, uplinks */
+                fields?: string;
+                /** @description Only those whose hold is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                hold?: string | string[];
+                /** @description Only those whose interfaces is this (any characters stand in for *); several times: one of these */
+                interfaces?: string | string[];
+                /** @description Only those whose interval is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                interval?: string | string[];
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Only those whose name is this (any characters stand in for *); several times: one of these */
+                name?: string | string[];
+                /** @description Only those whose need is this (any characters stand in for *); several times: one of these */
+                need?: string | string[];
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+                /** @description Only those whose probes is this (any characters stand in for *); several times: one of these */
+                probes?: string | string[];
+                /** @description Only those whose probes.address is this (any characters stand in for *); several times: one of these */
+                "probes.address"?: string | string[];
+                /** @description Only those whose probes.host is this (any characters stand in for *); several times: one of these */
+                "probes.host"?: string | string[];
+                /** @description Only those whose probes.name is this (any characters stand in for *); several times: one of these */
+                "probes.name"?: string | string[];
+                /** @description Only those whose probes.path is this (any characters stand in for *); several times: one of these */
+                "probes.path"?: string | string[];
+                /** @description Only those whose probes.port is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "probes.port"?: string | string[];
+                /** @description Only those whose probes.status is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "probes.status"?: string | string[];
+                /** @description Only those whose probes.type is this (any characters stand in for *); several times: one of these */
+                "probes.type"?: string | string[];
+                /** @description Only those whose return is this (any characters stand in for *); several times: one of these */
+                return?: string | string[];
+                /** @description Only those whose rise is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                rise?: string | string[];
+                /** @description Fields with commas between them, - before one for descending order; name unless told */
+                sort?: string;
+                /** @description Only those whose sources is this (any characters stand in for *); several times: one of these */
+                sources?: string | string[];
+                /** @description Only those whose ties.destination is this (any characters stand in for *); several times: one of these */
+                "ties.destination"?: string | string[];
+                /** @description Only those whose ties.farm is this (any characters stand in for *); several times: one of these */
+                "ties.farm"?: string | string[];
+                /** @description Only those whose ties.otherwise is this (any characters stand in for *); several times: one of these */
+                "ties.otherwise"?: string | string[];
+                /** @description Only those whose ties.source is this (any characters stand in for *); several times: one of these */
+                "ties.source"?: string | string[];
+                /** @description Only those whose ties.uplink is this (any characters stand in for *); several times: one of these */
+                "ties.uplink"?: string | string[];
+                /** @description Only those whose timeout is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                timeout?: string | string[];
+                /** @description Only those whose uplinks is this (any characters stand in for *); several times: one of these */
+                uplinks?: string | string[];
+                /** @description Only those whose uplinks.description is this (any characters stand in for *); several times: one of these */
+                "uplinks.description"?: string | string[];
+                /** @description Only those whose uplinks.gateway is this (any characters stand in for *); several times: one of these */
+                "uplinks.gateway"?: string | string[];
+                /** @description Only those whose uplinks.interface is this (any characters stand in for *); several times: one of these */
+                "uplinks.interface"?: string | string[];
+                /** @description Only those whose uplinks.prefix.inside is this (any characters stand in for *); several times: one of these */
+                "uplinks.prefix.inside"?: string | string[];
+                /** @description Only those whose uplinks.prefix.outside is this (any characters stand in for *); several times: one of these */
+                "uplinks.prefix.outside"?: string | string[];
+                /** @description Only those whose uplinks.priority is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "uplinks.priority"?: string | string[];
+                /** @description Only those whose uplinks.state is this (any characters stand in for *); several times: one of these */
+                "uplinks.state"?: string | string[];
+                /** @description Only those whose uplinks.translation is this (any characters stand in for *); several times: one of these */
+                "uplinks.translation"?: string | string[];
+                /** @description Only those whose uplinks.weight is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "uplinks.weight"?: string | string[];
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "isp",
+                     *           "interfaces": [
+                     *             "nic0"
+                     *           ],
+                     *           "probes": {
+                     *             "resolver": {
+                     *               "type": "dns",
+                     *               "address": "203.0.113.53",
+                     *               "name": "example.com",
+                     *               "path": "/"
+                     *             }
+                     *           },
+                     *           "uplinks": {
+                     *             "fibre": {
+                     *               "interface": "nic1",
+                     *               "gateway": "192.0.2.1",
+                     *               "weight": 3,
+                     *               "description": "",
+                     *               "priority": 1,
+                     *               "state": "up",
+                     *               "translation": "masquerade"
+                     *             },
+                     *             "cable": {
+                     *               "interface": "nic2",
+                     *               "gateway": "198.51.100.1",
+                     *               "description": "",
+                     *               "weight": 1,
+                     *               "priority": 1,
+                     *               "state": "up",
+                     *               "translation": "masquerade"
+                     *             }
+                     *           },
+                     *           "description": "",
+                     *           "enabled": true,
+                     *           "sources": [],
+                     *           "box": false,
+                     *           "algorithm": "weight",
+                     *           "need": "any",
+                     *           "interval": 2,
+                     *           "timeout": 1,
+                     *           "rise": 2,
+                     *           "fall": 3,
+                     *           "return": "immediately",
+                     *           "hold": 60,
+                     *           "ties": []
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["NamedUplinkFarm"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    createUplinkFarm: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "isp",
+                 *       "interfaces": [
+                 *         "nic0"
+                 *       ],
+                 *       "probes": {
+                 *         "resolver": {
+                 *           "type": "dns",
+                 *           "address": "203.0.113.53"
+                 *         }
+                 *       },
+                 *       "uplinks": {
+                 *         "fibre": {
+                 *           "interface": "nic1",
+                 *           "gateway": "192.0.2.1",
+                 *           "weight": 3
+                 *         },
+                 *         "cable": {
+                 *           "interface": "nic2",
+                 *           "gateway": "198.51.100.1"
+                 *         }
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["NamedUplinkFarmInput"];
+            };
+        };
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "isp",
+                     *       "interfaces": [
+                     *         "nic0"
+                     *       ],
+                     *       "probes": {
+                     *         "resolver": {
+                     *           "type": "dns",
+                     *           "address": "203.0.113.53",
+                     *           "name": "example.com",
+                     *           "path": "/"
+                     *         }
+                     *       },
+                     *       "uplinks": {
+                     *         "fibre": {
+                     *           "interface": "nic1",
+                     *           "gateway": "192.0.2.1",
+                     *           "weight": 3,
+                     *           "description": "",
+                     *           "priority": 1,
+                     *           "state": "up",
+                     *           "translation": "masquerade"
+                     *         },
+                     *         "cable": {
+                     *           "interface": "nic2",
+                     *           "gateway": "198.51.100.1",
+                     *           "description": "",
+                     *           "weight": 1,
+                     *           "priority": 1,
+                     *           "state": "up",
+                     *           "translation": "masquerade"
+                     *         }
+                     *       },
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "sources": [],
+                     *       "box": false,
+                     *       "algorithm": "weight",
+                     *       "need": "any",
+                     *       "interval": 2,
+                     *       "timeout": 1,
+                     *       "rise": 2,
+                     *       "fall": 3,
+                     *       "return": "immediately",
+                     *       "hold": 60,
+                     *       "ties": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedUplinkFarm"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    getUplinkFarm: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the uplink farm
+                 * @example web
+                 */
+                farm: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "isp",
+                     *       "interfaces": [
+                     *         "nic0"
+                     *       ],
+                     *       "probes": {
+                     *         "resolver": {
+                     *           "type": "dns",
+                     *           "address": "203.0.113.53",
+                     *           "name": "example.com",
+                     *           "path": "/"
+                     *         }
+                     *       },
+                     *       "uplinks": {
+                     *         "fibre": {
+                     *           "interface": "nic1",
+                     *           "gateway": "192.0.2.1",
+                     *           "weight": 3,
+                     *           "description": "",
+                     *           "priority": 1,
+                     *           "state": "up",
+                     *           "translation": "masquerade"
+                     *         },
+                     *         "cable": {
+                     *           "interface": "nic2",
+                     *           "gateway": "198.51.100.1",
+                     *           "description": "",
+                     *           "weight": 1,
+                     *           "priority": 1,
+                     *           "state": "up",
+                     *           "translation": "masquerade"
+                     *         }
+                     *       },
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "sources": [],
+                     *       "box": false,
+                     *       "algorithm": "weight",
+                     *       "need": "any",
+                     *       "interval": 2,
+                     *       "timeout": 1,
+                     *       "rise": 2,
+                     *       "fall": 3,
+                     *       "return": "immediately",
+                     *       "hold": 60,
+                     *       "ties": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedUplinkFarm"];
+                };
+            };
+            /** @description The tag of If-None-Match still holds */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    putUplinkFarm: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the uplink farm
+                 * @example web
+                 */
+                farm: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "interfaces": [
+                 *         "nic0"
+                 *       ],
+                 *       "probes": {
+                 *         "resolver": {
+                 *           "type": "dns",
+                 *           "address": "203.0.113.53"
+                 *         }
+                 *       },
+                 *       "uplinks": {
+                 *         "fibre": {
+                 *           "interface": "nic1",
+                 *           "gateway": "192.0.2.1",
+                 *           "weight": 3
+                 *         },
+                 *         "cable": {
+                 *           "interface": "nic2",
+                 *           "gateway": "198.51.100.1"
+                 *         }
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["UplinkFarmReplacementInput"];
+            };
+        };
+        responses: {
+            /** @description The uplink farm; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "isp",
+                     *       "interfaces": [
+                     *         "nic0"
+                     *       ],
+                     *       "probes": {
+                     *         "resolver": {
+                     *           "type": "dns",
+                     *           "address": "203.0.113.53",
+                     *           "name": "example.com",
+                     *           "path": "/"
+                     *         }
+                     *       },
+                     *       "uplinks": {
+                     *         "fibre": {
+                     *           "interface": "nic1",
+                     *           "gateway": "192.0.2.1",
+                     *           "weight": 3,
+                     *           "description": "",
+                     *           "priority": 1,
+                     *           "state": "up",
+                     *           "translation": "masquerade"
+                     *         },
+                     *         "cable": {
+                     *           "interface": "nic2",
+                     *           "gateway": "198.51.100.1",
+                     *           "description": "",
+                     *           "weight": 1,
+                     *           "priority": 1,
+                     *           "state": "up",
+                     *           "translation": "masquerade"
+                     *         }
+                     *       },
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "sources": [],
+                     *       "box": false,
+                     *       "algorithm": "weight",
+                     *       "need": "any",
+                     *       "interval": 2,
+                     *       "timeout": 1,
+                     *       "rise": 2,
+                     *       "fall": 3,
+                     *       "return": "immediately",
+                     *       "hold": 60,
+                     *       "ties": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedUplinkFarm"] | components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "isp",
+                     *       "interfaces": [
+                     *         "nic0"
+                     *       ],
+                     *       "probes": {
+                     *         "resolver": {
+                     *           "type": "dns",
+                     *           "address": "203.0.113.53",
+                     *           "name": "example.com",
+                     *           "path": "/"
+                     *         }
+                     *       },
+                     *       "uplinks": {
+                     *         "fibre": {
+                     *           "interface": "nic1",
+                     *           "gateway": "192.0.2.1",
+                     *           "weight": 3,
+                     *           "description": "",
+                     *           "priority": 1,
+                     *           "state": "up",
+                     *           "translation": "masquerade"
+                     *         },
+                     *         "cable": {
+                     *           "interface": "nic2",
+                     *           "gateway": "198.51.100.1",
+                     *           "description": "",
+                     *           "weight": 1,
+                     *           "priority": 1,
+                     *           "state": "up",
+                     *           "translation": "masquerade"
+                     *         }
+                     *       },
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "sources": [],
+                     *       "box": false,
+                     *       "algorithm": "weight",
+                     *       "need": "any",
+                     *       "interval": 2,
+                     *       "timeout": 1,
+                     *       "rise": 2,
+                     *       "fall": 3,
+                     *       "return": "immediately",
+                     *       "hold": 60,
+                     *       "ties": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedUplinkFarm"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    deleteUplinkFarm: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the uplink farm
+                 * @example web
+                 */
+                farm: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Deleted */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    patchUplinkFarm: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the uplink farm
+                 * @example web
+                 */
+                farm: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": components["schemas"]["MergePatchInput"];
+                /** @example {} */
+                "application/merge-patch+json": components["schemas"]["MergePatchInput"];
+            };
+        };
+        responses: {
+            /** @description The uplink farm; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "isp",
+                     *       "interfaces": [
+                     *         "nic0"
+                     *       ],
+                     *       "probes": {
+                     *         "resolver": {
+                     *           "type": "dns",
+                     *           "address": "203.0.113.53",
+                     *           "name": "example.com",
+                     *           "path": "/"
+                     *         }
+                     *       },
+                     *       "uplinks": {
+                     *         "fibre": {
+                     *           "interface": "nic1",
+                     *           "gateway": "192.0.2.1",
+                     *           "weight": 3,
+                     *           "description": "",
+                     *           "priority": 1,
+                     *           "state": "up",
+                     *           "translation": "masquerade"
+                     *         },
+                     *         "cable": {
+                     *           "interface": "nic2",
+                     *           "gateway": "198.51.100.1",
+                     *           "description": "",
+                     *           "weight": 1,
+                     *           "priority": 1,
+                     *           "state": "up",
+                     *           "translation": "masquerade"
+                     *         }
+                     *       },
+                     *       "description": "",
+                     *       "enabled": true,
+                     *       "sources": [],
+                     *       "box": false,
+                     *       "algorithm": "weight",
+                     *       "need": "any",
+                     *       "interval": 2,
+                     *       "timeout": 1,
+                     *       "rise": 2,
+                     *       "fall": 3,
+                     *       "return": "immediately",
+                     *       "hold": 60,
+                     *       "ties": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedUplinkFarm"] | components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    listUplinks: {
+        parameters: {
+            query?: {
+                /** @description Only those whose description is this (any characters stand in for *); several times: one of these */
+                description?: string | string[];
+                /** @description Only these fields of each object, with commas between them: name, description, interface, gateway, weight, priority, state, translation, prefix */
+                fields?: string;
+                /** @description Only those whose gateway is this (any characters stand in for *); several times: one of these */
+                gateway?: string | string[];
+                /** @description Only those whose interface is this (any characters stand in for *); several times: one of these */
+                interface?: string | string[];
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Only those whose name is this (any characters stand in for *); several times: one of these */
+                name?: string | string[];
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+                /** @description Only those whose prefix.inside is this (any characters stand in for *); several times: one of these */
+                "prefix.inside"?: string | string[];
+                /** @description Only those whose prefix.outside is this (any characters stand in for *); several times: one of these */
+                "prefix.outside"?: string | string[];
+                /** @description Only those whose priority is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                priority?: string | string[];
+                /** @description Fields with commas between them, - before one for descending order; name unless told */
+                sort?: string;
+                /** @description Only those whose state is this (any characters stand in for *); several times: one of these */
+                state?: string | string[];
+                /** @description Only those whose translation is this (any characters stand in for *); several times: one of these */
+                translation?: string | string[];
+                /** @description Only those whose weight is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                weight?: string | string[];
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the farm
+                 * @example web
+                 */
+                farm: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "radio",
+                     *           "interface": "nic3",
+                     *           "gateway": "203.0.113.1",
+                     *           "weight": 1,
+                     *           "description": "",
+                     *           "priority": 1,
+                     *           "state": "up",
+                     *           "translation": "masquerade"
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["NamedUplink"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    createUplink: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the farm
+                 * @example web
+                 */
+                farm: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "radio",
+                 *       "interface": "nic3",
+                 *       "gateway": "203.0.113.1",
+                 *       "weight": 1
+                 *     }
+                 */
+                "application/json": components["schemas"]["NamedUplinkInput"];
+            };
+        };
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "radio",
+                     *       "interface": "nic3",
+                     *       "gateway": "203.0.113.1",
+                     *       "weight": 1,
+                     *       "description": "",
+                     *       "priority": 1,
+                     *       "state": "up",
+                     *       "translation": "masquerade"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedUplink"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    getUplink: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the farm
+                 * @example web
+                 */
+                farm: string;
+                /**
+                 * @description Name of the uplink
+                 * @example web
+                 */
+                uplink: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "radio",
+                     *       "interface": "nic3",
+                     *       "gateway": "203.0.113.1",
+                     *       "weight": 1,
+                     *       "description": "",
+                     *       "priority": 1,
+                     *       "state": "up",
+                     *       "translation": "masquerade"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedUplink"];
+                };
+            };
+            /** @description The tag of If-None-Match still holds */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    putUplink: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the farm
+                 * @example web
+                 */
+                farm: string;
+                /**
+                 * @description Name of the uplink
+                 * @example web
+                 */
+                uplink: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "interface": "nic3",
+                 *       "gateway": "203.0.113.1",
+                 *       "weight": 1
+                 *     }
+                 */
+                "application/json": components["schemas"]["UplinkReplacementInput"];
+            };
+        };
+        responses: {
+            /** @description The uplink; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "radio",
+                     *       "interface": "nic3",
+                     *       "gateway": "203.0.113.1",
+                     *       "weight": 1,
+                     *       "description": "",
+                     *       "priority": 1,
+                     *       "state": "up",
+                     *       "translation": "masquerade"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedUplink"] | components["schemas"]["Plan"];
+                };
+            };
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "radio",
+                     *       "interface": "nic3",
+                     *       "gateway": "203.0.113.1",
+                     *       "weight": 1,
+                     *       "description": "",
+                     *       "priority": 1,
+                     *       "state": "up",
+                     *       "translation": "masquerade"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedUplink"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    deleteUplink: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the farm
+                 * @example web
+                 */
+                farm: string;
+                /**
+                 * @description Name of the uplink
+                 * @example web
+                 */
+                uplink: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Deleted */
+            204: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    patchUplink: {
+        parameters: {
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description The ETag that was read: a stale change is refused with 412
+                 * @example "0wlXyjwLTHQqvGrJnQjpmA"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the farm
+                 * @example web
+                 */
+                farm: string;
+                /**
+                 * @description Name of the uplink
+                 * @example web
+                 */
+                uplink: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": components["schemas"]["MergePatchInput"];
+                /** @example {} */
+                "application/merge-patch+json": components["schemas"]["MergePatchInput"];
+            };
+        };
+        responses: {
+            /** @description The uplink; for a dry run, the plan */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "radio",
+                     *       "interface": "nic3",
+                     *       "gateway": "203.0.113.1",
+                     *       "weight": 1,
+                     *       "description": "",
+                     *       "priority": 1,
+                     *       "state": "up",
+                     *       "translation": "masquerade"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NamedUplink"] | components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    returnUplink: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /**
+                 * @description Name of the uplink farm
+                 * @example web
+                 */
+                farm: string;
+                /**
+                 * @description Name of the uplink
+                 * @example web
+                 */
+                uplink: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It takes new connections */
+            204: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listUplinkStatuses: {
+        parameters: {
+            query?: {
+                /** @description Only these fields of each object, with commas between them: name, state, uplinks */
+                fields?: string;
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
+                /** @description Only those whose name is this (any characters stand in for *); several times: one of these */
+                name?: string | string[];
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+                /** @description Fields with commas between them, - before one for descending order; name unless told */
+                sort?: string;
+                /** @description Only those whose state is this (any characters stand in for *); several times: one of these */
+                state?: string | string[];
+                /** @description Only those whose uplinks.connections is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "uplinks.connections"?: string | string[];
+                /** @description Only those whose uplinks.failures is this (any characters stand in for *); several times: one of these */
+                "uplinks.failures"?: string | string[];
+                /** @description Only those whose uplinks.gateway is this (any characters stand in for *); several times: one of these */
+                "uplinks.gateway"?: string | string[];
+                /** @description Only those whose uplinks.interface is this (any characters stand in for *); several times: one of these */
+                "uplinks.interface"?: string | string[];
+                /** @description Only those whose uplinks.name is this (any characters stand in for *); several times: one of these */
+                "uplinks.name"?: string | string[];
+                /** @description Only those whose uplinks.receivedBytes is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "uplinks.receivedBytes"?: string | string[];
+                /** @description Only those whose uplinks.sentBytes is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "uplinks.sentBytes"?: string | string[];
+                /** @description Only those whose uplinks.since is this (any characters stand in for *); several times: one of these */
+                "uplinks.since"?: string | string[];
+                /** @description Only those whose uplinks.state is this (any characters stand in for *); several times: one of these */
+                "uplinks.state"?: string | string[];
+            };
+            header?: {
+                /**
+                 * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
+                 * @example deploy-4711
+                 */
+                "Request-Id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "isp",
+                     *           "state": "up",
+                     *           "uplinks": [
+                     *             {
+                     *               "name": "fibre",
+                     *               "interface": "nic1",
+                     *               "gateway": "192.0.2.1",
+                     *               "state": "used",
+                     *               "since": "2026-01-02T03:04:05.000Z",
+                     *               "failures": [],
+                     *               "connections": 120,
+                     *               "sentBytes": 1234567,
+                     *               "receivedBytes": 9876543
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "total": 1
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Those of this page */
+                        items: components["schemas"]["UplinkFarmStatus"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
+                    };
                 };
             };
             400: components["responses"]["Problem400"];

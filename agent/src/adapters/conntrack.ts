@@ -16,13 +16,18 @@ export type ConnectionFilter = {
   state?: "ESTABLISHED";
 };
 
-/** Forgets connections of a label of route-numbers.ts, in both families. None to forget is no error. */
+/**
+ * Forgets connections of a label of route-numbers.ts, in both families. None to forget is no error. The kernel may leave some out of
+ * a list that changes while it is given, so it is asked again until there is none.
+ */
 export async function deleteLabelled(machine: Machine, label: number): Promise<void> {
-  for (const family of ["ipv4", "ipv6"])
-    await machine.run(["conntrack", "--delete", "--family", family, "--label", labelName(label)], {
-      timeout,
-      accept: [0, 1],
-    });
+  for (const family of ["ipv4", "ipv6"]) {
+    const argv = ["conntrack", "--delete", "--family", family, "--label", labelName(label)] as const;
+    for (let pass = 0; pass < 5; pass++) {
+      const { stdout } = await machine.run(argv, { timeout, accept: [0, 1] });
+      if (stdout.trim() === "") break;
+    }
+  }
 }
 
 /** Counts connections by label, of the labels asked about. */

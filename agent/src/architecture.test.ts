@@ -8,7 +8,7 @@ import t from "tap";
 const source = dirname(fileURLToPath(import.meta.url));
 
 /** Rooms that stand between the subsystems and are open to all of them. */
-const shared = ["adapters", "configuration", "commit"];
+const shared = ["adapters", "configuration", "commit", "health"];
 
 /** Modules that reach out of the process. */
 const reachesOut =

@@ -71,9 +71,10 @@ export function makeUplinksWatch(machine: Machine, control: Control, subsystem: 
     if (waiting && farm.return === "immediately") waiting = false;
     if (waiting && farm.return === "after-hold" && now() - health.since >= farm.hold * 1_000) waiting = false;
     const after = { health, waiting, failures };
+    const isFirst = !(key in all);
     all[key] = after;
     const turned = health.verdict !== before.health.verdict || waiting !== before.waiting;
-    if (turned || JSON.stringify(before.failures) !== JSON.stringify(failures) || !(key in all))
+    if (turned || JSON.stringify(before.failures) !== JSON.stringify(failures) || isFirst)
       await writeMemory(machine, all);
     if (!turned) return;
     const words =

@@ -44,6 +44,7 @@ const tags = [
   { name: "Farms", description: "Services that are balanced, their backends, and their state" },
   { name: "Network", description: "Interfaces, virtual addresses, and the links the machine has" },
   { name: "Routing", description: "Routing tables, rules and routes, and what the kernel has of them" },
+  { name: "Uplinks", description: "Farms of uplinks: which connection takes which way to the world" },
   { name: "Certificates", description: "Certificates, their keys and requests" },
   { name: "System", description: "The box itself" },
   { name: "Configuration", description: "The whole configuration, its history, and going back" },

@@ -34,6 +34,7 @@ export type UplinksWatch = {
 export function makeUplinksWatch(machine: Machine, control: Control, subsystem: Subsystem): UplinksWatch {
   let memory: Memory | undefined;
   let applying = Promise.resolve();
+  let writing = Promise.resolve();
   const due = new Map<string, number>();
   const running = new Set<string>();
   const ports = new Map<string, number>();
@@ -41,6 +42,16 @@ export function makeUplinksWatch(machine: Machine, control: Control, subsystem: 
   const known = async (): Promise<Memory> => {
     memory ??= await readMemory(machine);
     return memory;
+  };
+
+  /** Written one after another, each time what is known by then: of two at once, the older could come last. */
+  const keep = (): Promise<void> => {
+    writing = writing
+      .catch(() => undefined)
+      .then(async () => {
+        if (memory) await writeMemory(machine, memory);
+      });
+    return writing;
   };
 
   /** One after another: two at once would plan from the same state. */
@@ -74,8 +85,7 @@ export function makeUplinksWatch(machine: Machine, control: Control, subsystem: 
     const isFirst = !(key in all);
     all[key] = after;
     const turned = health.verdict !== before.health.verdict || waiting !== before.waiting;
-    if (turned || JSON.stringify(before.failures) !== JSON.stringify(failures) || isFirst)
-      await writeMemory(machine, all);
+    if (turned || JSON.stringify(before.failures) !== JSON.stringify(failures) || isFirst) await keep();
     if (!turned) return;
     const words =
       health.verdict === "down"
@@ -136,7 +146,7 @@ export function makeUplinksWatch(machine: Machine, control: Control, subsystem: 
       const entry = all[uplinkKey(farm, uplink)];
       if (!entry?.waiting) return false;
       entry.waiting = false;
-      await writeMemory(machine, all);
+      await keep();
       await carryOut();
       return true;
     },
@@ -144,7 +154,7 @@ export function makeUplinksWatch(machine: Machine, control: Control, subsystem: 
       while (!signal.aborted) {
         try {
           const targets = listTargets(control.current().configuration);
-          await forgetOthers(machine, await known(), targets);
+          if (forgetOthers(await known(), targets)) await keep();
           beginDue(targets);
         } catch (error) {
           machine.log.error(`uplinks: ${messageOf(error)}`);
@@ -173,11 +183,10 @@ function targetsOf({ farm, uplink }: Pick<Target, "farm" | "uplink">) {
   );
 }
 
-/** An uplink that is not probed any more has no verdict: it counts as up. */
-async function forgetOthers(machine: Machine, memory: Memory, targets: readonly Target[]): Promise<void> {
+/** An uplink that is not probed any more has no verdict: it counts as up. True when there was one. */
+function forgetOthers(memory: Memory, targets: readonly Target[]): boolean {
   const keys = new Set(targets.map(({ key }) => key));
   const gone = Object.keys(memory).filter((key) => !keys.has(key));
-  if (gone.length === 0) return;
   for (const key of gone) delete memory[key];
-  await writeMemory(machine, memory);
+  return gone.length > 0;
 }

@@ -3106,6 +3106,10 @@ export interface components {
             };
             /** @description The box itself */
             system?: components["schemas"]["System"];
+            /** @description By name */
+            uplinkFarms: {
+                [key: string]: components["schemas"]["UplinkFarm"];
+            };
             /** @description By name; secret fields are hidden */
             users: {
                 [key: string]: {
@@ -6737,6 +6741,95 @@ export interface components {
              * @default 1
              */
             weight: number;
+        };
+        UplinkFarm: {
+            /**
+             * @description How a new connection is given an uplink
+             * @default weight
+             * @enum {string}
+             */
+            algorithm: "weight" | "priority";
+            /**
+             * @description true: what the box itself sends uses the uplinks too
+             * @default false
+             */
+            box: boolean;
+            /**
+             * @description Free text of one line, for people
+             * @default
+             */
+            description: string;
+            /**
+             * @description false: nothing of it is in the kernel
+             * @default true
+             */
+            enabled: boolean;
+            /**
+             * @description Rounds in a row that fail until an uplink is down
+             * @default 3
+             */
+            fall: number;
+            /**
+             * @description For after-hold: seconds it must have been up
+             * @default 60
+             */
+            hold: number;
+            /**
+             * @description Interfaces inside, whose hosts use the uplinks
+             * @default []
+             */
+            interfaces: string[];
+            /**
+             * @description Seconds between two rounds of probes
+             * @default 2
+             */
+            interval: number;
+            /**
+             * @description A round of probes succeeds when any, or all, of its targets answer
+             * @default any
+             * @enum {string}
+             */
+            need: "any" | "all";
+            /**
+             * @description What each uplink is probed with; none: link and neighbour alone
+             * @default {}
+             */
+            probes: {
+                [key: string]: components["schemas"]["UplinkProbe"];
+            };
+            /**
+             * @description When an uplink that is up again is used again
+             * @default immediately
+             * @enum {string}
+             */
+            return: "immediately" | "after-hold" | "manually";
+            /**
+             * @description Rounds in a row that succeed until an uplink is up again
+             * @default 2
+             */
+            rise: number;
+            /**
+             * @description Networks inside that may use them; left out, all that come in by these interfaces
+             * @default []
+             */
+            sources: string[];
+            /**
+             * @description What is tied to one uplink; the first that fits holds
+             * @default []
+             */
+            ties: components["schemas"]["UplinkTie"][];
+            /**
+             * @description Seconds a target is given to answer
+             * @default 1
+             */
+            timeout: number;
+            /**
+             * @description Uplinks by name
+             * @default {}
+             */
+            uplinks: {
+                [key: string]: components["schemas"]["Uplink"];
+            };
         };
         UplinkFarmReplacementInput: {
             /**

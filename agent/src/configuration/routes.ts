@@ -63,6 +63,7 @@ const wholeConfiguration = z
     routingTables: z.record(z.string(), collections.routingTables.object).describe("By name"),
     routingRules: z.record(z.string(), collections.routingRules.object).describe("By name"),
     routingRoutes: z.record(z.string(), collections.routingRoutes.object).describe("By name"),
+    uplinkFarms: z.record(z.string(), collections.uplinkFarms.object).describe("By name"),
     farms: z.record(z.string(), collections.farms.object).describe("By name"),
     certificates: z.record(z.string(), z.looseObject({})).describe("By name; keys are hidden"),
     access: accessSettings.exactOptional().describe("How long a login lasts"),

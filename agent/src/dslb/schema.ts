@@ -105,7 +105,7 @@ export const uplinkFarm = z
     box: z
       .boolean("expected true or false")
       .default(false)
-      .describe("true: what the box itself sends uses the uplinks too"),
+      .describe("true: what the box itself sends uses the uplinks too, shared out by destination"),
     algorithm: z
       .enum(["weight", "priority"], "expected weight or priority")
       .default("weight")

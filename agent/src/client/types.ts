@@ -5204,7 +5204,7 @@ export interface components {
              */
             algorithm: "weight" | "priority";
             /**
-             * @description true: what the box itself sends uses the uplinks too
+             * @description true: what the box itself sends uses the uplinks too, shared out by destination
              * @default false
              */
             box: boolean;
@@ -5295,7 +5295,7 @@ export interface components {
              */
             algorithm?: "weight" | "priority";
             /**
-             * @description true: what the box itself sends uses the uplinks too
+             * @description true: what the box itself sends uses the uplinks too, shared out by destination
              * @default false
              */
             box?: boolean;
@@ -6750,7 +6750,7 @@ export interface components {
              */
             algorithm: "weight" | "priority";
             /**
-             * @description true: what the box itself sends uses the uplinks too
+             * @description true: what the box itself sends uses the uplinks too, shared out by destination
              * @default false
              */
             box: boolean;
@@ -6839,7 +6839,7 @@ export interface components {
              */
             algorithm?: "weight" | "priority";
             /**
-             * @description true: what the box itself sends uses the uplinks too
+             * @description true: what the box itself sends uses the uplinks too, shared out by destination
              * @default false
              */
             box?: boolean;

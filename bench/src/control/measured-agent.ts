@@ -5,6 +5,7 @@ import type { Systemd } from "../../../agent/src/adapters/systemd.ts";
 import { createServer } from "../../../agent/src/api/server.ts";
 import { makeControl } from "../../../agent/src/commit/commit.ts";
 import { openStore } from "../../../agent/src/configuration/store.ts";
+import { readUplinkStatuses } from "../../../agent/src/dslb/index.ts";
 import { readFarmStates, readFarmStatuses } from "../../../agent/src/lslb/l4/index.ts";
 import { readInterfaceStatus, readLinks } from "../../../agent/src/network/status.ts";
 import { readRoutes, readRules } from "../../../agent/src/routing/index.ts";
@@ -40,6 +41,8 @@ const server = await tracer.phase("server", () =>
       readStatistics: async () => ({}),
       readRoutes: () => readRoutes(machine, control.current().configuration),
       readRules: () => readRules(machine, control.current().configuration),
+      readUplinkStatuses: () => readUplinkStatuses(machine, control.current().configuration),
+      returnUplink: async () => false,
       readSystemStatus: () => readSystemStatus(machine, control),
     },
     version: "bench",

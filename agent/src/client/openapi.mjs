@@ -270,6 +270,231 @@ export default {
      }
     ]
    },
+   "UplinkProbeInput": {
+    "type": "object",
+    "properties": {
+     "type": {
+      "type": "string",
+      "enum": [
+       "icmp",
+       "tcp",
+       "dns",
+       "http"
+      ],
+      "description": "How the target is asked"
+     },
+     "address": {
+      "description": "Target beyond the gateway, of the family of the uplinks it is for",
+      "type": "string",
+      "examples": [
+       "192.0.2.10"
+      ]
+     },
+     "port": {
+      "description": "For tcp; 53 for dns and 80 for http unless told",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 65535,
+      "examples": [
+       80
+      ]
+     },
+     "name": {
+      "default": "example.com",
+      "description": "dns: name to ask for; any answer of the server will do",
+      "type": "string",
+      "maxLength": 253,
+      "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+      "examples": [
+       "lb1.example.com"
+      ]
+     },
+     "host": {
+      "description": "http: host to ask for; the address unless told",
+      "type": "string",
+      "maxLength": 253,
+      "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+      "examples": [
+       "lb1.example.com"
+      ]
+     },
+     "path": {
+      "default": "/",
+      "description": "http: path to ask for",
+      "type": "string",
+      "pattern": "^\\/[\\x21-\\x7e]{0,255}$"
+     },
+     "status": {
+      "description": "http: status that counts; any below 400 unless told",
+      "type": "integer",
+      "minimum": 100,
+      "maximum": 599
+     }
+    },
+    "required": [
+     "type",
+     "address"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "type": "icmp",
+      "address": "203.0.113.1"
+     }
+    ]
+   },
+   "UplinkInput": {
+    "type": "object",
+    "properties": {
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "interface": {
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "nic0"
+      ],
+      "description": "Interface towards the gateway"
+     },
+     "gateway": {
+      "description": "Address of the gateway; says the family the uplink serves",
+      "type": "string",
+      "examples": [
+       "192.0.2.10"
+      ]
+     },
+     "weight": {
+      "default": 1,
+      "description": "Algorithm weight: share of new connections, next to the weights of the others",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 255
+     },
+     "priority": {
+      "default": 1,
+      "description": "Algorithm priority: uplinks of the lowest number of which one is up are used",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 9
+     },
+     "state": {
+      "default": "up",
+      "description": "up: used while its probes succeed; maintenance: keeps its connections, gets no new one; down: loses them all",
+      "type": "string",
+      "enum": [
+       "up",
+       "maintenance",
+       "down"
+      ]
+     },
+     "translation": {
+      "default": "masquerade",
+      "description": "Source of what leaves: the address of the interface, another prefix (NPTv6, RFC 6296), or as it is",
+      "type": "string",
+      "enum": [
+       "masquerade",
+       "prefix",
+       "none"
+      ]
+     },
+     "prefix": {
+      "description": "For translation prefix: each host keeps its part of the address",
+      "type": "object",
+      "properties": {
+       "inside": {
+        "description": "IPv6 network of the hosts inside",
+        "type": "string",
+        "examples": [
+         "10.50.0.0/24"
+        ]
+       },
+       "outside": {
+        "description": "IPv6 network of the same length that the provider routes to this uplink",
+        "type": "string",
+        "examples": [
+         "10.50.0.0/24"
+        ]
+       }
+      },
+      "required": [
+       "inside",
+       "outside"
+      ],
+      "additionalProperties": false
+     }
+    },
+    "required": [
+     "interface",
+     "gateway"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "interface": "nic1",
+      "gateway": "192.0.2.1",
+      "weight": 3
+     }
+    ]
+   },
+   "UplinkTieInput": {
+    "type": "object",
+    "properties": {
+     "source": {
+      "description": "Network the connection comes from",
+      "type": "string",
+      "examples": [
+       "10.50.0.0/24"
+      ]
+     },
+     "destination": {
+      "description": "Network the connection goes to",
+      "type": "string",
+      "examples": [
+       "10.50.0.0/24"
+      ]
+     },
+     "farm": {
+      "description": "Farm whose answers leave by the uplink, wherever clients came in",
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ]
+     },
+     "uplink": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "The uplink it is tied to"
+     },
+     "otherwise": {
+      "default": "balance",
+      "description": "While the uplink is not up: as if there were no tie, or no connection at all",
+      "type": "string",
+      "enum": [
+       "balance",
+       "drop"
+      ]
+     }
+    },
+    "required": [
+     "uplink"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "source": "10.50.0.16/28",
+      "uplink": "fibre"
+     }
+    ]
+   },
    "L4BackendInput": {
     "type": "object",
     "properties": {
@@ -4651,6 +4876,588 @@ export default {
      }
     ]
    },
+   "NamedUplinkFarmInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the uplink farm"
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "enabled": {
+      "default": true,
+      "description": "false: nothing of it is in the kernel",
+      "type": "boolean"
+     },
+     "interfaces": {
+      "default": [],
+      "description": "Interfaces inside, whose hosts use the uplinks",
+      "maxItems": 32,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+       "examples": [
+        "nic0"
+       ]
+      }
+     },
+     "sources": {
+      "description": "Networks inside that may use them; left out, all that come in by these interfaces",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "examples": [
+        "10.50.0.0/24"
+       ]
+      },
+      "default": []
+     },
+     "box": {
+      "default": false,
+      "description": "true: what the box itself sends uses the uplinks too, shared out by destination",
+      "type": "boolean"
+     },
+     "algorithm": {
+      "default": "weight",
+      "description": "How a new connection is given an uplink",
+      "type": "string",
+      "enum": [
+       "weight",
+       "priority"
+      ]
+     },
+     "probes": {
+      "description": "What each uplink is probed with; none: link and neighbour alone",
+      "type": "object",
+      "propertyNames": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      },
+      "additionalProperties": {
+       "$ref": "#/components/schemas/UplinkProbeInput"
+      },
+      "default": {}
+     },
+     "need": {
+      "default": "any",
+      "description": "A round of probes succeeds when any, or all, of its targets answer",
+      "type": "string",
+      "enum": [
+       "any",
+       "all"
+      ]
+     },
+     "interval": {
+      "default": 2,
+      "description": "Seconds between two rounds of probes",
+      "type": "number",
+      "minimum": 0.2,
+      "maximum": 3600
+     },
+     "timeout": {
+      "default": 1,
+      "description": "Seconds a target is given to answer",
+      "type": "number",
+      "minimum": 0.1,
+      "maximum": 60
+     },
+     "rise": {
+      "default": 2,
+      "description": "Rounds in a row that succeed until an uplink is up again",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 100
+     },
+     "fall": {
+      "default": 3,
+      "description": "Rounds in a row that fail until an uplink is down",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 100
+     },
+     "return": {
+      "default": "immediately",
+      "description": "When an uplink that is up again is used again",
+      "type": "string",
+      "enum": [
+       "immediately",
+       "after-hold",
+       "manually"
+      ]
+     },
+     "hold": {
+      "default": 60,
+      "description": "For after-hold: seconds it must have been up",
+      "type": "number",
+      "minimum": 1,
+      "maximum": 86400
+     },
+     "ties": {
+      "description": "What is tied to one uplink; the first that fits holds",
+      "maxItems": 256,
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/UplinkTieInput"
+      },
+      "default": []
+     },
+     "uplinks": {
+      "description": "Uplinks by name",
+      "type": "object",
+      "propertyNames": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      },
+      "additionalProperties": {
+       "$ref": "#/components/schemas/UplinkInput"
+      },
+      "default": {}
+     }
+    },
+    "required": [
+     "name"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "isp",
+      "interfaces": [
+       "nic0"
+      ],
+      "probes": {
+       "resolver": {
+        "type": "dns",
+        "address": "203.0.113.53"
+       }
+      },
+      "uplinks": {
+       "fibre": {
+        "interface": "nic1",
+        "gateway": "192.0.2.1",
+        "weight": 3
+       },
+       "cable": {
+        "interface": "nic2",
+        "gateway": "198.51.100.1"
+       }
+      }
+     }
+    ]
+   },
+   "UplinkFarmReplacementInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "description": "When given, the name in the address: an object keeps its name",
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ]
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "enabled": {
+      "default": true,
+      "description": "false: nothing of it is in the kernel",
+      "type": "boolean"
+     },
+     "interfaces": {
+      "default": [],
+      "description": "Interfaces inside, whose hosts use the uplinks",
+      "maxItems": 32,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+       "examples": [
+        "nic0"
+       ]
+      }
+     },
+     "sources": {
+      "description": "Networks inside that may use them; left out, all that come in by these interfaces",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "examples": [
+        "10.50.0.0/24"
+       ]
+      },
+      "default": []
+     },
+     "box": {
+      "default": false,
+      "description": "true: what the box itself sends uses the uplinks too, shared out by destination",
+      "type": "boolean"
+     },
+     "algorithm": {
+      "default": "weight",
+      "description": "How a new connection is given an uplink",
+      "type": "string",
+      "enum": [
+       "weight",
+       "priority"
+      ]
+     },
+     "probes": {
+      "description": "What each uplink is probed with; none: link and neighbour alone",
+      "type": "object",
+      "propertyNames": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      },
+      "additionalProperties": {
+       "$ref": "#/components/schemas/UplinkProbeInput"
+      },
+      "default": {}
+     },
+     "need": {
+      "default": "any",
+      "description": "A round of probes succeeds when any, or all, of its targets answer",
+      "type": "string",
+      "enum": [
+       "any",
+       "all"
+      ]
+     },
+     "interval": {
+      "default": 2,
+      "description": "Seconds between two rounds of probes",
+      "type": "number",
+      "minimum": 0.2,
+      "maximum": 3600
+     },
+     "timeout": {
+      "default": 1,
+      "description": "Seconds a target is given to answer",
+      "type": "number",
+      "minimum": 0.1,
+      "maximum": 60
+     },
+     "rise": {
+      "default": 2,
+      "description": "Rounds in a row that succeed until an uplink is up again",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 100
+     },
+     "fall": {
+      "default": 3,
+      "description": "Rounds in a row that fail until an uplink is down",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 100
+     },
+     "return": {
+      "default": "immediately",
+      "description": "When an uplink that is up again is used again",
+      "type": "string",
+      "enum": [
+       "immediately",
+       "after-hold",
+       "manually"
+      ]
+     },
+     "hold": {
+      "default": 60,
+      "description": "For after-hold: seconds it must have been up",
+      "type": "number",
+      "minimum": 1,
+      "maximum": 86400
+     },
+     "ties": {
+      "description": "What is tied to one uplink; the first that fits holds",
+      "maxItems": 256,
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/UplinkTieInput"
+      },
+      "default": []
+     },
+     "uplinks": {
+      "description": "Uplinks by name",
+      "type": "object",
+      "propertyNames": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      },
+      "additionalProperties": {
+       "$ref": "#/components/schemas/UplinkInput"
+      },
+      "default": {}
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "interfaces": [
+       "nic0"
+      ],
+      "probes": {
+       "resolver": {
+        "type": "dns",
+        "address": "203.0.113.53"
+       }
+      },
+      "uplinks": {
+       "fibre": {
+        "interface": "nic1",
+        "gateway": "192.0.2.1",
+        "weight": 3
+       },
+       "cable": {
+        "interface": "nic2",
+        "gateway": "198.51.100.1"
+       }
+      }
+     }
+    ]
+   },
+   "NamedUplinkInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the uplink"
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "interface": {
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "nic0"
+      ],
+      "description": "Interface towards the gateway"
+     },
+     "gateway": {
+      "description": "Address of the gateway; says the family the uplink serves",
+      "type": "string",
+      "examples": [
+       "192.0.2.10"
+      ]
+     },
+     "weight": {
+      "default": 1,
+      "description": "Algorithm weight: share of new connections, next to the weights of the others",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 255
+     },
+     "priority": {
+      "default": 1,
+      "description": "Algorithm priority: uplinks of the lowest number of which one is up are used",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 9
+     },
+     "state": {
+      "default": "up",
+      "description": "up: used while its probes succeed; maintenance: keeps its connections, gets no new one; down: loses them all",
+      "type": "string",
+      "enum": [
+       "up",
+       "maintenance",
+       "down"
+      ]
+     },
+     "translation": {
+      "default": "masquerade",
+      "description": "Source of what leaves: the address of the interface, another prefix (NPTv6, RFC 6296), or as it is",
+      "type": "string",
+      "enum": [
+       "masquerade",
+       "prefix",
+       "none"
+      ]
+     },
+     "prefix": {
+      "description": "For translation prefix: each host keeps its part of the address",
+      "type": "object",
+      "properties": {
+       "inside": {
+        "description": "IPv6 network of the hosts inside",
+        "type": "string",
+        "examples": [
+         "10.50.0.0/24"
+        ]
+       },
+       "outside": {
+        "description": "IPv6 network of the same length that the provider routes to this uplink",
+        "type": "string",
+        "examples": [
+         "10.50.0.0/24"
+        ]
+       }
+      },
+      "required": [
+       "inside",
+       "outside"
+      ],
+      "additionalProperties": false
+     }
+    },
+    "required": [
+     "name",
+     "interface",
+     "gateway"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "radio",
+      "interface": "nic3",
+      "gateway": "203.0.113.1",
+      "weight": 1
+     }
+    ]
+   },
+   "UplinkReplacementInput": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "description": "When given, the name in the address: an object keeps its name",
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ]
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "interface": {
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "nic0"
+      ],
+      "description": "Interface towards the gateway"
+     },
+     "gateway": {
+      "description": "Address of the gateway; says the family the uplink serves",
+      "type": "string",
+      "examples": [
+       "192.0.2.10"
+      ]
+     },
+     "weight": {
+      "default": 1,
+      "description": "Algorithm weight: share of new connections, next to the weights of the others",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 255
+     },
+     "priority": {
+      "default": 1,
+      "description": "Algorithm priority: uplinks of the lowest number of which one is up are used",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 9
+     },
+     "state": {
+      "default": "up",
+      "description": "up: used while its probes succeed; maintenance: keeps its connections, gets no new one; down: loses them all",
+      "type": "string",
+      "enum": [
+       "up",
+       "maintenance",
+       "down"
+      ]
+     },
+     "translation": {
+      "default": "masquerade",
+      "description": "Source of what leaves: the address of the interface, another prefix (NPTv6, RFC 6296), or as it is",
+      "type": "string",
+      "enum": [
+       "masquerade",
+       "prefix",
+       "none"
+      ]
+     },
+     "prefix": {
+      "description": "For translation prefix: each host keeps its part of the address",
+      "type": "object",
+      "properties": {
+       "inside": {
+        "description": "IPv6 network of the hosts inside",
+        "type": "string",
+        "examples": [
+         "10.50.0.0/24"
+        ]
+       },
+       "outside": {
+        "description": "IPv6 network of the same length that the provider routes to this uplink",
+        "type": "string",
+        "examples": [
+         "10.50.0.0/24"
+        ]
+       }
+      },
+      "required": [
+       "inside",
+       "outside"
+      ],
+      "additionalProperties": false
+     }
+    },
+    "required": [
+     "interface",
+     "gateway"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "interface": "nic3",
+      "gateway": "203.0.113.1",
+      "weight": 1
+     }
+    ]
+   },
    "Bindings": {
     "type": "object",
     "properties": {
@@ -5214,6 +6021,462 @@ export default {
         "bus": "0000:00:03.0"
        }
       ]
+     }
+    ]
+   },
+   "UplinkProbe": {
+    "type": "object",
+    "properties": {
+     "type": {
+      "type": "string",
+      "enum": [
+       "icmp",
+       "tcp",
+       "dns",
+       "http"
+      ],
+      "description": "How the target is asked"
+     },
+     "address": {
+      "examples": [
+       "192.0.2.10"
+      ],
+      "description": "Target beyond the gateway, of the family of the uplinks it is for",
+      "type": "string"
+     },
+     "port": {
+      "description": "For tcp; 53 for dns and 80 for http unless told",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 65535,
+      "examples": [
+       80
+      ]
+     },
+     "name": {
+      "default": "example.com",
+      "description": "dns: name to ask for; any answer of the server will do",
+      "type": "string",
+      "maxLength": 253,
+      "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+      "examples": [
+       "lb1.example.com"
+      ]
+     },
+     "host": {
+      "description": "http: host to ask for; the address unless told",
+      "type": "string",
+      "maxLength": 253,
+      "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+      "examples": [
+       "lb1.example.com"
+      ]
+     },
+     "path": {
+      "default": "/",
+      "description": "http: path to ask for",
+      "type": "string",
+      "pattern": "^\\/[\\x21-\\x7e]{0,255}$"
+     },
+     "status": {
+      "description": "http: status that counts; any below 400 unless told",
+      "type": "integer",
+      "minimum": 100,
+      "maximum": 599
+     }
+    },
+    "required": [
+     "type",
+     "address",
+     "name",
+     "path"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "type": "icmp",
+      "address": "203.0.113.1",
+      "name": "example.com",
+      "path": "/"
+     }
+    ]
+   },
+   "Uplink": {
+    "type": "object",
+    "properties": {
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "interface": {
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "nic0"
+      ],
+      "description": "Interface towards the gateway"
+     },
+     "gateway": {
+      "examples": [
+       "192.0.2.10"
+      ],
+      "description": "Address of the gateway; says the family the uplink serves",
+      "type": "string"
+     },
+     "weight": {
+      "default": 1,
+      "description": "Algorithm weight: share of new connections, next to the weights of the others",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 255
+     },
+     "priority": {
+      "default": 1,
+      "description": "Algorithm priority: uplinks of the lowest number of which one is up are used",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 9
+     },
+     "state": {
+      "default": "up",
+      "description": "up: used while its probes succeed; maintenance: keeps its connections, gets no new one; down: loses them all",
+      "type": "string",
+      "enum": [
+       "up",
+       "maintenance",
+       "down"
+      ]
+     },
+     "translation": {
+      "default": "masquerade",
+      "description": "Source of what leaves: the address of the interface, another prefix (NPTv6, RFC 6296), or as it is",
+      "type": "string",
+      "enum": [
+       "masquerade",
+       "prefix",
+       "none"
+      ]
+     },
+     "prefix": {
+      "description": "For translation prefix: each host keeps its part of the address",
+      "type": "object",
+      "properties": {
+       "inside": {
+        "examples": [
+         "10.50.0.0/24"
+        ],
+        "description": "IPv6 network of the hosts inside",
+        "type": "string"
+       },
+       "outside": {
+        "examples": [
+         "10.50.0.0/24"
+        ],
+        "description": "IPv6 network of the same length that the provider routes to this uplink",
+        "type": "string"
+       }
+      },
+      "required": [
+       "inside",
+       "outside"
+      ],
+      "additionalProperties": false
+     }
+    },
+    "required": [
+     "description",
+     "interface",
+     "gateway",
+     "weight",
+     "priority",
+     "state",
+     "translation"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "interface": "nic1",
+      "gateway": "192.0.2.1",
+      "weight": 3,
+      "description": "",
+      "priority": 1,
+      "state": "up",
+      "translation": "masquerade"
+     }
+    ]
+   },
+   "UplinkTie": {
+    "type": "object",
+    "properties": {
+     "source": {
+      "description": "Network the connection comes from",
+      "examples": [
+       "10.50.0.0/24"
+      ],
+      "type": "string"
+     },
+     "destination": {
+      "description": "Network the connection goes to",
+      "examples": [
+       "10.50.0.0/24"
+      ],
+      "type": "string"
+     },
+     "farm": {
+      "description": "Farm whose answers leave by the uplink, wherever clients came in",
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ]
+     },
+     "uplink": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "The uplink it is tied to"
+     },
+     "otherwise": {
+      "default": "balance",
+      "description": "While the uplink is not up: as if there were no tie, or no connection at all",
+      "type": "string",
+      "enum": [
+       "balance",
+       "drop"
+      ]
+     }
+    },
+    "required": [
+     "uplink",
+     "otherwise"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "source": "10.50.0.16/28",
+      "uplink": "fibre",
+      "otherwise": "balance"
+     }
+    ]
+   },
+   "UplinkFarm": {
+    "type": "object",
+    "properties": {
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "enabled": {
+      "default": true,
+      "description": "false: nothing of it is in the kernel",
+      "type": "boolean"
+     },
+     "interfaces": {
+      "default": [],
+      "description": "Interfaces inside, whose hosts use the uplinks",
+      "maxItems": 32,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+       "examples": [
+        "nic0"
+       ]
+      }
+     },
+     "sources": {
+      "default": [],
+      "description": "Networks inside that may use them; left out, all that come in by these interfaces",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "examples": [
+        "10.50.0.0/24"
+       ],
+       "type": "string"
+      }
+     },
+     "box": {
+      "default": false,
+      "description": "true: what the box itself sends uses the uplinks too, shared out by destination",
+      "type": "boolean"
+     },
+     "algorithm": {
+      "default": "weight",
+      "description": "How a new connection is given an uplink",
+      "type": "string",
+      "enum": [
+       "weight",
+       "priority"
+      ]
+     },
+     "probes": {
+      "default": {},
+      "description": "What each uplink is probed with; none: link and neighbour alone",
+      "type": "object",
+      "propertyNames": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      },
+      "additionalProperties": {
+       "$ref": "#/components/schemas/UplinkProbe"
+      }
+     },
+     "need": {
+      "default": "any",
+      "description": "A round of probes succeeds when any, or all, of its targets answer",
+      "type": "string",
+      "enum": [
+       "any",
+       "all"
+      ]
+     },
+     "interval": {
+      "default": 2,
+      "description": "Seconds between two rounds of probes",
+      "type": "number",
+      "minimum": 0.2,
+      "maximum": 3600
+     },
+     "timeout": {
+      "default": 1,
+      "description": "Seconds a target is given to answer",
+      "type": "number",
+      "minimum": 0.1,
+      "maximum": 60
+     },
+     "rise": {
+      "default": 2,
+      "description": "Rounds in a row that succeed until an uplink is up again",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 100
+     },
+     "fall": {
+      "default": 3,
+      "description": "Rounds in a row that fail until an uplink is down",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 100
+     },
+     "return": {
+      "default": "immediately",
+      "description": "When an uplink that is up again is used again",
+      "type": "string",
+      "enum": [
+       "immediately",
+       "after-hold",
+       "manually"
+      ]
+     },
+     "hold": {
+      "default": 60,
+      "description": "For after-hold: seconds it must have been up",
+      "type": "number",
+      "minimum": 1,
+      "maximum": 86400
+     },
+     "ties": {
+      "default": [],
+      "description": "What is tied to one uplink; the first that fits holds",
+      "maxItems": 256,
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/UplinkTie"
+      }
+     },
+     "uplinks": {
+      "default": {},
+      "description": "Uplinks by name",
+      "type": "object",
+      "propertyNames": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      },
+      "additionalProperties": {
+       "$ref": "#/components/schemas/Uplink"
+      }
+     }
+    },
+    "required": [
+     "description",
+     "enabled",
+     "interfaces",
+     "sources",
+     "box",
+     "algorithm",
+     "probes",
+     "need",
+     "interval",
+     "timeout",
+     "rise",
+     "fall",
+     "return",
+     "hold",
+     "ties",
+     "uplinks"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "interfaces": [
+       "nic0"
+      ],
+      "probes": {
+       "resolver": {
+        "type": "dns",
+        "address": "203.0.113.53",
+        "name": "example.com",
+        "path": "/"
+       }
+      },
+      "uplinks": {
+       "fibre": {
+        "interface": "nic1",
+        "gateway": "192.0.2.1",
+        "weight": 3,
+        "description": "",
+        "priority": 1,
+        "state": "up",
+        "translation": "masquerade"
+       },
+       "cable": {
+        "interface": "nic2",
+        "gateway": "198.51.100.1",
+        "description": "",
+        "weight": 1,
+        "priority": 1,
+        "state": "up",
+        "translation": "masquerade"
+       }
+      },
+      "description": "",
+      "enabled": true,
+      "sources": [],
+      "box": false,
+      "algorithm": "weight",
+      "need": "any",
+      "interval": 2,
+      "timeout": 1,
+      "rise": 2,
+      "fall": 3,
+      "return": "immediately",
+      "hold": 60,
+      "ties": []
      }
     ]
    },
@@ -8818,6 +10081,16 @@ export default {
       },
       "description": "By name"
      },
+     "uplinkFarms": {
+      "type": "object",
+      "propertyNames": {
+       "type": "string"
+      },
+      "additionalProperties": {
+       "$ref": "#/components/schemas/UplinkFarm"
+      },
+      "description": "By name"
+     },
      "farms": {
       "type": "object",
       "propertyNames": {
@@ -8925,6 +10198,7 @@ export default {
      "routingTables",
      "routingRules",
      "routingRoutes",
+     "uplinkFarms",
      "farms",
      "certificates",
      "users",
@@ -8972,6 +10246,7 @@ export default {
       "routingTables": {},
       "routingRules": {},
       "routingRoutes": {},
+      "uplinkFarms": {},
       "farms": {},
       "certificates": {},
       "access": {
@@ -9010,6 +10285,117 @@ export default {
       },
       "directories": {},
       "auditTargets": {}
+     }
+    ]
+   },
+   "UplinkFarmStatus": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "description": "The farm"
+     },
+     "state": {
+      "type": "string",
+      "enum": [
+       "up",
+       "down",
+       "disabled"
+      ],
+      "description": "up: at least one uplink takes new connections"
+     },
+     "uplinks": {
+      "type": "array",
+      "items": {
+       "type": "object",
+       "properties": {
+        "name": {
+         "type": "string",
+         "description": "The uplink"
+        },
+        "interface": {
+         "type": "string",
+         "description": "Interface towards the gateway"
+        },
+        "gateway": {
+         "type": "string",
+         "description": "Its gateway"
+        },
+        "state": {
+         "type": "string",
+         "enum": [
+          "used",
+          "standby",
+          "maintenance",
+          "down",
+          "dead",
+          "waiting",
+          "no-link"
+         ],
+         "description": "used: takes new connections; standby: another priority is used; maintenance, down: as set; dead: its probes fail; waiting: up again, waits for its return; no-link: its interface has no carrier"
+        },
+        "since": {
+         "description": "Since when its probes say so (RFC 3339); none without probes",
+         "type": "string"
+        },
+        "failures": {
+         "type": "array",
+         "items": {
+          "type": "string"
+         },
+         "description": "What did not answer in the last round"
+        },
+        "connections": {
+         "type": "integer",
+         "description": "Connections that go out by it now"
+        },
+        "sentBytes": {
+         "type": "integer",
+         "description": "Of its connections, since the set of uplinks last changed"
+        },
+        "receivedBytes": {
+         "type": "integer",
+         "description": "Of its connections, since the set of uplinks last changed"
+        }
+       },
+       "required": [
+        "name",
+        "interface",
+        "gateway",
+        "state",
+        "failures",
+        "connections",
+        "sentBytes",
+        "receivedBytes"
+       ],
+       "additionalProperties": false
+      },
+      "description": "Each uplink"
+     }
+    },
+    "required": [
+     "name",
+     "state",
+     "uplinks"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "isp",
+      "state": "up",
+      "uplinks": [
+       {
+        "name": "fibre",
+        "interface": "nic1",
+        "gateway": "192.0.2.1",
+        "state": "used",
+        "since": "2026-01-02T03:04:05.000Z",
+        "failures": [],
+        "connections": 120,
+        "sentBytes": 1234567,
+        "receivedBytes": 9876543
+       }
+      ]
      }
     ]
    },
@@ -12097,6 +13483,349 @@ export default {
       "name": "management",
       "description": "signed by our own authority",
       "certificate": "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIUTg==\n-----END CERTIFICATE-----\n"
+     }
+    ]
+   },
+   "NamedUplinkFarm": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the uplink farm"
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "enabled": {
+      "default": true,
+      "description": "false: nothing of it is in the kernel",
+      "type": "boolean"
+     },
+     "interfaces": {
+      "default": [],
+      "description": "Interfaces inside, whose hosts use the uplinks",
+      "maxItems": 32,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+       "examples": [
+        "nic0"
+       ]
+      }
+     },
+     "sources": {
+      "default": [],
+      "description": "Networks inside that may use them; left out, all that come in by these interfaces",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "examples": [
+        "10.50.0.0/24"
+       ],
+       "type": "string"
+      }
+     },
+     "box": {
+      "default": false,
+      "description": "true: what the box itself sends uses the uplinks too, shared out by destination",
+      "type": "boolean"
+     },
+     "algorithm": {
+      "default": "weight",
+      "description": "How a new connection is given an uplink",
+      "type": "string",
+      "enum": [
+       "weight",
+       "priority"
+      ]
+     },
+     "probes": {
+      "default": {},
+      "description": "What each uplink is probed with; none: link and neighbour alone",
+      "type": "object",
+      "propertyNames": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      },
+      "additionalProperties": {
+       "$ref": "#/components/schemas/UplinkProbe"
+      }
+     },
+     "need": {
+      "default": "any",
+      "description": "A round of probes succeeds when any, or all, of its targets answer",
+      "type": "string",
+      "enum": [
+       "any",
+       "all"
+      ]
+     },
+     "interval": {
+      "default": 2,
+      "description": "Seconds between two rounds of probes",
+      "type": "number",
+      "minimum": 0.2,
+      "maximum": 3600
+     },
+     "timeout": {
+      "default": 1,
+      "description": "Seconds a target is given to answer",
+      "type": "number",
+      "minimum": 0.1,
+      "maximum": 60
+     },
+     "rise": {
+      "default": 2,
+      "description": "Rounds in a row that succeed until an uplink is up again",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 100
+     },
+     "fall": {
+      "default": 3,
+      "description": "Rounds in a row that fail until an uplink is down",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 100
+     },
+     "return": {
+      "default": "immediately",
+      "description": "When an uplink that is up again is used again",
+      "type": "string",
+      "enum": [
+       "immediately",
+       "after-hold",
+       "manually"
+      ]
+     },
+     "hold": {
+      "default": 60,
+      "description": "For after-hold: seconds it must have been up",
+      "type": "number",
+      "minimum": 1,
+      "maximum": 86400
+     },
+     "ties": {
+      "default": [],
+      "description": "What is tied to one uplink; the first that fits holds",
+      "maxItems": 256,
+      "type": "array",
+      "items": {
+       "$ref": "#/components/schemas/UplinkTie"
+      }
+     },
+     "uplinks": {
+      "default": {},
+      "description": "Uplinks by name",
+      "type": "object",
+      "propertyNames": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+       "examples": [
+        "web"
+       ]
+      },
+      "additionalProperties": {
+       "$ref": "#/components/schemas/Uplink"
+      }
+     }
+    },
+    "required": [
+     "name",
+     "description",
+     "enabled",
+     "interfaces",
+     "sources",
+     "box",
+     "algorithm",
+     "probes",
+     "need",
+     "interval",
+     "timeout",
+     "rise",
+     "fall",
+     "return",
+     "hold",
+     "ties",
+     "uplinks"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "isp",
+      "interfaces": [
+       "nic0"
+      ],
+      "probes": {
+       "resolver": {
+        "type": "dns",
+        "address": "203.0.113.53",
+        "name": "example.com",
+        "path": "/"
+       }
+      },
+      "uplinks": {
+       "fibre": {
+        "interface": "nic1",
+        "gateway": "192.0.2.1",
+        "weight": 3,
+        "description": "",
+        "priority": 1,
+        "state": "up",
+        "translation": "masquerade"
+       },
+       "cable": {
+        "interface": "nic2",
+        "gateway": "198.51.100.1",
+        "description": "",
+        "weight": 1,
+        "priority": 1,
+        "state": "up",
+        "translation": "masquerade"
+       }
+      },
+      "description": "",
+      "enabled": true,
+      "sources": [],
+      "box": false,
+      "algorithm": "weight",
+      "need": "any",
+      "interval": 2,
+      "timeout": 1,
+      "rise": 2,
+      "fall": 3,
+      "return": "immediately",
+      "hold": 60,
+      "ties": []
+     }
+    ]
+   },
+   "NamedUplink": {
+    "type": "object",
+    "properties": {
+     "name": {
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ],
+      "description": "Name of the uplink"
+     },
+     "description": {
+      "default": "",
+      "type": "string",
+      "maxLength": 255,
+      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "description": "Free text of one line, for people"
+     },
+     "interface": {
+      "type": "string",
+      "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+      "examples": [
+       "nic0"
+      ],
+      "description": "Interface towards the gateway"
+     },
+     "gateway": {
+      "examples": [
+       "192.0.2.10"
+      ],
+      "description": "Address of the gateway; says the family the uplink serves",
+      "type": "string"
+     },
+     "weight": {
+      "default": 1,
+      "description": "Algorithm weight: share of new connections, next to the weights of the others",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 255
+     },
+     "priority": {
+      "default": 1,
+      "description": "Algorithm priority: uplinks of the lowest number of which one is up are used",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 9
+     },
+     "state": {
+      "default": "up",
+      "description": "up: used while its probes succeed; maintenance: keeps its connections, gets no new one; down: loses them all",
+      "type": "string",
+      "enum": [
+       "up",
+       "maintenance",
+       "down"
+      ]
+     },
+     "translation": {
+      "default": "masquerade",
+      "description": "Source of what leaves: the address of the interface, another prefix (NPTv6, RFC 6296), or as it is",
+      "type": "string",
+      "enum": [
+       "masquerade",
+       "prefix",
+       "none"
+      ]
+     },
+     "prefix": {
+      "description": "For translation prefix: each host keeps its part of the address",
+      "type": "object",
+      "properties": {
+       "inside": {
+        "examples": [
+         "10.50.0.0/24"
+        ],
+        "description": "IPv6 network of the hosts inside",
+        "type": "string"
+       },
+       "outside": {
+        "examples": [
+         "10.50.0.0/24"
+        ],
+        "description": "IPv6 network of the same length that the provider routes to this uplink",
+        "type": "string"
+       }
+      },
+      "required": [
+       "inside",
+       "outside"
+      ],
+      "additionalProperties": false
+     }
+    },
+    "required": [
+     "name",
+     "description",
+     "interface",
+     "gateway",
+     "weight",
+     "priority",
+     "state",
+     "translation"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "name": "radio",
+      "interface": "nic3",
+      "gateway": "203.0.113.1",
+      "weight": 1,
+      "description": "",
+      "priority": 1,
+      "state": "up",
+      "translation": "masquerade"
      }
     ]
    },
@@ -33768,6 +35497,3675 @@ export default {
     }
    }
   },
+  "/api/v1/dslb/farms": {
+   "get": {
+    "operationId": "listUplinkFarms",
+    "summary": "List uplink farms",
+    "tags": [
+     "Uplinks"
+    ],
+    "description": "Every uplink farm with all its fields; filtered, sorted and in pages when asked for.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "Fields with commas between them, - before one for descending order; name unless told"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: name, description, enabled, interfaces, sources, box, algorithm, probes, need, interval, timeout, rise, fall, return, hold, ties, uplinks"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "name",
+      "required": false,
+      "description": "Only those whose name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "description",
+      "required": false,
+      "description": "Only those whose description is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "enabled",
+      "required": false,
+      "description": "Only those whose enabled is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "interfaces",
+      "required": false,
+      "description": "Only those whose interfaces is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "sources",
+      "required": false,
+      "description": "Only those whose sources is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "box",
+      "required": false,
+      "description": "Only those whose box is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "algorithm",
+      "required": false,
+      "description": "Only those whose algorithm is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "probes",
+      "required": false,
+      "description": "Only those whose probes is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "probes.type",
+      "required": false,
+      "description": "Only those whose probes.type is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "probes.address",
+      "required": false,
+      "description": "Only those whose probes.address is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "probes.port",
+      "required": false,
+      "description": "Only those whose probes.port is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "probes.name",
+      "required": false,
+      "description": "Only those whose probes.name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "probes.host",
+      "required": false,
+      "description": "Only those whose probes.host is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "probes.path",
+      "required": false,
+      "description": "Only those whose probes.path is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "probes.status",
+      "required": false,
+      "description": "Only those whose probes.status is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "need",
+      "required": false,
+      "description": "Only those whose need is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "interval",
+      "required": false,
+      "description": "Only those whose interval is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "timeout",
+      "required": false,
+      "description": "Only those whose timeout is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "rise",
+      "required": false,
+      "description": "Only those whose rise is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "fall",
+      "required": false,
+      "description": "Only those whose fall is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "return",
+      "required": false,
+      "description": "Only those whose return is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "hold",
+      "required": false,
+      "description": "Only those whose hold is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "ties.source",
+      "required": false,
+      "description": "Only those whose ties.source is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "ties.destination",
+      "required": false,
+      "description": "Only those whose ties.destination is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "ties.farm",
+      "required": false,
+      "description": "Only those whose ties.farm is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "ties.uplink",
+      "required": false,
+      "description": "Only those whose ties.uplink is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "ties.otherwise",
+      "required": false,
+      "description": "Only those whose ties.otherwise is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "uplinks",
+      "required": false,
+      "description": "Only those whose uplinks is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "uplinks.description",
+      "required": false,
+      "description": "Only those whose uplinks.description is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "uplinks.interface",
+      "required": false,
+      "description": "Only those whose uplinks.interface is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "uplinks.gateway",
+      "required": false,
+      "description": "Only those whose uplinks.gateway is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "uplinks.weight",
+      "required": false,
+      "description": "Only those whose uplinks.weight is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "uplinks.priority",
+      "required": false,
+      "description": "Only those whose uplinks.priority is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "uplinks.state",
+      "required": false,
+      "description": "Only those whose uplinks.state is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "uplinks.translation",
+      "required": false,
+      "description": "Only those whose uplinks.translation is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "uplinks.prefix.inside",
+      "required": false,
+      "description": "Only those whose uplinks.prefix.inside is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "uplinks.prefix.outside",
+      "required": false,
+      "description": "Only those whose uplinks.prefix.outside is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "dslb farm",
+    "x-permission": "network:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/NamedUplinkFarm"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "name": "isp",
+           "interfaces": [
+            "nic0"
+           ],
+           "probes": {
+            "resolver": {
+             "type": "dns",
+             "address": "203.0.113.53",
+             "name": "example.com",
+             "path": "/"
+            }
+           },
+           "uplinks": {
+            "fibre": {
+             "interface": "nic1",
+             "gateway": "192.0.2.1",
+             "weight": 3,
+             "description": "",
+             "priority": 1,
+             "state": "up",
+             "translation": "masquerade"
+            },
+            "cable": {
+             "interface": "nic2",
+             "gateway": "198.51.100.1",
+             "description": "",
+             "weight": 1,
+             "priority": 1,
+             "state": "up",
+             "translation": "masquerade"
+            }
+           },
+           "description": "",
+           "enabled": true,
+           "sources": [],
+           "box": false,
+           "algorithm": "weight",
+           "need": "any",
+           "interval": 2,
+           "timeout": 1,
+           "rise": 2,
+           "fall": 3,
+           "return": "immediately",
+           "hold": 60,
+           "ties": []
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "post": {
+    "operationId": "createUplinkFarm",
+    "summary": "Create an uplink farm",
+    "tags": [
+     "Uplinks"
+    ],
+    "description": "The uplink farm with its name. Fields that are left out get their defaults; a name that is taken is refused.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/NamedUplinkFarmInput"
+       },
+       "example": {
+        "name": "isp",
+        "interfaces": [
+         "nic0"
+        ],
+        "probes": {
+         "resolver": {
+          "type": "dns",
+          "address": "203.0.113.53"
+         }
+        },
+        "uplinks": {
+         "fibre": {
+          "interface": "nic1",
+          "gateway": "192.0.2.1",
+          "weight": 3
+         },
+         "cable": {
+          "interface": "nic2",
+          "gateway": "198.51.100.1"
+         }
+        }
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "dslb farm",
+    "x-permission": "network:create",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedUplinkFarm"
+        },
+        "example": {
+         "name": "isp",
+         "interfaces": [
+          "nic0"
+         ],
+         "probes": {
+          "resolver": {
+           "type": "dns",
+           "address": "203.0.113.53",
+           "name": "example.com",
+           "path": "/"
+          }
+         },
+         "uplinks": {
+          "fibre": {
+           "interface": "nic1",
+           "gateway": "192.0.2.1",
+           "weight": 3,
+           "description": "",
+           "priority": 1,
+           "state": "up",
+           "translation": "masquerade"
+          },
+          "cable": {
+           "interface": "nic2",
+           "gateway": "198.51.100.1",
+           "description": "",
+           "weight": 1,
+           "priority": 1,
+           "state": "up",
+           "translation": "masquerade"
+          }
+         },
+         "description": "",
+         "enabled": true,
+         "sources": [],
+         "box": false,
+         "algorithm": "weight",
+         "need": "any",
+         "interval": 2,
+         "timeout": 1,
+         "rise": 2,
+         "fall": 3,
+         "return": "immediately",
+         "hold": 60,
+         "ties": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   }
+  },
+  "/api/v1/dslb/farms/{farm}": {
+   "get": {
+    "operationId": "getUplinkFarm",
+    "summary": "Read an uplink farm",
+    "tags": [
+     "Uplinks"
+    ],
+    "description": "With all its fields, defaults filled in: what was read can be put back as it is.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "farm",
+      "required": true,
+      "description": "Name of the uplink farm"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "dslb farm",
+    "x-permission": "network:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedUplinkFarm"
+        },
+        "example": {
+         "name": "isp",
+         "interfaces": [
+          "nic0"
+         ],
+         "probes": {
+          "resolver": {
+           "type": "dns",
+           "address": "203.0.113.53",
+           "name": "example.com",
+           "path": "/"
+          }
+         },
+         "uplinks": {
+          "fibre": {
+           "interface": "nic1",
+           "gateway": "192.0.2.1",
+           "weight": 3,
+           "description": "",
+           "priority": 1,
+           "state": "up",
+           "translation": "masquerade"
+          },
+          "cable": {
+           "interface": "nic2",
+           "gateway": "198.51.100.1",
+           "description": "",
+           "weight": 1,
+           "priority": 1,
+           "state": "up",
+           "translation": "masquerade"
+          }
+         },
+         "description": "",
+         "enabled": true,
+         "sources": [],
+         "box": false,
+         "algorithm": "weight",
+         "need": "any",
+         "interval": 2,
+         "timeout": 1,
+         "rise": 2,
+         "fall": 3,
+         "return": "immediately",
+         "hold": 60,
+         "ties": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "304": {
+      "description": "The tag of If-None-Match still holds",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "put": {
+    "operationId": "putUplinkFarm",
+    "summary": "Create an uplink farm or replace it whole",
+    "tags": [
+     "Uplinks"
+    ],
+    "description": "Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/UplinkFarmReplacementInput"
+       },
+       "example": {
+        "interfaces": [
+         "nic0"
+        ],
+        "probes": {
+         "resolver": {
+          "type": "dns",
+          "address": "203.0.113.53"
+         }
+        },
+        "uplinks": {
+         "fibre": {
+          "interface": "nic1",
+          "gateway": "192.0.2.1",
+          "weight": 3
+         },
+         "cable": {
+          "interface": "nic2",
+          "gateway": "198.51.100.1"
+         }
+        }
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "farm",
+      "required": true,
+      "description": "Name of the uplink farm"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "dslb farm",
+    "x-permission": "network:update",
+    "responses": {
+     "200": {
+      "description": "The uplink farm; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedUplinkFarm"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The uplink farm; for a dry run, the plan"
+        },
+        "example": {
+         "name": "isp",
+         "interfaces": [
+          "nic0"
+         ],
+         "probes": {
+          "resolver": {
+           "type": "dns",
+           "address": "203.0.113.53",
+           "name": "example.com",
+           "path": "/"
+          }
+         },
+         "uplinks": {
+          "fibre": {
+           "interface": "nic1",
+           "gateway": "192.0.2.1",
+           "weight": 3,
+           "description": "",
+           "priority": 1,
+           "state": "up",
+           "translation": "masquerade"
+          },
+          "cable": {
+           "interface": "nic2",
+           "gateway": "198.51.100.1",
+           "description": "",
+           "weight": 1,
+           "priority": 1,
+           "state": "up",
+           "translation": "masquerade"
+          }
+         },
+         "description": "",
+         "enabled": true,
+         "sources": [],
+         "box": false,
+         "algorithm": "weight",
+         "need": "any",
+         "interval": 2,
+         "timeout": 1,
+         "rise": 2,
+         "fall": 3,
+         "return": "immediately",
+         "hold": 60,
+         "ties": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedUplinkFarm"
+        },
+        "example": {
+         "name": "isp",
+         "interfaces": [
+          "nic0"
+         ],
+         "probes": {
+          "resolver": {
+           "type": "dns",
+           "address": "203.0.113.53",
+           "name": "example.com",
+           "path": "/"
+          }
+         },
+         "uplinks": {
+          "fibre": {
+           "interface": "nic1",
+           "gateway": "192.0.2.1",
+           "weight": 3,
+           "description": "",
+           "priority": 1,
+           "state": "up",
+           "translation": "masquerade"
+          },
+          "cable": {
+           "interface": "nic2",
+           "gateway": "198.51.100.1",
+           "description": "",
+           "weight": 1,
+           "priority": 1,
+           "state": "up",
+           "translation": "masquerade"
+          }
+         },
+         "description": "",
+         "enabled": true,
+         "sources": [],
+         "box": false,
+         "algorithm": "weight",
+         "need": "any",
+         "interval": 2,
+         "timeout": 1,
+         "rise": 2,
+         "fall": 3,
+         "return": "immediately",
+         "hold": 60,
+         "ties": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   },
+   "patch": {
+    "operationId": "patchUplinkFarm",
+    "summary": "Change fields of an uplink farm (JSON merge patch, RFC 7396)",
+    "tags": [
+     "Uplinks"
+    ],
+    "description": "Fields that are left out stay; null takes one back to its default, or removes a member.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/merge-patch+json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      },
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "farm",
+      "required": true,
+      "description": "Name of the uplink farm"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "dslb farm",
+    "x-permission": "network:update",
+    "responses": {
+     "200": {
+      "description": "The uplink farm; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedUplinkFarm"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The uplink farm; for a dry run, the plan"
+        },
+        "example": {
+         "name": "isp",
+         "interfaces": [
+          "nic0"
+         ],
+         "probes": {
+          "resolver": {
+           "type": "dns",
+           "address": "203.0.113.53",
+           "name": "example.com",
+           "path": "/"
+          }
+         },
+         "uplinks": {
+          "fibre": {
+           "interface": "nic1",
+           "gateway": "192.0.2.1",
+           "weight": 3,
+           "description": "",
+           "priority": 1,
+           "state": "up",
+           "translation": "masquerade"
+          },
+          "cable": {
+           "interface": "nic2",
+           "gateway": "198.51.100.1",
+           "description": "",
+           "weight": 1,
+           "priority": 1,
+           "state": "up",
+           "translation": "masquerade"
+          }
+         },
+         "description": "",
+         "enabled": true,
+         "sources": [],
+         "box": false,
+         "algorithm": "weight",
+         "need": "any",
+         "interval": 2,
+         "timeout": 1,
+         "rise": 2,
+         "fall": 3,
+         "return": "immediately",
+         "hold": 60,
+         "ties": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   },
+   "delete": {
+    "operationId": "deleteUplinkFarm",
+    "summary": "Delete an uplink farm",
+    "tags": [
+     "Uplinks"
+    ],
+    "description": "Refused while something else needs the uplink farm.",
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "farm",
+      "required": true,
+      "description": "Name of the uplink farm"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "dslb farm",
+    "x-permission": "network:delete",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "204": {
+      "description": "Deleted",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   }
+  },
+  "/api/v1/dslb/farms/{farm}/uplinks": {
+   "get": {
+    "operationId": "listUplinks",
+    "summary": "List uplinks",
+    "tags": [
+     "Uplinks"
+    ],
+    "description": "Every uplink with all its fields; filtered, sorted and in pages when asked for.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "Fields with commas between them, - before one for descending order; name unless told"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: name, description, interface, gateway, weight, priority, state, translation, prefix"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "name",
+      "required": false,
+      "description": "Only those whose name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "description",
+      "required": false,
+      "description": "Only those whose description is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "interface",
+      "required": false,
+      "description": "Only those whose interface is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "gateway",
+      "required": false,
+      "description": "Only those whose gateway is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "weight",
+      "required": false,
+      "description": "Only those whose weight is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "priority",
+      "required": false,
+      "description": "Only those whose priority is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "state",
+      "required": false,
+      "description": "Only those whose state is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "translation",
+      "required": false,
+      "description": "Only those whose translation is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "prefix.inside",
+      "required": false,
+      "description": "Only those whose prefix.inside is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "prefix.outside",
+      "required": false,
+      "description": "Only those whose prefix.outside is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "farm",
+      "required": true,
+      "description": "Name of the farm"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "dslb uplink",
+    "x-permission": "network:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/NamedUplink"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "name": "radio",
+           "interface": "nic3",
+           "gateway": "203.0.113.1",
+           "weight": 1,
+           "description": "",
+           "priority": 1,
+           "state": "up",
+           "translation": "masquerade"
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "post": {
+    "operationId": "createUplink",
+    "summary": "Create an uplink",
+    "tags": [
+     "Uplinks"
+    ],
+    "description": "The uplink with its name. Fields that are left out get their defaults; a name that is taken is refused.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/NamedUplinkInput"
+       },
+       "example": {
+        "name": "radio",
+        "interface": "nic3",
+        "gateway": "203.0.113.1",
+        "weight": 1
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "farm",
+      "required": true,
+      "description": "Name of the farm"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "dslb uplink",
+    "x-permission": "network:update",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedUplink"
+        },
+        "example": {
+         "name": "radio",
+         "interface": "nic3",
+         "gateway": "203.0.113.1",
+         "weight": 1,
+         "description": "",
+         "priority": 1,
+         "state": "up",
+         "translation": "masquerade"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   }
+  },
+  "/api/v1/dslb/farms/{farm}/uplinks/{uplink}": {
+   "get": {
+    "operationId": "getUplink",
+    "summary": "Read an uplink",
+    "tags": [
+     "Uplinks"
+    ],
+    "description": "With all its fields, defaults filled in: what was read can be put back as it is.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "farm",
+      "required": true,
+      "description": "Name of the farm"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "uplink",
+      "required": true,
+      "description": "Name of the uplink"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "dslb uplink",
+    "x-permission": "network:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedUplink"
+        },
+        "example": {
+         "name": "radio",
+         "interface": "nic3",
+         "gateway": "203.0.113.1",
+         "weight": 1,
+         "description": "",
+         "priority": 1,
+         "state": "up",
+         "translation": "masquerade"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "304": {
+      "description": "The tag of If-None-Match still holds",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   },
+   "put": {
+    "operationId": "putUplink",
+    "summary": "Create an uplink or replace it whole",
+    "tags": [
+     "Uplinks"
+    ],
+    "description": "Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/UplinkReplacementInput"
+       },
+       "example": {
+        "interface": "nic3",
+        "gateway": "203.0.113.1",
+        "weight": 1
+       }
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "farm",
+      "required": true,
+      "description": "Name of the farm"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "uplink",
+      "required": true,
+      "description": "Name of the uplink"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "dslb uplink",
+    "x-permission": "network:update",
+    "responses": {
+     "200": {
+      "description": "The uplink; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedUplink"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The uplink; for a dry run, the plan"
+        },
+        "example": {
+         "name": "radio",
+         "interface": "nic3",
+         "gateway": "203.0.113.1",
+         "weight": 1,
+         "description": "",
+         "priority": 1,
+         "state": "up",
+         "translation": "masquerade"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "201": {
+      "description": "Created",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/NamedUplink"
+        },
+        "example": {
+         "name": "radio",
+         "interface": "nic3",
+         "gateway": "203.0.113.1",
+         "weight": 1,
+         "description": "",
+         "priority": 1,
+         "state": "up",
+         "translation": "masquerade"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Location": {
+        "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   },
+   "patch": {
+    "operationId": "patchUplink",
+    "summary": "Change fields of an uplink (JSON merge patch, RFC 7396)",
+    "tags": [
+     "Uplinks"
+    ],
+    "description": "Fields that are left out stay; null takes one back to its default, or removes a member.",
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/merge-patch+json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      },
+      "application/json": {
+       "schema": {
+        "$ref": "#/components/schemas/MergePatchInput"
+       },
+       "example": {}
+      }
+     }
+    },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "farm",
+      "required": true,
+      "description": "Name of the farm"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "uplink",
+      "required": true,
+      "description": "Name of the uplink"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "dslb uplink",
+    "x-permission": "network:update",
+    "responses": {
+     "200": {
+      "description": "The uplink; for a dry run, the plan",
+      "content": {
+       "application/json": {
+        "schema": {
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/NamedUplink"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The uplink; for a dry run, the plan"
+        },
+        "example": {
+         "name": "radio",
+         "interface": "nic3",
+         "gateway": "203.0.113.1",
+         "weight": 1,
+         "description": "",
+         "priority": 1,
+         "state": "up",
+         "translation": "masquerade"
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   },
+   "delete": {
+    "operationId": "deleteUplink",
+    "summary": "Delete an uplink",
+    "tags": [
+     "Uplinks"
+    ],
+    "description": "Refused while something else needs the uplink.",
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "farm",
+      "required": true,
+      "description": "Name of the farm"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "uplink",
+      "required": true,
+      "description": "Name of the uplink"
+     },
+     {
+      "$ref": "#/components/parameters/IfMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "dslb uplink",
+    "x-permission": "network:update",
+    "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "204": {
+      "description": "Deleted",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
+     }
+    }
+   }
+  },
+  "/api/v1/dslb/status": {
+   "get": {
+    "operationId": "listUplinkStatuses",
+    "summary": "What the kernel does for the farms of uplinks",
+    "tags": [
+     "Uplinks"
+    ],
+    "description": "State, probes, connections and bytes of each uplink.",
+    "parameters": [
+     {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "Fields with commas between them, - before one for descending order; name unless told"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: name, state, uplinks"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "name",
+      "required": false,
+      "description": "Only those whose name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "state",
+      "required": false,
+      "description": "Only those whose state is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "uplinks.name",
+      "required": false,
+      "description": "Only those whose uplinks.name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "uplinks.interface",
+      "required": false,
+      "description": "Only those whose uplinks.interface is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "uplinks.gateway",
+      "required": false,
+      "description": "Only those whose uplinks.gateway is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "uplinks.state",
+      "required": false,
+      "description": "Only those whose uplinks.state is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "uplinks.since",
+      "required": false,
+      "description": "Only those whose uplinks.since is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "uplinks.failures",
+      "required": false,
+      "description": "Only those whose uplinks.failures is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "uplinks.connections",
+      "required": false,
+      "description": "Only those whose uplinks.connections is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "uplinks.sentBytes",
+      "required": false,
+      "description": "Only those whose uplinks.sentBytes is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "uplinks.receivedBytes",
+      "required": false,
+      "description": "Only those whose uplinks.receivedBytes is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "dslb status",
+    "x-permission": "network:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "type": "object",
+         "properties": {
+          "items": {
+           "type": "array",
+           "items": {
+            "$ref": "#/components/schemas/UplinkFarmStatus"
+           },
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
+          }
+         },
+         "required": [
+          "items",
+          "total"
+         ],
+         "additionalProperties": false
+        },
+        "example": {
+         "items": [
+          {
+           "name": "isp",
+           "state": "up",
+           "uplinks": [
+            {
+             "name": "fibre",
+             "interface": "nic1",
+             "gateway": "192.0.2.1",
+             "state": "used",
+             "since": "2026-01-02T03:04:05.000Z",
+             "failures": [],
+             "connections": 120,
+             "sentBytes": 1234567,
+             "receivedBytes": 9876543
+            }
+           ]
+          }
+         ],
+         "total": 1
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/dslb/farms/{farm}/uplinks/{uplink}/return": {
+   "post": {
+    "operationId": "returnUplink",
+    "summary": "Use an uplink again that waits for its return",
+    "tags": [
+     "Uplinks"
+    ],
+    "description": "For farms whose uplinks return manually, and to end a hold time early. 404 when the uplink does not wait.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "farm",
+      "required": true,
+      "description": "Name of the uplink farm"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "uplink",
+      "required": true,
+      "description": "Name of the uplink"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "dslb uplink return",
+    "x-permission": "network:update",
+    "responses": {
+     "204": {
+      "description": "It takes new connections",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
   "/api/v1/system": {
    "get": {
     "operationId": "getSystem",
@@ -34622,6 +40020,7 @@ export default {
          "routingTables": {},
          "routingRules": {},
          "routingRoutes": {},
+         "uplinkFarms": {},
          "farms": {},
          "certificates": {},
          "access": {
@@ -35129,6 +40528,7 @@ export default {
           "routingTables": {},
           "routingRules": {},
           "routingRoutes": {},
+          "uplinkFarms": {},
           "farms": {},
           "certificates": {},
           "access": {
@@ -39064,6 +44464,10 @@ export default {
   {
    "name": "Routing",
    "description": "Routing tables, rules and routes, and what the kernel has of them"
+  },
+  {
+   "name": "Uplinks",
+   "description": "Farms of uplinks: which connection takes which way to the world"
   },
   {
    "name": "Certificates",

@@ -30,7 +30,7 @@ export const consoleSuite: Suite = {
   },
 };
 
-const [enter, back, down, clear] = ["\r", "\x1b", "\x1b[B", "\x15"];
+const [enter, back, up, down, clear] = ["\r", "\x1b", "\x1b[A", "\x1b[B", "\x15"];
 
 /** Returns the fingerprint that the console shows at the end. Somebody sits at a terminal of 80x24 on the serial line. */
 async function answerQuestions({ box: { machine, password }, check }: SuiteContext): Promise<string> {
@@ -65,14 +65,14 @@ async function answerQuestions({ box: { machine, password }, check }: SuiteConte
     await dialogue.see(/3 of 10[\s\S]*IPv4 address[\s\S]*none/, soon);
     await dialogue.press(enter);
     await dialogue.see(/4 of 10[\s\S]*IPv6 address[\s\S]*none/, soon);
-    // The choice before the first is the last.
-    await dialogue.press(down, enter);
+    // From none, which is chosen at first, to static.
+    await dialogue.press(up, enter);
     await dialogue.see(/with prefix length/, soon);
     await dialogue.press(back);
     await dialogue.see(/3 of 10[\s\S]*IPv4 address[\s\S]*none/, soon);
     await dialogue.press(enter);
     await dialogue.see(/4 of 10[\s\S]*IPv6 address[\s\S]*none/, soon);
-    await dialogue.press("\x1b[A", "\x1b[A", enter);
+    await dialogue.press(up, up, enter);
     await dialogue.see(/5 of 10[\s\S]*DNS servers/, soon);
     await dialogue.press(enter);
   });

@@ -105,7 +105,10 @@ async function answerQuestions({ box: { machine, password }, check }: SuiteConte
     t.match(await dialogue.see(/Use these settings/, soon), new RegExp(`Host name +${hostname}`));
     await dialogue.press(enter);
     const url = `https://${leased.ipv4}:${managementPort}/`;
-    const screen = await dialogue.see(new RegExp(`${url}[\\s\\S]*Enter: log in`), machine.scale(40_000));
+    const screen = await dialogue.see(
+      new RegExp(`${url}[\\s\\S]*SHA-256 [0-9A-F]{2}:[\\s\\S]*Enter: log in`),
+      machine.scale(40_000),
+    );
     fingerprint = findFingerprint(screen) ?? "";
     t.not(fingerprint, "", screen);
     t.match(screen, /Health +ok/);
@@ -129,7 +132,7 @@ async function checkStatusScreen(
       await sleep(15_000);
       t.equal((await machine.serialText()).length, before, "no byte came");
       const shell = await machine.shell("ps -C console-status -o user= | sort -u");
-      t.equal(shell, "steelya+");
+      t.equal(shell, "steelyard-console");
       const pid = await machine.shell("pgrep -f console-status | head -n 1");
       t.match(await machine.shell(`grep -E '^Cap(Eff|Bnd)' /proc/${pid}/status`), /CapEff:\s0+\nCapBnd:\s0+$/);
     },

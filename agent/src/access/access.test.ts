@@ -169,7 +169,7 @@ t.test("every route declares the permission it needs, and one that does not is r
     if (permission === "public") continue;
     t.match(
       permission,
-      /^[a-z]+:(?:read|create|update|delete|commit|import|download|upload|restore|reset)$/,
+      /^[a-z]+:(?:read|create|update|delete|commit|import|download|upload|restore|reset|seal)$/,
       `${method} ${url}`,
     );
     const path = url.replace(":generation", "1").replace(/:\w+/g, "x");

@@ -21,6 +21,9 @@ async function setUp(t: Test) {
   const jobs = await openJobs(machine, bus);
   // Teardowns run last in, first out: nothing is written any more when the directory goes.
   t.teardown(() => jobs.close());
+  // A time limit alone does not keep a process alive, and here there may be nothing else.
+  const alive = setInterval(() => {}, 1_000);
+  t.teardown(() => clearInterval(alive));
   return { machine, bus, events, jobs };
 }
 

@@ -73,10 +73,11 @@ export async function withTemporaryNetwork<Result>(
   } finally {
     await fs.rm(machine.path(file), { force: true });
     await machine.run(["networkctl", "reload"]);
-    // networkd drops what it leased; what the kernel made of it by itself goes too.
+    // networkd drops what it leased; what the kernel made of it by itself goes too. The link-local address stays on a card that
+    // stays up: the kernel makes it when a card is raised, and without it nobody hears router advertisements.
     for (const { name, up, loopback, kind } of before) {
       if (loopback || kind !== undefined) continue;
-      await machine.run(["ip", "address", "flush", "dev", name], { accept: [0, 1, 2] });
+      await machine.run(["ip", "address", "flush", "dev", name, "scope", "global"], { accept: [0, 1, 2] });
       if (!up) await machine.run(["ip", "link", "set", "dev", name, "down"], { accept: [0, 1, 2] });
     }
   }

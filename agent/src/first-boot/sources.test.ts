@@ -109,7 +109,12 @@ t.test("an address on the kernel command line is fetched over a network that is 
   });
   t.same(fetched, [`answers from 127.0.0.1:${port} (the kernel command line)`], "the token is not told");
   const own = commands.filter((each) => !each.startsWith("lsblk"));
-  t.same(own, ["networkctl reload", "networkctl reload", "ip address flush dev eth0", "ip link set dev eth0 down"]);
+  t.same(own, [
+    "networkctl reload",
+    "networkctl reload",
+    "ip address flush dev eth0 scope global",
+    "ip link set dev eth0 down",
+  ]);
   t.ok(await isTakenBack());
   t.ok(await read(), "and is known at the next look");
   t.equal(fetched.length, 1);

@@ -29,7 +29,8 @@ export function crossedArguments(pairs: readonly CrossedPair[]): string[] {
     ],
     ...[
       "-device",
-      `virtio-net-pci,id=card-${own.id},netdev=${own.id},mac=${own.mac},romfile=,addr=0x${(0x14 + at).toString(16)}`,
+      // LACP takes a link of unknown speed or duplex into no group.
+      `virtio-net-pci,id=card-${own.id},netdev=${own.id},mac=${own.mac},romfile=,addr=0x${(0x14 + at).toString(16)},speed=10000,duplex=full`,
     ],
   ]);
 }

@@ -106,3 +106,14 @@ export const description = z
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this refuses
   .regex(/^[^\u0000-\u001f\u007f]*$/, "expected one line of text without control characters")
   .describe("Free text of one line, for people");
+
+/** The network that an address with prefix length lies in: `192.0.2.0/24` of `192.0.2.5/24`, spelled as prefixedAddress does. */
+export function networkOf(network: string): string {
+  const { length } = splitPrefixed(network);
+  const [parsed] = ipaddr.parseCIDR(network);
+  const base =
+    parsed.kind() === "ipv4"
+      ? ipaddr.IPv4.networkAddressFromCIDR(network).toString()
+      : (ipaddr.IPv6.networkAddressFromCIDR(network) as ipaddr.IPv6).toRFC5952String();
+  return `${base}/${length}`;
+}

@@ -1,6 +1,6 @@
 import ipaddr from "ipaddr.js";
 import type { Finding } from "../commit/subsystem.ts";
-import { addressFamily, splitPrefixed } from "../configuration/fields.ts";
+import { addressFamily, networkOf, splitPrefixed } from "../configuration/fields.ts";
 import type { Configuration } from "../configuration/schema.ts";
 import type { Uplink, UplinkFarm } from "./schema.ts";
 
@@ -68,13 +68,8 @@ function verifyInterface(path: string, name: string, { interfaces }: Configurati
 }
 
 function verifyNetwork(path: string, network: string): Finding[] {
-  const { address, length } = splitPrefixed(network);
-  const [parsed] = ipaddr.parseCIDR(network);
-  const base =
-    parsed.kind() === "ipv4"
-      ? ipaddr.IPv4.networkAddressFromCIDR(network).toString()
-      : (ipaddr.IPv6.networkAddressFromCIDR(network) as ipaddr.IPv6).toRFC5952String();
-  return base === address ? [] : [error(path, `expected a network: ${base}/${length}`)];
+  const base = networkOf(network);
+  return base === network ? [] : [error(path, `expected a network: ${base}`)];
 }
 
 function verifyUplink(path: string, uplink: Uplink, configuration: Configuration): Finding[] {

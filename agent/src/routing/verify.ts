@@ -1,7 +1,7 @@
 import ipaddr from "ipaddr.js";
 import { mainTable, permitBit, reservedTables, slotMask } from "../adapters/route-numbers.ts";
 import type { Finding } from "../commit/subsystem.ts";
-import { addressFamily, splitPrefixed } from "../configuration/fields.ts";
+import { addressFamily, networkOf, splitPrefixed } from "../configuration/fields.ts";
 import type { Configuration } from "../configuration/schema.ts";
 import type { RoutingRoute, RoutingRule } from "./schema.ts";
 
@@ -56,13 +56,8 @@ function verifyInterface(path: string, name: string | undefined, { interfaces }:
 /** `192.0.2.5/24` is the address of a host; a route or a rule means its network. */
 function verifyNetwork(path: string, network: string | undefined): Finding[] {
   if (network === undefined) return [];
-  const { address, length } = splitPrefixed(network);
-  const [parsed] = ipaddr.parseCIDR(network);
-  const base =
-    parsed.kind() === "ipv4"
-      ? ipaddr.IPv4.networkAddressFromCIDR(network).toString()
-      : (ipaddr.IPv6.networkAddressFromCIDR(network) as ipaddr.IPv6).toRFC5952String();
-  return base === address ? [] : [error(path, `expected a network: ${base}/${length}`)];
+  const base = networkOf(network);
+  return base === network ? [] : [error(path, `expected a network: ${base}`)];
 }
 
 function verifyRule(name: string, rule: RoutingRule, configuration: Configuration): Finding[] {

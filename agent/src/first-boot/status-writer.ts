@@ -30,25 +30,28 @@ export async function keepStatusScreen(options: StatusWriterOptions): Promise<vo
   const stop = control.subscribe(() => wake.abort());
   while (!signal.aborted) {
     wake = new AbortController();
+    let pause = interval;
     try {
-      const text = await drawScreen(machine, control, status);
+      const { text, final } = await drawScreen(machine, control, status);
       if (text !== last) await writeAtomically(machine.path(path), text, 0o644);
       last = text;
+      if (!final) pause = Math.min(1_000, interval);
     } catch (error) {
       machine.log.warn(`console: ${messageOf(error)}`);
     }
-    await sleep(interval, undefined, { signal: AbortSignal.any([signal, wake.signal]) }).catch(() => undefined);
+    await sleep(pause, undefined, { signal: AbortSignal.any([signal, wake.signal]) }).catch(() => undefined);
     // Several commits in a row are one picture, and what a commit started has begun to show.
     if (wake.signal.aborted) await sleep(Math.min(1_000, interval));
   }
   stop();
 }
 
+/** Not final is what a box shows in the moments in which its certificate is still being made. */
 async function drawScreen(
   machine: Machine,
   control: ConfigurationControl,
   { readLinks, readSystemStatus, readFarmStates }: StatusWriterOptions["status"],
-): Promise<string> {
+): Promise<{ text: string; final: boolean }> {
   const { system, virtualAddresses } = control.current().configuration;
   const [links, status, farms, fingerprint] = await Promise.all([
     readLinks(),
@@ -58,5 +61,6 @@ async function drawScreen(
     readManagementFingerprint(machine),
   ]);
   const floating = Object.values(virtualAddresses).map(({ address }) => address);
-  return renderStatusScreen({ system, links, status, farms, fingerprint, virtualAddresses: floating });
+  const text = renderStatusScreen({ system, links, status, farms, fingerprint, virtualAddresses: floating });
+  return { text, final: fingerprint !== undefined };
 }

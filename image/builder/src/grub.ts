@@ -1,10 +1,9 @@
 import { open, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { execa } from "execa";
 import { BuildError } from "./errors.ts";
 import type { Partition } from "./partitions.ts";
-import { image, inside } from "./paths.ts";
-import { enterTools } from "./tools-tree.ts";
+import { image, pathInside } from "./paths.ts";
+import { runInTools } from "./tools-tree.ts";
 
 const sector = 512;
 
@@ -57,15 +56,14 @@ export async function installBiosBoot(
   workspace: string,
 ): Promise<void> {
   const core = join(workspace, "core.img");
-  const [file, ...args] = enterTools(tree, [
+  await runInTools(tree, [
     "grub-mkimage",
     "--format=i386-pc",
     // Relative to the disk that the firmware started: the second partition is the EFI system partition.
     "--prefix=(,gpt2)/grub",
-    `--output=${inside}${core.slice(core.indexOf("/build/"))}`,
+    `--output=${pathInside(core)}`,
     ...modules,
   ]);
-  await execa(file, args);
   const coreImage = await readFile(core);
   if (coreImage.length > partition.sectors * sector)
     throw new BuildError(`GRUB's core image has ${coreImage.length} bytes, more than the BIOS boot partition`);

@@ -1,6 +1,5 @@
-import { execa } from "execa";
 import { BuildError } from "./errors.ts";
-import { enterTools } from "./tools-tree.ts";
+import { runInTools } from "./tools-tree.ts";
 
 /** A GPT partition; `start` and `sectors` count 512 bytes. */
 export type Partition = { number: number; label: string; uuid: string; start: number; sectors: number };
@@ -11,9 +10,7 @@ type SfdiskTable = {
 
 /** Reads the partition table of a disk image. `disk` is a path inside the tools tree. */
 export async function readPartitions(tree: string, disk: string): Promise<Partition[]> {
-  const [file, ...args] = enterTools(tree, ["sfdisk", "--json", disk]);
-  const { stdout } = await execa(file, args);
-  return parsePartitions(stdout);
+  return parsePartitions(await runInTools(tree, ["sfdisk", "--json", disk]));
 }
 
 export function parsePartitions(json: string): Partition[] {

@@ -1,4 +1,4 @@
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The repository's root: three directories above this file. */
@@ -12,4 +12,9 @@ export const inside = "/steelyard";
 
 export function imageDirectory(profile: string): string {
   return join(build, "images", profile);
+}
+
+/** A path of the repository as the tools inside the tree see it. */
+export function pathInside(path: string): string {
+  return join(inside, relative(repository, path));
 }

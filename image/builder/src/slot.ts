@@ -1,13 +1,12 @@
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { execa } from "execa";
 import { BuildError } from "./errors.ts";
 import { installBiosBoot, renderEnvironmentBlock, renderGrubConfiguration, writeText } from "./grub.ts";
 import { findPartition, readPartitions } from "./partitions.ts";
-import { inside, repository } from "./paths.ts";
+import { pathInside } from "./paths.ts";
 import { readSection } from "./pe.ts";
 import type { Profile } from "./profile.ts";
-import { enterTools } from "./tools-tree.ts";
+import { runInTools } from "./tools-tree.ts";
 
 /** The speed of the first serial console, for GRUB; 115200 where the profile has none. */
 export function serialSpeed(profile: Profile): number {
@@ -31,9 +30,8 @@ export async function addBiosBoot(tree: string, profile: Profile, output: string
   const workspace = join(output, "bios");
   await rm(workspace, { recursive: true, force: true });
   await mkdir(workspace, { recursive: true });
-  const within = (path: string) => path.replace(repository, inside);
   const disk = join(output, "steelyard.raw");
-  const partitions = await readPartitions(tree, within(disk));
+  const partitions = await readPartitions(tree, pathInside(disk));
   await installBiosBoot(tree, disk, findPartition(partitions, "steelyard-bios"), workspace);
 
   const esp = findPartition(partitions, "steelyard-esp");
@@ -60,11 +58,10 @@ export async function addBiosBoot(tree: string, profile: Profile, output: string
     await writeFile(join(workspace, "microcode"), microcode);
     files.push([join(workspace, "microcode"), "slots/a/microcode"]);
   }
-  const at = `${within(disk)}@@${esp.start * 512}`;
+  const at = `${pathInside(disk)}@@${esp.start * 512}`;
   const script = [
     `mmd -i '${at}' ::/grub ::/slots ::/slots/a`,
-    ...files.map(([source, target]) => `mcopy -i '${at}' -o '${within(source)}' '::/${target}'`),
+    ...files.map(([source, target]) => `mcopy -i '${at}' -o '${pathInside(source)}' '::/${target}'`),
   ].join(" && ");
-  const [file, ...args] = enterTools(tree, ["sh", "-c", script]);
-  await execa(file, args);
+  await runInTools(tree, ["sh", "-c", script]);
 }

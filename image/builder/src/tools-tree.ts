@@ -1,6 +1,8 @@
 import { existsSync } from "node:fs";
 import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { execa } from "execa";
+import { BuildError } from "./errors.ts";
 import { hashInputs } from "./hash.ts";
 import { findMirror, renderSources } from "./mirror.ts";
 import { build, inside, repository } from "./paths.ts";
@@ -91,4 +93,12 @@ export async function ensureTools(progress: Progress): Promise<string> {
 /** Command words that run `argv` inside the tree, with the repository at `inside`. */
 export function enterTools(tree: string, argv: readonly string[]): [string, ...string[]] {
   return [join(repository, "image/builder/enter-tools.sh"), tree, repository, ...argv];
+}
+
+/** Runs a short tool inside the tree and returns what it prints; its own last words are the error. */
+export async function runInTools(tree: string, argv: readonly [string, ...string[]]): Promise<string> {
+  const [file, ...args] = enterTools(tree, argv);
+  const { exitCode, stdout, stderr } = await execa(file, args, { reject: false });
+  if (exitCode === 0) return stdout;
+  throw new BuildError(`${argv[0]} failed: ${stderr.trim().split("\n").at(-1) || `exit status ${exitCode}`}`);
 }

@@ -1,4 +1,4 @@
-// Runs TypeScript from source: `node --import ./register.mjs file.ts`. swc strips the types; `make types` checks them.
+// Runs TypeScript from source: `node --import ./register.mjs file.ts`. ts-node with swc strips the types; `npm run types` checks them.
 import { register } from "node:module";
 
-register("ts-node/esm", import.meta.url);
+register("./loader.mjs", import.meta.url);

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { createWriteStream, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 
 /**
@@ -80,7 +81,7 @@ const stages: Record<string, Stage> = {
     run: () => runCommand("lint", ["npx", "--no-install", "biome", "check", "--error-on-warnings", "."]),
   },
   types: { title: "types", run: () => runCommand("types", ["npx", "--no-install", "tsc", "--project", "."]) },
-  unit: { title: "unit and golden tests", run: () => runTap("unit", []) },
+  unit: { title: "unit and golden tests", run: () => runTap("unit", [`--jobs=${availableParallelism()}`]) },
   netns: {
     title: "real daemons in network namespaces",
     run: () => runTap("netns", ["--timeout=600", "--jobs=1", ...listTests("agent/netns-tests")]),

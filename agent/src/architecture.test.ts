@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
@@ -101,4 +102,21 @@ t.test("no file is so long that nobody reads it", async (t) => {
     long.map((path) => relative(source, path)),
     [],
   );
+});
+
+t.test("a source that changed is run as it is now, and an error names its line", async (t) => {
+  const root = join(source, "../..");
+  const path = join(t.testdir({}), "changing.ts");
+  const run = (text: string) => {
+    writeFileSync(path, text);
+    const argv = ["--enable-source-maps", "--no-warnings", "--import", "./register.mjs", path];
+    return execFileSync(process.execPath, argv, { cwd: root, encoding: "utf8" });
+  };
+  const first = "type Long = {\n  text: string;\n};\nconsole.log(({ text: '1' } satisfies Long).text);\n";
+  t.equal(run(first), "1\n");
+  t.equal(run(first), "1\n");
+  t.equal(run(first.replace("'1'", "'2'")), "2\n");
+  const failing =
+    "type Long = {\n  text: string;\n};\nconsole.log(new Error((({ text: 'x' }) satisfies Long).text).stack);\n";
+  for (const time of ["stripped anew", "from the cache"]) t.match(run(failing), /changing\.ts:4:/, time);
 });

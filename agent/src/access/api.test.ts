@@ -16,7 +16,7 @@ type Headers = Record<string, string>;
 async function setUp(t: Test, roles: Record<string, string[]>, more: Partial<Configuration> = {}) {
   const parts = await setUpServer(t);
   const { control, machine, https } = parts;
-  const passwordHash = await hashPassword(password, machine.randomBytes);
+  const passwordHash = await hashPassword(password, machine.randomBytes, { logN: 4, r: 8, p: 1 });
   const users = Object.fromEntries(
     Object.entries(roles).map(([name, own]) => [name, user.parse({ passwordHash, roles: own })]),
   );

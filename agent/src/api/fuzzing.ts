@@ -127,12 +127,19 @@ function makeValue(schema: Schema, document: Document, depth: number): fc.Arbitr
   }
 }
 
+/** By pattern. To make one takes longer than all it is used for. */
+const matching = new Map<string, fc.Arbitrary<string>>();
+
 function textOf({ pattern, format, maxLength = 20 }: Schema): fc.Arbitrary<string> {
   if (format === "date-time") return fc.constant("2026-01-01T00:00:00.000Z");
   const plain = fc.string({ maxLength: Math.min(maxLength, 40) });
   if (pattern === undefined) return plain;
+  const known = matching.get(pattern);
+  if (known) return known;
   try {
-    return fc.oneof(fc.constantFrom(...names), fc.stringMatching(new RegExp(pattern, "u")));
+    const made = fc.oneof(fc.constantFrom(...names), fc.stringMatching(new RegExp(pattern, "u")));
+    matching.set(pattern, made);
+    return made;
   } catch {
     // fast-check knows no look-ahead.
     return fc.oneof(fc.constantFrom(...names), plain);
@@ -232,7 +239,11 @@ export function requestTo(
   operations: readonly { path: string; method: string; operation: Operation }[],
   document: Document,
 ) {
+  // Made once for each: of a large schema it takes longer than to send the request.
+  const made = new Map<Operation, fc.Arbitrary<FuzzRequest>>();
   return fc.constantFrom(...operations).chain(({ path, method, operation }): fc.Arbitrary<FuzzRequest> => {
+    const known = made.get(operation);
+    if (known) return known;
     const parameters = operation.parameters.filter((each) => !each.$ref);
     const [type, media] = Object.entries(operation.requestBody?.content ?? {})[0] ?? [];
     const right = media
@@ -247,7 +258,7 @@ export function requestTo(
       { arbitrary: almost.map(toText), weight: 4 },
       { arbitrary: noJson, weight: media ? 1 : 0 },
     );
-    return fc.record({
+    const request = fc.record({
       operationId: fc.constant(operation.operationId),
       method: fc.constant(method.toUpperCase()),
       url: urlOf(path, parameters, document),
@@ -256,6 +267,8 @@ export function requestTo(
         .map(([odd, content]) => ({ ...odd, ...(content === undefined ? {} : { "content-type": content }) })),
       payload,
     });
+    made.set(operation, request);
+    return request;
   });
 }
 

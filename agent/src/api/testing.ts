@@ -22,6 +22,8 @@ import { createServer, type ServerOptions } from "./server.ts";
 /** What the tests of the API and of the command stand on: the real configuration file system and commit pipeline on a root of their own. */
 
 export const password = "correct horse battery";
+/** Its hash of little work, made once for all servers of a test: the hash says what it costs to check. */
+let passwordHash: Promise<string> | undefined;
 export const quiet = { info: () => {}, warn: () => {}, error: () => {} };
 
 type Artefacts = Record<string, string>;
@@ -94,11 +96,12 @@ export async function setUpServer(t: Pick<Test, "teardown">, options: TestOption
   const store = await openStore(machine.path("/config"), quiet);
   const control = makeControl(store, subsystems, machine);
   if (withUser) {
-    const passwordHash = await hashPassword(password, machine.randomBytes);
+    passwordHash ??= hashPassword(password, machine.randomBytes, { logN: 4, r: 8, p: 1 });
+    const admin = user.parse({ passwordHash: await passwordHash, roles: ["admin"] });
     await control.commit({
       author: { user: "admin", source: "answer-file" },
       message: "first boot",
-      change: (current) => ({ ...current, users: { admin: user.parse({ passwordHash, roles: ["admin"] }) } }),
+      change: (current) => ({ ...current, users: { admin } }),
     });
   }
   const tls = makeManagementCertificates(machine, () => control.current().configuration);

@@ -6,6 +6,7 @@ import { makeControl } from "./commit/commit.ts";
 import { openStore } from "./configuration/store.ts";
 import { dslb, makeUplinksWatch, readUplinkStatuses } from "./dslb/index.ts";
 import { messageOf } from "./errors.ts";
+import { isOpen } from "./first-boot/complete.ts";
 import { runFirstBoot } from "./first-boot/first-boot.ts";
 import { keepStatusScreen } from "./first-boot/status-writer.ts";
 import { readFarmStates, readFarmStatuses, watchDataPlane } from "./lslb/l4/index.ts";
@@ -80,7 +81,7 @@ async function main(): Promise<void> {
     signal: stop.signal,
   }).catch((error) => machine.log.error(`following the network links: ${messageOf(error)}`));
 
-  const fresh = control.current().generation === 0;
+  const fresh = isOpen(control);
   if (fresh) await manager.ready("waiting for the first boot to be completed");
   // On a box that has a configuration this returns at once, and tells the console so.
   await runFirstBoot({ machine, control, signal: stop.signal });

@@ -45,7 +45,7 @@ async function answerQuestions({ box: { machine, password }, check }: SuiteConte
     await dialogue.press(clear, "no spaces", enter);
     await dialogue.see(/Expected a host name/, soon);
     await dialogue.press(clear, hostname, enter);
-    const links = await dialogue.see(/2 of 10[\s\S]*Management interface[\s\S]*nic1/, soon);
+    const links = await dialogue.see(/2 of 12[\s\S]*Management interface[\s\S]*nic1/, soon);
     t.match(links, /\[\*\] nic0 +up.* 52:54:00:5e:00:01 virtio_net/, "the cards are listed with their lights");
   });
   await check("the lights on the screen change with the cable", async () => {
@@ -59,26 +59,31 @@ async function answerQuestions({ box: { machine, password }, check }: SuiteConte
   });
   await check("Escape leads back, and the answers stay", async (t) => {
     await dialogue.press(back);
-    t.match(await dialogue.see(/1 of 10[\s\S]*Host name/, soon), new RegExp(hostname));
+    t.match(await dialogue.see(/1 of 12[\s\S]*Host name/, soon), new RegExp(hostname));
     await dialogue.press(enter);
-    await dialogue.see(/2 of 10[\s\S]*Management interface[\s\S]*nic1/, soon);
+    await dialogue.see(/2 of 12[\s\S]*Management interface[\s\S]*nic1/, soon);
     await dialogue.press(enter);
-    await dialogue.see(/3 of 10[\s\S]*IPv4 address[\s\S]*none/, soon);
+    // Two cards have a link, so it listens for LACP, which nobody speaks here.
+    await dialogue.see(/3 of 12[\s\S]*The cabling suggests no bond[\s\S]*choose cards/, machine.scale(50_000));
     await dialogue.press(enter);
-    await dialogue.see(/4 of 10[\s\S]*IPv6 address[\s\S]*none/, soon);
+    await dialogue.see(/4 of 12[\s\S]*VLAN tag/, soon);
+    await dialogue.press(enter);
+    await dialogue.see(/5 of 12[\s\S]*IPv4 address[\s\S]*none/, soon);
+    await dialogue.press(enter);
+    await dialogue.see(/6 of 12[\s\S]*IPv6 address[\s\S]*none/, soon);
     // From none, which is chosen at first, to static.
     await dialogue.press(up, enter);
     await dialogue.see(/with prefix length/, soon);
     await dialogue.press(back);
-    await dialogue.see(/3 of 10[\s\S]*IPv4 address[\s\S]*none/, soon);
+    await dialogue.see(/5 of 12[\s\S]*IPv4 address[\s\S]*none/, soon);
     await dialogue.press(enter);
-    await dialogue.see(/4 of 10[\s\S]*IPv6 address[\s\S]*none/, soon);
+    await dialogue.see(/6 of 12[\s\S]*IPv6 address[\s\S]*none/, soon);
     await dialogue.press(up, up, enter);
-    await dialogue.see(/5 of 10[\s\S]*DNS servers/, soon);
+    await dialogue.see(/7 of 12[\s\S]*DNS servers/, soon);
     await dialogue.press(enter);
   });
   await check("the network is tried before anything is kept: lease, gateway and DNS", async (t) => {
-    const found = await dialogue.see(/6 of 10[\s\S]*And now/, machine.scale(40_000));
+    const found = await dialogue.see(/8 of 12[\s\S]*And now/, machine.scale(40_000));
     t.match(found, new RegExp(`nic0 gets ${leased.ipv4}/24`));
     t.match(found, new RegExp(`gateway ${leased.gateway}: answers`));
     t.match(found, new RegExp(`DNS ${leased.dns}: answers`));
@@ -98,18 +103,57 @@ async function answerQuestions({ box: { machine, password }, check }: SuiteConte
     await dialogue.see(/These were not the same/, soon);
     await dialogue.press(clear, password, enter);
   });
+  const url = `https://${leased.ipv4}:${managementPort}/`;
+  const asked = new RegExp(`${url}[\\s\\S]*SHA-256 [0-9A-F]{2}:[\\s\\S]*Keep this configuration`);
+  const generations = "ls /config/generations | wc -l";
+  await check(
+    "settings that are not kept are taken back, and the answers are the presets of the next round",
+    async (t) => {
+      await dialogue.see(/Switch SSH on/, soon);
+      await dialogue.press(enter);
+      await dialogue.see(/11 of 12[\s\S]*Time zone/, soon);
+      await dialogue.press(enter);
+      t.match(await dialogue.see(/Use these settings/, soon), new RegExp(`Host name +${hostname}`));
+      await dialogue.press(enter);
+      t.match(await dialogue.see(asked, machine.scale(60_000)), /everything is taken back in [0-9]+ s/);
+      t.equal(await tryConnection(leased.ipv4, managementPort, machine.scale(5_000)), "open", "it can be tried");
+      t.equal(await machine.shell(generations), "1");
+      await dialogue.press(down, enter);
+      await dialogue.see(/were taken back/, machine.scale(40_000));
+      t.equal(await machine.shell(generations), "0");
+      t.equal(await machine.shell("ls /config/current /config/pending.yaml 2>/dev/null"), "");
+      t.not(await tryConnection(leased.ipv4, managementPort, 1_500), "open");
+      await dialogue.press(enter);
+      const presets: [RegExp, number][] = [
+        [new RegExp(`1 of 12[\\s\\S]*Host name\\s+${hostname}`), 10_000],
+        [/2 of 12[\s\S]*Management interface[\s\S]*nic1/, 15_000],
+        [/3 of 12[\s\S]*choose cards/, 50_000],
+        [/4 of 12[\s\S]*VLAN tag/, 10_000],
+        [/5 of 12[\s\S]*IPv4 address[\s\S]*none/, 10_000],
+        [/6 of 12[\s\S]*IPv6 address[\s\S]*none/, 10_000],
+        [/7 of 12[\s\S]*DNS servers/, 10_000],
+        [/8 of 12[\s\S]*And now/, 40_000],
+        [/9 of 12[\s\S]*Keep the password/, 10_000],
+        [/10 of 12[\s\S]*Switch SSH on/, 10_000],
+        [/11 of 12[\s\S]*Time zone/, 10_000],
+      ];
+      for (const [screen, patience] of presets) {
+        await dialogue.see(screen, machine.scale(patience));
+        await dialogue.press(enter);
+      }
+    },
+  );
   await check("the questions answered, the console shows the management address and the fingerprint", async (t) => {
-    await dialogue.see(/Switch SSH on/, soon);
-    await dialogue.press(enter);
-    await dialogue.see(/9 of 10[\s\S]*Time zone/, soon);
-    await dialogue.press(enter);
     t.match(await dialogue.see(/Use these settings/, soon), new RegExp(`Host name +${hostname}`));
     await dialogue.press(enter);
-    const url = `https://${leased.ipv4}:${managementPort}/`;
+    const before = findFingerprint(await dialogue.see(asked, machine.scale(60_000)));
+    await dialogue.press(enter);
     const screen = await dialogue.see(
       new RegExp(`${url}[\\s\\S]*SHA-256 [0-9A-F]{2}:[\\s\\S]*Enter: log in`),
       machine.scale(40_000),
     );
+    t.equal(findFingerprint(screen), before, "what was kept is what was shown");
+    t.equal(await machine.shell("ls /config/pending.yaml 2>/dev/null"), "");
     fingerprint = findFingerprint(screen) ?? "";
     t.not(fingerprint, "", screen);
     t.match(screen, /Health +ok/);
@@ -210,7 +254,7 @@ async function checkFactoryReset({ box: { machine }, check }: SuiteContext): Pro
       const begin = Date.now();
       const command = `steelyard system factory-reset --hostname ${hostname} --keep logs`;
       t.match(await machine.shell(command), /counter starts again and asks its first questions/);
-      await dialogue.see(/1 of 10[\s\S]*Host name/, machine.scale(60_000));
+      await dialogue.see(/1 of 12[\s\S]*Host name/, machine.scale(60_000));
       t.comment(`${((Date.now() - begin) / 1000).toFixed(0)} s from the command to the first question`);
       dialogue.close();
       t.not(await machine.shell("cat /etc/machine-id"), machineId, "it is another machine now");

@@ -8543,7 +8543,7 @@ export default {
      },
      "parent": {
       "type": "integer",
-      "description": "The confirmed generation, whose content comes back"
+      "description": "The confirmed generation, whose content comes back; 0: none, the first boot begins again"
      },
      "author": {
       "type": "string",
@@ -10468,6 +10468,10 @@ export default {
        "additionalProperties": false
       },
       "description": "What is allowed, and perhaps not meant"
+     },
+     "pending": {
+      "description": "When the answers have to be confirmed",
+      "$ref": "#/components/schemas/PendingCommit"
      }
     },
     "required": [
@@ -41413,7 +41417,7 @@ export default {
     "tags": [
      "System"
     ],
-    "description": "The answers of the console wizard, or of an answer file, become the first generation of the configuration.",
+    "description": "The answers of the console wizard, or of an answer file, become the first generation of the configuration. With confirmWithin they have to be confirmed, or the first boot begins again.",
     "requestBody": {
      "required": true,
      "content": {
@@ -41449,6 +41453,23 @@ export default {
       }
      }
     },
+    "parameters": [
+     {
+      "schema": {
+       "type": "number"
+      },
+      "in": "query",
+      "name": "confirmWithin",
+      "required": false,
+      "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
     "x-permission": "configuration:update",
     "responses": {
      "201": {
@@ -41506,15 +41527,7 @@ export default {
      "503": {
       "$ref": "#/components/responses/Problem503"
      }
-    },
-    "parameters": [
-     {
-      "$ref": "#/components/parameters/IdempotencyKey"
-     },
-     {
-      "$ref": "#/components/parameters/RequestId"
-     }
-    ]
+    }
    }
   },
   "/api/v1/recovery/password": {

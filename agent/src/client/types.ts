@@ -1296,7 +1296,7 @@ export interface paths {
         put?: never;
         /**
          * Give the first answers (local socket only, while there is no configuration)
-         * @description The answers of the console wizard, or of an answer file, become the first generation of the configuration.
+         * @description The answers of the console wizard, or of an answer file, become the first generation of the configuration. With confirmWithin they have to be confirmed, or the first boot begins again.
          */
         post: operations["completeFirstBoot"];
         delete?: never;
@@ -3484,6 +3484,8 @@ export interface components {
         FirstBootResult: {
             /** @description The first generation */
             generation: number;
+            /** @description When the answers have to be confirmed */
+            pending?: components["schemas"]["PendingCommit"];
             /** @description What is allowed, and perhaps not meant */
             warnings: {
                 /** @description What is expected */
@@ -5831,7 +5833,7 @@ export interface components {
             generation: number;
             /** @description What the change does */
             message: string;
-            /** @description The confirmed generation, whose content comes back */
+            /** @description The confirmed generation, whose content comes back; 0: none, the first boot begins again */
             parent: number;
             /** @description How the change can cut off an operator; none when asked for */
             reasons: string[];
@@ -16194,7 +16196,10 @@ export interface operations {
     };
     completeFirstBoot: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
+                confirmWithin?: number;
+            };
             header?: {
                 /**
                  * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing

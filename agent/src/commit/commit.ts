@@ -61,7 +61,9 @@ export function makeControl(store: Store, registry: readonly Subsystem[], machin
     if (!fresh && !store.damage() && sameConfiguration(before, wanted))
       return { generation: currentNumber(), warnings, steps: [], compare, reasons: [], confirmWithin: 0 };
     for (const subsystem of subsystems) await subsystem.check(wanted, machine);
-    const confirmation = fresh ? { minutes: 0, reasons: [] } : decideConfirmation(subsystems, before, wanted, request);
+    const confirmation = fresh
+      ? { minutes: request.confirmWithin ?? 0, reasons: [] }
+      : decideConfirmation(subsystems, before, wanted, request);
     const { minutes: confirmWithin, reasons } = confirmation;
     const about = { warnings, compare, reasons, confirmWithin };
     if (dryRun) return { generation: currentNumber(), steps: await planAll(subsystems, wanted, machine), ...about };

@@ -1,4 +1,4 @@
-import { appendFile, readFile } from "node:fs/promises";
+import { appendFile, readdir, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
@@ -89,6 +89,37 @@ t.test("a change that nobody confirms goes back by itself, and the history tells
     { kind: "reverted", generation: 3, from: 2, to: 1, reason: "time-out" },
   ]);
 });
+
+t.test(
+  "a first generation that is not confirmed leaves a box without a configuration, over a restart too",
+  async (t) => {
+    const { box, start, recordPath } = setUp(t);
+    const whole = (path: string) => readdir(`${dirname(recordPath)}/${path}`);
+    for (const end of ["time-out", "asked", "restart", "damaged record"]) {
+      const { control, events, rename } = await start();
+      t.match((await rename("one", { confirmWithin: 2 })).pending, { generation: 1, parent: 0, reasons: [] });
+      t.equal(box.hostname, "one");
+      if (end === "asked") t.match(await control.revert(local), { generation: 0 });
+      if (end === "time-out") box.seconds += 120;
+      if (end === "damaged record") await appendFile(recordPath, "}{");
+      if (end === "restart") box.boot = "second";
+      const restarted = end === "restart" || end === "damaged record";
+      if (!restarted) await until(() => events.some(({ kind }) => kind === "reverted"));
+      const next = restarted ? await start() : { control, events };
+      t.match(next.events.at(-1), { kind: "reverted", generation: 0, from: 1, to: 0 }, end);
+      t.equal(next.control.current().generation, 0);
+      t.equal(next.control.pending(), undefined);
+      t.same(await whole("generations"), []);
+      t.same(await whole(""), ["generations"]);
+      if (!restarted) t.equal(box.hostname, emptyConfiguration().system.hostname, "and the machine goes back too");
+      await next.control.reconcile("nothing to do");
+    }
+    const { control, rename } = await start();
+    await rename("one", { confirmWithin: 2 });
+    await control.confirm(local, 1);
+    t.equal((await start()).control.current().configuration.system.hostname, "one");
+  },
+);
 
 t.test("a confirmed change stays, over a restart too", async (t) => {
   const { box, start } = setUp(t);

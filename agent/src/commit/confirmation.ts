@@ -13,7 +13,7 @@ export type Confirmation = { minutes: number; reasons: string[] };
 
 /**
  * The author decides; one who does not is asked to confirm what can cut off whoever comes over the network. From the
- * console or the local socket nobody is cut off, and at a first boot there is nothing to go back to.
+ * console or the local socket nobody is cut off. A first boot has to be confirmed only when its author says so.
  */
 export function decideConfirmation(
   subsystems: readonly Subsystem[],

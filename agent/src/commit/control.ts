@@ -69,7 +69,7 @@ export type CommitResult = {
 export type PendingCommit = {
   /** The generation that stands for now. */
   generation: number;
-  /** The confirmed one, which comes back. */
+  /** The confirmed one, which comes back; 0: none, and the first boot begins again. */
   parent: number;
   author: string;
   source: string;

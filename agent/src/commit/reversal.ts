@@ -1,5 +1,6 @@
 import type { Machine } from "../adapters/machine.ts";
 import type { PendingRecord } from "../configuration/pending.ts";
+import { emptyConfiguration } from "../configuration/schema.ts";
 import type { Generation, Store } from "../configuration/store.ts";
 import { messageOf, SteelyardError } from "../errors.ts";
 import { applyAll, planAll } from "./carry-out.ts";
@@ -51,13 +52,15 @@ export function makeReversal(parts: {
 
   async function goBack(reason: Reason, author: Author): Promise<Pick<CommitResult, "generation" | "steps">> {
     const { generation: from, parent } = store.pending() as PendingRecord;
-    const confirmed = await readConfirmed(from, parent);
-    const to = confirmed.metadata.generation;
-    const generation = await adoptAgain(confirmed, describe(reason, from, to), author);
+    // Before the first generation there was none: the first boot begins again.
+    const confirmed = parent === 0 ? undefined : await readConfirmed(from, parent);
+    const to = confirmed?.metadata.generation ?? 0;
+    const configuration = confirmed?.configuration ?? emptyConfiguration();
+    const generation = confirmed ? await adoptAgain(confirmed, describe(reason, from, to), author) : 0;
+    if (!confirmed) await store.abandon();
     // At a start the machine is brought to the configuration as a whole, and has nothing of the unconfirmed one.
-    const steps =
-      reason === "restart" ? [] : await planAll(subsystems, confirmed.configuration, machine).catch(() => []);
-    if (reason !== "restart") await applyAll(subsystems, confirmed.configuration, machine, "going back");
+    const steps = reason === "restart" ? [] : await planAll(subsystems, configuration, machine).catch(() => []);
+    if (reason !== "restart") await applyAll(subsystems, configuration, machine, "going back");
     machine.log.warn(describe(reason, from, to));
     const who = { author: author.user, source: author.source };
     announce({ kind: "reverted", time: machine.now().toISOString(), generation, from, to, reason, ...who });
@@ -136,7 +139,7 @@ export function makeReversal(parts: {
 }
 
 function describe(reason: Reason, from: number, to: number): string {
-  const back = `back to generation ${to}`;
+  const back = to === 0 ? "back to the first boot" : `back to generation ${to}`;
   if (reason === "asked") return `generation ${from} was taken back: ${back}`;
   if (reason === "restart") return `generation ${from} was not confirmed before the restart: ${back}`;
   return `generation ${from} was not confirmed in time: ${back}`;

@@ -7,8 +7,8 @@ import { z } from "zod";
  */
 const pendingRecord = z.strictObject({
   generation: z.int().min(1),
-  /** The confirmed generation, which comes back. */
-  parent: z.int().min(1),
+  /** The confirmed generation, which comes back; 0: there was none, and the first boot begins again. */
+  parent: z.int().min(0),
   author: z.string(),
   source: z.string(),
   message: z.string(),

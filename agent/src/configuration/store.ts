@@ -51,6 +51,8 @@ export type Store = {
   pending(): PendingRecord | undefined;
   /** Forgets the record, durably: the current generation stays. */
   settle(): Promise<void>;
+  /** Takes back the first generation, durably: as if the box had never had one. */
+  abandon(): Promise<void>;
   /** Takes back a written generation that did not become current. */
   discard(generation: Generation): Promise<void>;
   /**
@@ -164,7 +166,7 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
     if (text === undefined) return undefined;
     const { generation = 0, parent = 0, author = "", source = "", message = "", time = "" } = current?.metadata ?? {};
     const found = decodePending(text);
-    if (!found && parent > 0) {
+    if (!found && current) {
       log.error(`${record} is damaged: generation ${generation} counts as not confirmed`);
       return { generation, parent, author, source, message, time, reasons: [], boot: "", until: 0 };
     }
@@ -244,6 +246,15 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
       else if (pending) await settle();
       const old = (await listNumbers(generations)).slice(keep).filter((number) => number !== pending?.parent);
       for (const number of old) await prune(number);
+    },
+
+    async abandon() {
+      // Without the link generation 1 is a first boot that was cut off: from here on a power cut leaves nothing either.
+      await fs.rm(link);
+      await syncDirectory(directory);
+      current = undefined;
+      await settle();
+      for (; highest > 0; highest -= 1) await fs.rm(at(highest), { recursive: true, force: true });
     },
 
     async discard(generation) {

@@ -14,7 +14,18 @@ export type BannerFacts = {
   fingerprint: string | undefined;
 };
 
-export function renderBanner({ product, system, links, virtualAddresses, fingerprint }: BannerFacts): string {
+export function renderBanner({ product, ...facts }: BannerFacts): string {
+  const lines = describeManagement(facts).map((line) => `  ${line}`);
+  return ["", `  ${product} - ${facts.system.hostname}`, "", ...lines, "", ""].join("\n");
+}
+
+/** Where the box is managed, and how to know it. */
+export function describeManagement({
+  system,
+  links,
+  virtualAddresses,
+  fingerprint,
+}: Omit<BannerFacts, "product">): string[] {
   const urls = listManagementUrls(system.management, links, virtualAddresses);
   const none =
     system.management.interfaces.length === 0
@@ -23,16 +34,11 @@ export function renderBanner({ product, system, links, virtualAddresses, fingerp
   const [first = none, ...rest] = urls;
   const fingerprintLines = fingerprint === undefined ? ["no certificate yet"] : splitFingerprint(fingerprint);
   return [
-    "",
-    `  ${product} - ${system.hostname}`,
-    "",
-    `  Management   ${first}`,
-    ...rest.map((url) => `               ${url}`),
-    `  Certificate  SHA-256 ${fingerprintLines[0]}`,
-    ...fingerprintLines.slice(1).map((each) => `                       ${each}`),
-    "",
-    "",
-  ].join("\n");
+    `Management   ${first}`,
+    ...rest.map((url) => `             ${url}`),
+    `Certificate  SHA-256 ${fingerprintLines[0]}`,
+    ...fingerprintLines.slice(1).map((each) => `                     ${each}`),
+  ];
 }
 
 /** The box's own addresses the API answers on. Link-local ones need a zone, which browsers do not take. */

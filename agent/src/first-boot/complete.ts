@@ -13,6 +13,11 @@ export function isFirstBoot(control: ConfigurationControl): boolean {
   return control.current().generation === 0;
 }
 
+/** True until there is a configuration that stays: its first one may still go back. */
+export function isOpen(control: ConfigurationControl): boolean {
+  return isFirstBoot(control) || control.pending()?.parent === 0;
+}
+
 /** Checks raw answers. Throws `bad-input` with every problem; values are never in the messages. */
 export function parseAnswers(raw: unknown): Answers {
   const parsed = answers.safeParse(raw);
@@ -36,6 +41,7 @@ export async function completeFirstBoot(
   raw: unknown,
   author: Author = { user: "admin", source: "console" },
   origin: Pick<FirstBootReport, "source" | "sha256"> = { source: "the console" },
+  confirmWithin?: number,
 ): Promise<CommitResult> {
   refuseLate(control);
   const given = parseAnswers(raw);
@@ -47,6 +53,7 @@ export async function completeFirstBoot(
     const done = await control.commit({
       author,
       message: "first boot",
+      confirmWithin,
       change: () => {
         refuseLate(control);
         return makeConfiguration(given, hash);

@@ -2,14 +2,18 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Machine, makeMachine } from "../adapters/machine.ts";
 import { type Client, makeClient } from "../client/client.ts";
 import { messageOf, SteelyardError } from "../errors.ts";
+import type { BondProposal } from "../network/propose-bonds.ts";
 import type { LinkStatus } from "../network/status.ts";
 import type { SystemStatus } from "../system/status.ts";
+import type { Draft } from "./draft.ts";
+import { minutesToConfirm, type Trial } from "./keep.ts";
 import { testNetwork } from "./network-test.ts";
 import { makePrompts } from "./prompts.ts";
 import type { AnswersInput } from "./schema.ts";
 import { runScreens } from "./screens.ts";
 import { type FirstBootState, readFirstBootState } from "./state.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
+import { makeTrial } from "./trial.ts";
 import { runWizard } from "./wizard.ts";
 
 /** Milliseconds. */
@@ -73,6 +77,10 @@ async function passFirstBoot(parts: Console): Promise<void> {
         show(`\nApplying ${state.source} ...\n`);
         await sleep(pause);
         break;
+      case "confirming":
+        show("\nThe settings are being tried: another console asks whether they stay ...\n");
+        await sleep(pause);
+        break;
       default:
         // An agent that came up with a configuration has no first boot to tell of.
         if (await hasConfiguration(parts.api)) return;
@@ -111,60 +119,113 @@ export function describeBadFile({ source, problems }: Extract<FirstBootState, { 
 
 /** Asks the questions (after Enter, when there is a notice), until they are answered or the state is another one. */
 async function answerOrNotice(parts: Console, state: FirstBootState, notice: string): Promise<void> {
-  const { machine, api, terminal } = parts;
+  const { machine, terminal } = parts;
   const moved = new AbortController();
-  const finished = new AbortController();
-  const watching = watch(machine, state, moved, finished.signal);
+  const watch = makeWatch(machine, moved);
+  watch.start(state);
   const raised = new Set<string>();
-  const readLinks = () => readRaisedLinks(parts, raised);
-  const complete = async (answers: AnswersInput) => {
-    // From here on the state moves because of us.
-    finished.abort();
-    await api.send("POST", "/api/v1/first-boot", { body: answers });
-    await putDown(machine, raised, Object.keys(answers.interfaces ?? {}));
+  const questions = {
+    readLinks: () => readRaisedLinks(parts, raised),
+    proposeBonds: (listen: number) => readProposals(parts, listen),
+    testNetwork: (draft: Draft) => testNetwork(machine, draft),
+    complete: (answers: AnswersInput) => complete(parts, answers, watch, raised),
   };
   try {
     if (notice !== "") {
       terminal.write(notice);
       await terminal.ask("", moved.signal);
     }
-    if (process.env.TERM === "dumb") await runWizard({ terminal, signal: moved.signal, readLinks, complete });
+    if (process.env.TERM === "dumb") await runWizard({ terminal, signal: moved.signal, ...questions });
     else {
       // Its dialogue and ours would share what is typed.
       terminal.close();
-      const prompts = makePrompts(process.stdin, process.stdout, moved.signal);
-      await runScreens({ prompts, readLinks, complete, testNetwork: (draft) => testNetwork(machine, draft) });
+      await runScreens({ prompts: makePrompts(process.stdin, process.stdout, moved.signal), ...questions });
     }
   } catch (error) {
     const late = error instanceof SteelyardError && error.code === "exists";
     if (!late && !moved.signal.aborted) throw error;
     process.stdout.write("\r\n\r\nThe first boot goes on elsewhere: an answer file or another console.\r\n");
   } finally {
-    finished.abort();
-    await watching;
+    await watch.stop();
   }
   // The next round begins with a terminal of its own.
   parts.terminal = openTerminal(process.stdin, process.stdout);
   await sleep(pause);
 }
 
-/** Aborts `moved` when the first boot's state is no longer the one the dialogue began with. */
-async function watch(
-  machine: Machine,
-  begun: FirstBootState,
-  moved: AbortController,
-  finished: AbortSignal,
-): Promise<void> {
-  while (!finished.aborted) {
-    const now = await readFirstBootState(machine).catch(() => begun);
-    if (JSON.stringify(now) !== JSON.stringify(begun)) return moved.abort(new Error("answered elsewhere"));
-    await sleep(pause, undefined, { signal: finished }).catch(() => undefined);
+type Watch = { start(begun: FirstBootState): void; stop(): Promise<void> };
+
+/** While it runs, it aborts `moved` when the first boot's state is no longer the one it began with. */
+function makeWatch(machine: Machine, moved: AbortController): Watch {
+  let finished = new AbortController();
+  let watching = Promise.resolve();
+  const watch = async (begun: FirstBootState, signal: AbortSignal) => {
+    while (!signal.aborted) {
+      const now = await readFirstBootState(machine).catch(() => begun);
+      if (signal.aborted) return;
+      if (JSON.stringify(now) !== JSON.stringify(begun)) return moved.abort(new Error("answered elsewhere"));
+      await sleep(pause, undefined, { signal }).catch(() => undefined);
+    }
+  };
+  return {
+    start(begun) {
+      finished = new AbortController();
+      watching = watch(begun, finished.signal);
+    },
+    async stop() {
+      finished.abort();
+      await watching;
+    },
+  };
+}
+
+/** Until the answers stay or are gone the state moves because of us; then it is watched again. */
+async function complete(
+  parts: Console,
+  answers: AnswersInput,
+  watch: Watch,
+  raised: ReadonlySet<string>,
+): Promise<Trial> {
+  const { machine, api } = parts;
+  const before = await readFirstBootState(machine);
+  await watch.stop();
+  try {
+    const query = { confirmWithin: minutesToConfirm };
+    const { body } = await api.send<{ generation: number }>("POST", "/api/v1/first-boot", { body: answers, query });
+    const trial = makeTrial(machine, api, body.generation);
+    return {
+      ...trial,
+      look: async () => {
+        const standing = await trial.look();
+        if (standing.state === "kept") await putDown(machine, raised, Object.keys(answers.interfaces ?? {}));
+        if (standing.state === "gone") watch.start(await waitForQuestions(machine));
+        return standing;
+      },
+    };
+  } catch (error) {
+    if (before) watch.start(before);
+    throw error;
   }
+}
+
+/** The agent begins again a moment after it has taken the answers back. */
+async function waitForQuestions(machine: Machine): Promise<FirstBootState> {
+  for (let tries = 0; ; tries += 1) {
+    const state = await readFirstBootState(machine);
+    if (state && ((state.state !== "confirming" && state.state !== "done") || tries > 30)) return state;
+    await sleep(pause);
+  }
+}
+
+async function readProposals({ api }: Console, listen: number): Promise<BondProposal[]> {
+  const path = "/api/v1/network/bond-proposals";
+  return (await api.send<{ items: BondProposal[] }>("GET", path, { query: { listen } })).body.items;
 }
 
 /** A card that is down shows no link, so all are raised for the question; no address, and the firewall is closed. */
 async function readRaisedLinks({ machine, api }: Console, raised: Set<string>): Promise<LinkStatus[]> {
-  const links = await api.sendList<LinkStatus>(linksPath);
+  const readCards = async () => (await api.sendList<LinkStatus>(linksPath)).filter(({ kind }) => kind === undefined);
+  const links = await readCards();
   const down = links.filter(({ state, driver }) => state === "down" && driver !== undefined);
   if (down.length === 0) return links;
   for (const { name } of down) {
@@ -172,7 +233,7 @@ async function readRaisedLinks({ machine, api }: Console, raised: Set<string>): 
     raised.add(name);
   }
   await sleep(linkPatience);
-  return await api.sendList<LinkStatus>(linksPath);
+  return await readCards();
 }
 
 async function putDown(machine: Machine, raised: ReadonlySet<string>, configured: readonly string[]): Promise<void> {

@@ -204,6 +204,27 @@ t.test("the wizard's answers end the wait, and only the first ones count", async
   t.equal(control.current().configuration.system.hostname, "lb2");
 });
 
+t.test("answers that nobody confirms are taken back, and the questions begin again", async (t) => {
+  const { machine, control, start, reach } = await setUp(t);
+  const running = start();
+  await reach("waiting-for-answer");
+  const answer = (minutes: number) =>
+    completeFirstBoot(control, machine, { version: 1, admin: { password } }, undefined, undefined, minutes);
+  t.match((await answer(5)).pending, { generation: 1, parent: 0 });
+  await reach("confirming");
+  await t.rejects(answer(5), { code: "exists" }, "another console cannot answer meanwhile");
+  await control.revert({ user: "admin", source: "local" });
+  await reach("waiting-for-answer");
+  t.match(await readReport(machine), { outcome: "refused", problems: [{ message: "they were taken back" }] });
+  t.equal((await readReport(machine))?.generation, undefined);
+  await answer(5);
+  await reach("confirming");
+  await control.confirm({ user: "admin", source: "192.0.2.7" });
+  await running;
+  t.same(await readFirstBootState(machine), { state: "done" });
+  t.match(await readReport(machine), { outcome: "applied", generation: 1 });
+});
+
 t.test("two consoles at the same moment: one wins, the other hears of it", async (t) => {
   const { machine, control } = await setUp(t);
   const answer = (hostname: string) =>

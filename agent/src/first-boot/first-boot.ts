@@ -3,12 +3,12 @@ import type { Machine } from "../adapters/machine.ts";
 import type { ConfigurationControl } from "../commit/control.ts";
 import { SteelyardError } from "../errors.ts";
 import { type LocatedProblem, locateProblems, parseAnswerFile } from "./answer-file.ts";
-import { badAnswers, completeFirstBoot, isFirstBoot } from "./complete.ts";
+import { badAnswers, completeFirstBoot, isFirstBoot, isOpen } from "./complete.ts";
 import { hashOf } from "./location.ts";
 import type { AnswerFile } from "./media.ts";
 import { writeReport } from "./report.ts";
 import { makeSources, type SourceOptions } from "./sources.ts";
-import { type FirstBootState, writeFirstBootState } from "./state.ts";
+import { type FirstBootState, readFirstBootState, writeFirstBootState } from "./state.ts";
 import { usualPatience } from "./temporary-network.ts";
 
 export type FirstBootOptions = {
@@ -26,6 +26,8 @@ export type FirstBootOptions = {
  * Sees to it that the box has a configuration: commits the answer file when there is one, and looks again until there is, or
  * until the wizard has posted its answers ({@link completeFirstBoot}). Resolves at once on a box that has a configuration.
  *
+ * Answers from the console are committed until somebody confirms them; when nobody does, it begins again.
+ *
  * Run it while the local socket is served and nothing else. An answer file that is wrong brings up nothing; it is read again
  * when its disk has been replaced, and what it says is tried again, for a card that it names may only be slow to appear.
  */
@@ -37,13 +39,27 @@ export async function runFirstBoot({
   patience = usualPatience,
 }: FirstBootOptions): Promise<void> {
   const tell = makeTeller(machine);
+  let wake = new AbortController();
+  let withdrawn: string | undefined;
+  const unsubscribe = control.subscribe((event) => {
+    wake.abort();
+    if (event.kind === "reverted" && event.to === 0) withdrawn = event.reason;
+  });
   const read = makeSources({ machine, signal, onFetch: (source) => tell({ state: "fetching", source }), patience });
   let tried: string | undefined;
   // Disks and cards that the kernel is still finding are not missing.
   if (isFirstBoot(control))
     await machine.run(["udevadm", "settle", "--timeout=60"], { accept: [0, 1], timeout: 90_000 });
-  while (isFirstBoot(control) && !signal?.aborted) {
+  while (isOpen(control) && !signal?.aborted) {
+    wake = new AbortController();
     try {
+      if (!isFirstBoot(control)) {
+        await tell({ state: "confirming" });
+        await pauseFor(interval, [signal, wake.signal]);
+        continue;
+      }
+      if (withdrawn !== undefined) await reportWithdrawal(machine, withdrawn);
+      withdrawn = undefined;
       const file = await read();
       if (!file) await tell({ state: "waiting-for-answer" });
       // A second try of the same file is not told: the console would change between two states for as long as it fails.
@@ -53,9 +69,21 @@ export async function runFirstBoot({
     } catch (error) {
       if (isFirstBoot(control)) await tell(describeFailure(error));
     }
-    if (isFirstBoot(control)) await sleep(interval, undefined, signal ? { signal } : {}).catch(() => undefined);
+    if (isFirstBoot(control)) await pauseFor(interval, [signal, wake.signal]);
   }
-  if (!isFirstBoot(control)) await tell({ state: "done" });
+  unsubscribe();
+  if (!isOpen(control)) await tell({ state: "done" });
+}
+
+async function pauseFor(interval: number, signals: readonly (AbortSignal | undefined)[]): Promise<void> {
+  const signal = AbortSignal.any(signals.filter((each) => each !== undefined));
+  await sleep(interval, undefined, { signal }).catch(() => undefined);
+}
+
+async function reportWithdrawal(machine: Machine, reason: string): Promise<void> {
+  const message = reason === "asked" ? "they were taken back" : "nobody confirmed in time that they work";
+  const problems = [{ path: "", message }];
+  await writeReport(machine, { source: "the console", outcome: "refused", warnings: [], problems });
 }
 
 async function applyAnswerFile(
@@ -87,12 +115,13 @@ function describeFailure(error: unknown): { state: "bad-answer-file"; source: st
 
 type Tell = (state: FirstBootState) => Promise<boolean>;
 
-/** Writes and logs the state when it has changed; gives back whether it has. */
+/** Writes and logs the state when it has changed; gives back whether it has. The route of the console's answers writes it too. */
 function makeTeller(machine: Machine): Tell {
   let last = "";
   return async (state) => {
     const text = JSON.stringify(state);
-    if (text === last) return false;
+    const told = JSON.stringify(await readFirstBootState(machine).catch(() => undefined));
+    if (text === last && text === told) return false;
     last = text;
     await writeFirstBootState(machine, state);
     if (state.state !== "bad-answer-file") {

@@ -4,7 +4,7 @@ import { type Client, makeClient } from "../client/client.ts";
 import { messageOf, SteelyardError } from "../errors.ts";
 import type { System } from "../system/schema.ts";
 import { complainOfPassword } from "./draft.ts";
-import { makePrompts, type Prompts, WentBack } from "./prompts.ts";
+import { fold, makePrompts, type Prompts, WentBack } from "./prompts.ts";
 
 /**
  * `steelyard console --menu`: what whoever stands at the box can do. All of it but the reset of the password is done with a
@@ -76,7 +76,7 @@ async function act(parts: MenuParts, action: (parts: MenuParts) => Promise<strin
     if (error instanceof WentBack) return;
     words = `It was not done: ${messageOf(error)}`;
   }
-  parts.prompts.screen("menu", words.match(/.{1,74}(?:\s|$)/g)?.map((line) => line.trim()) ?? []);
+  parts.prompts.screen("menu", fold(words));
   await parts.prompts.choose("", [{ value: "on", label: "back to the menu" }]).catch(() => undefined);
 }
 

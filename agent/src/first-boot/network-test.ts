@@ -3,18 +3,21 @@ import { addressFamily } from "../configuration/fields.ts";
 import { messageOf } from "../errors.ts";
 import type { Draft } from "./draft.ts";
 import { usualPatience, withTemporaryNetwork } from "./temporary-network.ts";
+import { withTrialLinks } from "./trial-links.ts";
 
 /** Tries what a person has answered before anything is kept: address, gateway, DNS. Root; everything is taken back. */
 export async function testNetwork(machine: Machine, draft: Draft): Promise<string[]> {
-  const name = draft.interface ?? "";
   const fixed = [draft.ipv4, draft.ipv6].filter(({ method }) => method === "static");
   const learns = draft.ipv4.method === "dhcp" || draft.ipv6.method === "automatic";
   try {
-    const found: string[] = [];
-    if (fixed.length > 0)
-      found.push(...(await withFixed(machine, name, fixed, () => askGateways(machine, name, fixed, draft.dns))));
-    if (learns) found.push(...(await testLearned(machine, name, draft)));
-    return found.length > 0 ? found : ["There is no address to test."];
+    if (fixed.length === 0 && !learns) return ["There is no address to test."];
+    return await withTrialLinks(machine, draft, async (name) => {
+      const found: string[] = [];
+      if (fixed.length > 0)
+        found.push(...(await withFixed(machine, name, fixed, () => askGateways(machine, name, fixed, draft.dns))));
+      if (learns) found.push(...(await testLearned(machine, name, draft)));
+      return found;
+    });
   } catch (error) {
     return [`The test could not be made: ${messageOf(error)}`];
   }
@@ -85,7 +88,7 @@ async function lookUp(machine: Machine, server: string): Promise<string> {
 
 async function testLearned(machine: Machine, name: string, draft: Draft): Promise<string[]> {
   const patience = { ...usualPatience, network: 30_000 };
-  return await withTemporaryNetwork(machine, { option: false, patience }, async () => {
+  return await withTemporaryNetwork(machine, { option: false, only: name, patience }, async () => {
     const [links, addresses, routes] = await Promise.all([
       machine.netlink.links(),
       machine.netlink.addresses(),

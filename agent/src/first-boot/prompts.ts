@@ -11,6 +11,8 @@ export type Choice<Value> = { value: Value; label: string; hint?: string };
 export type Prompts = {
   /** Clears the screen, and writes a heading and what is to be said before the question. */
   screen(title: string, lines?: readonly string[]): void;
+  /** Writes one of those lines anew while a question stands below, whose cursor stays where it is. */
+  replaceLine(at: number, text: string): void;
   text(question: string, initial: string, check: (typed: string) => string | undefined): Promise<string>;
   secret(question: string, check: (typed: string) => string | undefined): Promise<string>;
   choose<Value extends string>(
@@ -19,6 +21,8 @@ export type Prompts = {
     initial?: Value,
     until?: AbortSignal,
   ): Promise<Value>;
+  /** Some of them: Space marks. */
+  several(question: string, choices: readonly Choice<string>[], initial: readonly string[]): Promise<string[]>;
   /** Of many: what is typed narrows them down. */
   search(question: string, values: readonly string[], initial: string): Promise<string>;
   confirm(question: string, initial: boolean): Promise<boolean>;
@@ -46,6 +50,11 @@ function inAscii(terminal: Terminal): Writable {
     columns: { get: () => terminal.columns || 80 },
     rows: { get: () => terminal.rows || 24 },
   });
+}
+
+/** Lines of words that fit the screen. */
+export function fold(text: string, width = 74): string[] {
+  return text.match(new RegExp(`.{1,${width}}(?:\\s|$)|\\S{${width}}`, "g"))?.map((line) => line.trim()) ?? [];
 }
 
 /** Escape or Ctrl-C: one screen back. */
@@ -77,10 +86,14 @@ export function makePrompts(input: Readable, terminal: Terminal, signal?: AbortS
         "",
         `  Steelyard - ${title}`,
         "",
-        ...lines.map((line) => `  ${line}`),
+        ...lines.map((line) => `  ${line}`.trimEnd()),
         ...(lines.length > 0 ? [""] : []),
       ];
       output.write(`\x1b[H\x1b[2J${heading.map((line) => `${line}\r\n`).join("")}`);
+    },
+    replaceLine(at, text) {
+      // Behind the empty line, the heading and another empty line. DECSC, cursor position, erase, DECRC: VT100 and every console.
+      output.write(`\x1b7\x1b[${at + 4};1H\x1b[2K  ${text}\x1b8`);
     },
     text: (message, initialValue, check) =>
       settle<string | undefined>(clack.text({ ...common(), message, initialValue, validate: validate(check) })).then(
@@ -97,6 +110,18 @@ export function makePrompts(input: Readable, terminal: Terminal, signal?: AbortS
           maxItems: 10,
           showInstructions: false,
         }),
+      ),
+    several: (message, choices, initialValues) =>
+      settle(
+        clack.multiselect({
+          ...common(),
+          message,
+          options: choices.map((each) => ({ ...each })),
+          initialValues: [...initialValues],
+          required: false,
+          maxItems: 10,
+          showInstructions: false,
+        } as never),
       ),
     search: (message, values, initialValue) =>
       settle(

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { warnings } from "../api/change.ts";
+import { changeQuery, pendingCommit, warnings } from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
 import { problemDocument } from "../api/problem.ts";
 import { SteelyardError } from "../errors.ts";
@@ -12,6 +12,7 @@ const result = z
   .object({
     generation: z.int().describe("The first generation"),
     warnings,
+    pending: pendingCommit.optional().describe("When the answers have to be confirmed"),
   })
   .meta({ id: "FirstBootResult", examples: [{ generation: 1, warnings: [] }] });
 
@@ -91,19 +92,22 @@ export const addFirstBootRoutes: Routes = (app, { control, machine }) => {
       operationId: "completeFirstBoot",
       tags: ["System"],
       description:
-        "The answers of the console wizard, or of an answer file, become the first generation of the configuration.",
+        "The answers of the console wizard, or of an answer file, become the first generation of the configuration. With confirmWithin they have to be confirmed, or the first boot begins again.",
       summary: "Give the first answers (local socket only, while there is no configuration)",
+      querystring: changeQuery.pick({ confirmWithin: true }),
       body: answers,
       response: { 201: result, default: problemDocument },
     },
     handler: async (request, reply) => {
       const source = request.principal?.source;
       if (source !== "local") throw new SteelyardError("forbidden", "the first answers are given on the console");
-      const commit = await completeFirstBoot(control, machine, request.body);
+      const { confirmWithin } = request.query as { confirmWithin?: number };
+      const commit = await completeFirstBoot(control, machine, request.body, undefined, undefined, confirmWithin);
       request.commit = { ...commit, message: "first boot" };
-      const { generation, warnings } = commit;
-      await writeFirstBootState(machine, { state: "done" });
-      return reply.code(201).send({ generation, warnings: warnings.map(({ path, message }) => ({ path, message })) });
+      const { generation, pending } = commit;
+      await writeFirstBootState(machine, { state: pending ? "confirming" : "done" });
+      const warnings = commit.warnings.map(({ path, message }) => ({ path, message }));
+      return reply.code(201).send({ generation, warnings, ...(pending ? { pending } : {}) });
     },
   });
 };

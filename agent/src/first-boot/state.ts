@@ -4,12 +4,13 @@ import type { LocatedProblem } from "./answer-file.ts";
 
 /**
  * Where the first boot stands: written by the agent, read by the console program on each screen.
- * `waiting-for-answer`: nobody has answered yet. `bad-answer-file`: a file was found and is wrong, or could not be applied.
+ * `waiting-for-answer`: nobody has answered yet. `confirming`: a console's answers are tried, and it asks whether they stay. `bad-answer-file`: a file was found and is wrong, or could not be applied.
  */
 export type FirstBootState =
   | { state: "waiting-for-answer" }
   | { state: "fetching"; source: string }
   | { state: "applying"; source: string }
+  | { state: "confirming" }
   | { state: "bad-answer-file"; source: string; problems: LocatedProblem[] }
   | { state: "done" };
 

@@ -12,11 +12,10 @@ import { answersOption } from "./location.ts";
 const file = "/run/systemd/network/05-steelyard-first-boot.network";
 const leases = "/run/systemd/netif/leases";
 
-/** systemd.network(5). Cards only: `Kind` is that of virtual links. */
-const settings = `# Of the first boot: taken back as soon as the answers are here.
+/** systemd.network(5). Cards only, unless a link is named: `Kind` is that of virtual links. */
+const settings = (only: string | undefined) => `# Of the first boot: taken back as soon as the answers are here.
 [Match]
-Type=ether
-Kind=!*
+${only === undefined ? "Type=ether\nKind=!*" : `Name=${only}`}
 
 [Link]
 RequiredForOnline=no
@@ -51,22 +50,22 @@ export const usualPatience: Patience = { network: 90_000, interval: 1_000, reque
 
 /**
  * Brings the network up, waits for an address beyond the link (or the option, when that is wanted) as long as it may, and
- * takes it back when `use` has ended, however it ended.
+ * takes it back when `use` has ended, however it ended. `only` is the link that is asked about; left out, all cards.
  */
 export async function withTemporaryNetwork<Result>(
   machine: Machine,
-  wanted: { option: boolean; signal?: AbortSignal | undefined; patience?: Patience },
+  wanted: { option: boolean; only?: string; signal?: AbortSignal | undefined; patience?: Patience },
   use: (network: TemporaryNetwork) => Promise<Result>,
 ): Promise<Result> {
-  const { patience = usualPatience, signal } = wanted;
+  const { patience = usualPatience, only, signal } = wanted;
   const before = await machine.netlink.links();
-  await writeAtomically(machine.path(file), settings);
+  await writeAtomically(machine.path(file), settings(only));
   try {
     await machine.run(["networkctl", "reload"]);
     const deadline = machine.bootClock.seconds() + patience.network / 1000;
     for (;;) {
       const option = wanted.option ? await readOption(machine) : undefined;
-      const ready = wanted.option ? option !== undefined : await hasAddress(machine);
+      const ready = wanted.option ? option !== undefined : await hasAddress(machine, only);
       if (ready || signal?.aborted || machine.bootClock.seconds() > deadline) return await use({ option });
       await sleep(patience.interval);
     }
@@ -83,9 +82,12 @@ export async function withTemporaryNetwork<Result>(
   }
 }
 
-async function hasAddress(machine: Machine): Promise<boolean> {
-  const addresses = await machine.netlink.addresses();
-  return addresses.some(({ scope, tentative }) => scope === "global" && !tentative);
+async function hasAddress(machine: Machine, only: string | undefined): Promise<boolean> {
+  const [links, addresses] = await Promise.all([machine.netlink.links(), machine.netlink.addresses()]);
+  const wanted = links.find(({ name }) => name === only)?.index;
+  return addresses.some(
+    ({ index, scope, tentative }) => scope === "global" && !tentative && (only === undefined || index === wanted),
+  );
 }
 
 /** networkd keeps options for use by a site in the file of each lease, as `OPTION_224=` in hexadecimal. */

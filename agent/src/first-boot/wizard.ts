@@ -1,58 +1,83 @@
 import { checkPassword } from "../access/password-policy.ts";
+import { user } from "../access/schema.ts";
 import { addressFamily, address as addressSchema, hostName, prefixedAddress } from "../configuration/fields.ts";
 import { SteelyardError } from "../errors.ts";
-import type { LinkStatus } from "../network/status.ts";
-import { type Draft, describeFailure, emptyDraft, type Family, summarize, toAnswers } from "./draft.ts";
+import {
+  type Draft,
+  describeBond,
+  describeFailure,
+  emptyDraft,
+  type Family,
+  keyOf,
+  managementOf,
+  summarize,
+  toAnswers,
+} from "./draft.ts";
+import type { Trial } from "./keep.ts";
+import { fold } from "./prompts.ts";
 import { type Asking, ask, askChoice, askField, askList, askYesNo } from "./questions.ts";
-import type { AnswersInput } from "./schema.ts";
+import { vlanId } from "./screens-links.ts";
+import type { ScreensOptions } from "./steps.ts";
 import type { Terminal } from "./terminal.ts";
+import { keepOrTakeBack } from "./wizard-keep.ts";
 
-export type WizardOptions = {
+export type WizardOptions = Omit<ScreensOptions, "prompts"> & {
   terminal: Terminal;
   /** Rejects every question when somebody else has answered. */
   signal?: AbortSignal;
-  readLinks(): Promise<Pick<LinkStatus, "name" | "mac" | "driver" | "carrier" | "speed">[]>;
-  /** Commits the answers; throws what the commit says. */
-  complete(answers: AnswersInput): Promise<void>;
 };
 
 /**
  * The questions line by line, for a terminal that knows no cursor (TERM=dumb, steelyard.console=plain); see screens.ts for the others.
  * Asks for what the box must know before it can be managed, shows it, and commits it; again until that has
- * worked.
+ * worked and somebody has said that it stays.
  */
-export async function runWizard({ terminal, signal, readLinks, complete }: WizardOptions): Promise<void> {
+export async function runWizard(options: WizardOptions): Promise<void> {
+  const { terminal, signal, complete } = options;
   const asking = { terminal, signal };
   terminal.write("\nThis appliance has no configuration yet. Some questions make the first one;\n");
   terminal.write("the rest is done over the API. Enter takes what stands in brackets.\n");
   let draft: Draft = emptyDraft;
   for (;;) {
-    draft = await askDraft(asking, draft, readLinks);
-    const password = await askPassword(asking);
-    terminal.write(`\n${summarize(draft)}\n`);
+    draft = await askDraft(asking, draft, options);
+    if (await askYesNo(asking, "Try the network now, which takes up to a minute", true)) {
+      const found = await options.testNetwork(draft);
+      terminal.write(found.map((line) => `  ${line}\n`).join(""));
+    }
+    const password = await askPassword(asking, draft);
+    terminal.write(`\n${summarize(draft, password)}\n`);
     if (!(await askYesNo(asking, "Use these settings", true))) continue;
     terminal.write("Applying the settings. This can take a minute.\n");
+    let trial: Trial;
     try {
-      await complete(toAnswers(draft, password));
-      return;
+      trial = await complete(toAnswers(draft, password));
     } catch (error) {
       if (error instanceof SteelyardError && error.code === "exists") throw error;
       terminal.write(`\nThe settings could not be used:\n${describeFailure(error)}\nPlease answer again.\n`);
+      continue;
     }
+    if (await keepOrTakeBack(asking, trial, options.interval)) return;
+    terminal.write("\nThe settings were taken back. Please answer again.\n");
   }
 }
 
-async function askDraft(asking: Asking, before: Draft, readLinks: WizardOptions["readLinks"]): Promise<Draft> {
+async function askDraft(asking: Asking, before: Draft, options: WizardOptions): Promise<Draft> {
   asking.terminal.write("\n");
   const hostname = await askField(asking, "Host name", hostName, before.hostname);
-  const name = await askInterface(asking, before.interface, readLinks);
+  const name = await askInterface(asking, before.interface, options.readLinks);
+  const chosen = { ...before, hostname, interface: name };
+  const linked = { ...chosen, ...(await askBonds(asking, chosen, options)) };
+  const vlan = await askVlan(asking, linked);
+  const management = managementOf({ ...linked, vlan }).name;
   const ipv4Method = await askChoice(asking, "IPv4 address by", ["dhcp", "static", "none"], before.ipv4.method);
   const ipv4 = await askFamily(asking, "ipv4", ipv4Method, before.ipv4);
   const ipv6Method = await askChoice(asking, "IPv6 address by", ["automatic", "static", "none"], before.ipv6.method);
   const ipv6 = await askFamily(asking, "ipv6", ipv6Method, before.ipv6);
   const dns = await askList(asking, "DNS servers", addressSchema, before.dns);
-  const ssh = await askYesNo(asking, `SSH on ${name}, with the administrator's password`, before.ssh);
-  return { ...before, hostname, interface: name, ipv4, ipv6, dns, ssh };
+  const ssh = await askYesNo(asking, `SSH on ${management}`, before.ssh);
+  const sshKeys = ssh ? await askKey(asking, before.sshKeys[0]) : [];
+  const timeZone = await askTimeZone(asking, before.timeZone);
+  return { ...linked, vlan, ipv4, ipv6, dns, ssh, sshKeys, timeZone };
 }
 
 async function askInterface(
@@ -86,10 +111,77 @@ async function askInterface(
 function formatLinks(links: Awaited<ReturnType<WizardOptions["readLinks"]>>): string {
   const row = (cells: string[]) =>
     `  ${cells.map((cell, at) => cell.padEnd([3, 16, 18, 14, 10][at] ?? 0)).join(" ")}`.trimEnd();
-  const rows = links.map(({ name, mac, driver, carrier, speed }, at) =>
-    row([String(at + 1), name, mac ?? "-", driver ?? "-", carrier ? (speed ? `${speed} Mbit/s` : "up") : "no link"]),
-  );
+  const rows = links.map(({ name, mac, driver, carrier, speed, neighbour }, at) => {
+    const light = carrier ? (speed ? `${speed} Mbit/s` : "up") : "no link";
+    const switchPort = neighbour ? `\n      at ${neighbour.system ?? neighbour.chassis} ${neighbour.port}` : "";
+    return row([String(at + 1), name, mac ?? "-", driver ?? "-", light]) + switchPort.slice(0, 78);
+  });
   return [row(["#", "name", "MAC", "driver", "link"]), ...rows].map((line) => `${line}\n`).join("");
+}
+
+/** What the cabling suggests, each with its reason. */
+async function askBonds(
+  asking: Asking,
+  before: Draft,
+  { readLinks, proposeBonds }: WizardOptions,
+): Promise<Pick<Draft, "bonds" | "declined">> {
+  if ((await readLinks()).filter(({ carrier }) => carrier).length < 2) return { bonds: [], declined: [] };
+  asking.terminal.write("Listening for switches that offer a bond (LACP), for half a minute ...\n");
+  const proposals = await proposeBonds(31).catch(() => []);
+  if (proposals.length === 0) asking.terminal.write("The cabling suggests no bond.\n");
+  const [bonds, declined]: [Draft["bonds"], string[]] = [[], []];
+  for (const proposal of proposals) {
+    const { name, mode, members, reason } = proposal;
+    asking.terminal.write(
+      `\n${fold(`${reason}.`)
+        .map((line) => `  ${line}\n`)
+        .join("")}`,
+    );
+    const preset = !before.declined.includes(keyOf(proposal));
+    if (await askYesNo(asking, `Make the bond ${describeBond(proposal)}`, preset)) bonds.push({ name, mode, members });
+    else declined.push(keyOf(proposal));
+  }
+  return { bonds, declined };
+}
+
+async function askVlan(asking: Asking, draft: Draft): Promise<number | undefined> {
+  return await ask<number | undefined>(asking, {
+    text: `VLAN tag of the management network on ${managementOf(draft).base} (- for none)`,
+    preset: draft.vlan === undefined ? "-" : String(draft.vlan),
+    read: (typed) => {
+      if (typed === "-") return { answer: undefined };
+      const result = vlanId.safeParse(typed);
+      return result.success
+        ? { answer: result.data }
+        : { complaint: result.error.issues[0]?.message ?? "expected a number" };
+    },
+  });
+}
+
+async function askKey(asking: Asking, before: string | undefined): Promise<string[]> {
+  const key = await ask(asking, {
+    text: "SSH key of admin (- for the password alone)",
+    preset: before ?? "-",
+    read: (typed) => {
+      const result = user.shape.sshKeys.safeParse(typed === "-" ? [] : [typed]);
+      return result.success ? { answer: typed } : { complaint: result.error.issues[0]?.message ?? "expected a key" };
+    },
+  });
+  return key === "-" ? [] : [key];
+}
+
+async function askTimeZone(asking: Asking, before: string): Promise<string> {
+  const zones = ["UTC", ...Intl.supportedValuesOf("timeZone")];
+  return await ask(asking, {
+    text: "Time zone",
+    preset: before,
+    read: (typed) => {
+      const found = zones.find((zone) => zone.toLowerCase() === typed.toLowerCase());
+      if (found !== undefined) return { answer: found };
+      const like = zones.filter((zone) => zone.toLowerCase().includes(typed.toLowerCase())).slice(0, 4);
+      return { complaint: `expected a time zone like ${like.length > 0 ? like.join(", ") : "Europe/Berlin"}` };
+    },
+  });
 }
 
 async function askFamily<Method extends string>(
@@ -126,10 +218,13 @@ async function askFamily<Method extends string>(
   return { method, addresses: [address], gateway };
 }
 
-async function askPassword({ terminal, signal }: Asking): Promise<string> {
+/** Empty when a key was given, and nothing is typed. */
+async function askPassword({ terminal, signal }: Asking, { sshKeys }: Draft): Promise<string> {
   terminal.write("\nThe administrator's name is admin. At least 10 characters; they do not show.\n");
+  if (sshKeys.length > 0) terminal.write("Nothing: no password, the SSH key alone. The login here needs one.\n");
   for (;;) {
     const password = await terminal.askSecret("Password for admin: ", signal);
+    if (password === "" && sshKeys.length > 0) return "";
     const [complaint] = checkPassword(password, "admin");
     if (complaint !== undefined) {
       terminal.write(`  Please another one: ${complaint}.\n`);

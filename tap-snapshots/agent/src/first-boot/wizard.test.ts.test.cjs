@@ -17,10 +17,14 @@ Host name [steelyard]:
   2   nic1             02:00:00:00:00:02  ixgbe          10000 Mbit/s
 
 Management interface, by name or number (r looks again) [nic1]: 
+VLAN tag of the management network on nic1 (- for none) [-]: 
 IPv4 address by (dhcp, static, none) [dhcp]: 
 IPv6 address by (automatic, static, none) [none]: 
 DNS servers (- for none) [-]: 
-SSH on nic1, with the administrator's password (yes, no) [no]: 
+SSH on nic1 (yes, no) [no]: 
+Time zone [UTC]: 
+Try the network now, which takes up to a minute (yes, no) [yes]: 
+  gateway 192.0.2.1: answers
 
 The administrator's name is admin. At least 10 characters; they do not show.
 Password for admin: 
@@ -36,6 +40,15 @@ The same again:
 
 Use these settings (yes, no) [yes]: 
 Applying the settings. This can take a minute.
+
+The settings are in use. Try now whether the box can be reached:
+
+  Management   https://192.0.2.5:444/
+  Certificate  SHA-256 00:01
+
+Without an answer everything is taken back in 300 s,
+and the questions begin again with these answers.
+Keep this configuration (yes, no, look again) [yes]: 
 
 `
 

@@ -40,11 +40,8 @@ export async function runFirstBoot({
 }: FirstBootOptions): Promise<void> {
   const tell = makeTeller(machine);
   let wake = new AbortController();
-  let withdrawn: string | undefined;
-  const unsubscribe = control.subscribe((event) => {
-    wake.abort();
-    if (event.kind === "reverted" && event.to === 0) withdrawn = event.reason;
-  });
+  let confirming = false;
+  const unsubscribe = control.subscribe(() => wake.abort());
   const read = makeSources({ machine, signal, onFetch: (source) => tell({ state: "fetching", source }), patience });
   let tried: string | undefined;
   // Disks and cards that the kernel is still finding are not missing.
@@ -54,12 +51,13 @@ export async function runFirstBoot({
     wake = new AbortController();
     try {
       if (!isFirstBoot(control)) {
+        confirming = true;
         await tell({ state: "confirming" });
         await pauseFor(interval, [signal, wake.signal]);
         continue;
       }
-      if (withdrawn !== undefined) await reportWithdrawal(machine, withdrawn);
-      withdrawn = undefined;
+      if (confirming) await reportWithdrawal(machine);
+      confirming = false;
       const file = await read();
       if (!file) await tell({ state: "waiting-for-answer" });
       // A second try of the same file is not told: the console would change between two states for as long as it fails.
@@ -80,9 +78,8 @@ async function pauseFor(interval: number, signals: readonly (AbortSignal | undef
   await sleep(interval, undefined, { signal }).catch(() => undefined);
 }
 
-async function reportWithdrawal(machine: Machine, reason: string): Promise<void> {
-  const message = reason === "asked" ? "they were taken back" : "nobody confirmed in time that they work";
-  const problems = [{ path: "", message }];
+async function reportWithdrawal(machine: Machine): Promise<void> {
+  const problems = [{ path: "", message: "they were taken back: nobody confirmed that they work" }];
   await writeReport(machine, { source: "the console", outcome: "refused", warnings: [], problems });
 }
 

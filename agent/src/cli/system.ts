@@ -26,6 +26,7 @@ export async function showStatus(context: CommandContext): Promise<void> {
   for (const warning of status.warnings) output.print(`warning     ${warning}`);
   const slot = status.slot === undefined ? "" : `, slot ${status.slot.toUpperCase()}`;
   output.print(`version     ${status.version}${slot}`);
+  if (status.node !== undefined) output.print(`node        ${status.node}`);
   output.print(`generation  ${status.generation}`);
   output.print(`uptime      ${formatDuration(status.uptime)}`);
   if (status.clock) output.print(`clock       ${describeClock(status.clock)}`);

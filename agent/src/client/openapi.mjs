@@ -11981,6 +11981,12 @@ export default {
       "type": "string",
       "description": "Name of the box"
      },
+     "node": {
+      "description": "Id of this box, made once; a clone of a sealed box has its own",
+      "type": "string",
+      "format": "uuid",
+      "pattern": "^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}|00000000-0000-0000-0000-000000000000|ffffffff-ffff-ffff-ffff-ffffffffffff)$"
+     },
      "version": {
       "type": "string",
       "description": "Of the appliance"
@@ -12142,6 +12148,7 @@ export default {
     "examples": [
      {
       "hostname": "lb1",
+      "node": "0d2f6c1e-7b1f-4e0a-9c55-3f6f1f0f8a11",
       "version": "0.1.0",
       "image": "steelyard-virt 0.1.0",
       "slot": "a",
@@ -39731,6 +39738,7 @@ export default {
         },
         "example": {
          "hostname": "lb1",
+         "node": "0d2f6c1e-7b1f-4e0a-9c55-3f6f1f0f8a11",
          "version": "0.1.0",
          "image": "steelyard-virt 0.1.0",
          "slot": "a",

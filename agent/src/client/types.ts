@@ -6667,6 +6667,11 @@ export interface components {
                 /** @description Installed */
                 total: number;
             };
+            /**
+             * Format: uuid
+             * @description Id of this box, made once; a clone of a sealed box has its own
+             */
+            node?: string;
             /** @description A unit or the last scheduled backup has failed, another generation stands in for one that cannot be used, or the certificate of the API has expired; none when it is ok */
             problems: string[];
             /**
@@ -21919,6 +21924,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "hostname": "lb1",
+                     *       "node": "0d2f6c1e-7b1f-4e0a-9c55-3f6f1f0f8a11",
                      *       "version": "0.1.0",
                      *       "image": "steelyard-virt 0.1.0",
                      *       "slot": "a",

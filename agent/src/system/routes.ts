@@ -34,6 +34,7 @@ const timeStatus = z
 export const systemStatus = z
   .object({
     hostname: z.string().describe("Name of the box"),
+    node: z.uuid().optional().describe("Id of this box, made once; a clone of a sealed box has its own"),
     version: z.string().describe("Of the appliance"),
     image: z.string().optional().describe("The image it runs, with its profile"),
     slot: z.enum(["a", "b"]).optional().describe("The root slot it runs from; none when it does not run from an image"),
@@ -80,6 +81,7 @@ export const systemStatus = z
     examples: [
       {
         hostname: "lb1",
+        node: "0d2f6c1e-7b1f-4e0a-9c55-3f6f1f0f8a11",
         version: "0.1.0",
         image: "steelyard-virt 0.1.0",
         slot: "a",

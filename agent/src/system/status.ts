@@ -2,6 +2,7 @@ import { statfs } from "node:fs/promises";
 import { isMissing, readTextIfExists } from "../adapters/files.ts";
 import type { Machine } from "../adapters/machine.ts";
 import type { ConfigurationControl, Damage } from "../commit/control.ts";
+import { deriveNodeId } from "./node-id.ts";
 import { readTimeStatus, type TimeStatus } from "./time-status.ts";
 
 /** Bytes. */
@@ -13,6 +14,8 @@ export type UnitState = { name: string; state: string };
 /** How the box is. */
 export type SystemStatus = {
   hostname: string;
+  /** UUID of this box, made once; see deriveNodeId. */
+  node: string | undefined;
   /** Of the appliance: VERSION_ID of os-release(5). */
   version: string;
   /** `steelyard-virt 0.1.0`: IMAGE_ID and IMAGE_VERSION. */
@@ -66,17 +69,19 @@ export async function readSystemStatus(
   found: Pick<SystemStatus, "problems" | "warnings"> = { problems: [], warnings: [] },
 ): Promise<SystemStatus> {
   const read = async (path: string) => (await readTextIfExists(machine.path(path))) ?? "";
-  const [hostname, release, commandLine, uptime, load, memory, disks, units, failedUnits] = await Promise.all([
-    read("/etc/hostname"),
-    readSystemVersion(machine),
-    read("/proc/cmdline"),
-    read("/proc/uptime"),
-    read("/proc/loadavg"),
-    read("/proc/meminfo"),
-    readDisks(machine),
-    readUnits(machine),
-    readFailedUnits(machine),
-  ]);
+  const [hostname, machineId, release, commandLine, uptime, load, memory, disks, units, failedUnits] =
+    await Promise.all([
+      read("/etc/hostname"),
+      read("/etc/machine-id"),
+      readSystemVersion(machine),
+      read("/proc/cmdline"),
+      read("/proc/uptime"),
+      read("/proc/loadavg"),
+      read("/proc/meminfo"),
+      readDisks(machine),
+      readUnits(machine),
+      readFailedUnits(machine),
+    ]);
   const timeRuns = units.some(({ name, state }) => name === "chrony.service" && state === "active");
   const clock = await readTimeStatus(machine, timeRuns);
   const slot = /(?:^|\s)steelyard\.slot=([ab])(?:\s|$)/.exec(commandLine)?.[1];
@@ -89,6 +94,7 @@ export async function readSystemStatus(
   ];
   return {
     hostname: hostname.trim(),
+    node: deriveNodeId(machineId),
     ...release,
     slot: slot === "a" || slot === "b" ? slot : undefined,
     uptime: Math.floor(Number(uptime.split(" ")[0])),

@@ -5,6 +5,7 @@ import { writeAtomically } from "../adapters/files.ts";
 import { makeMachine } from "../adapters/machine.ts";
 import { type Configuration, configuration, emptyConfiguration } from "../configuration/schema.ts";
 import { system } from "./index.ts";
+import { deriveNodeId } from "./node-id.ts";
 import { planSystem } from "./plan.ts";
 import { renderSystem } from "./render.ts";
 import { readSystemStatus } from "./status.ts";
@@ -332,4 +333,11 @@ t.test("how the box is", async (t) => {
     failedUnits: ["haproxy.service"],
   });
   t.match(status.disks, [{ path: "/config", size: Number, used: Number, available: Number }], "there is no /data here");
+});
+
+t.test("the id of a node is derived from the machine id as systemd does it, and does not show it", async (t) => {
+  // systemd-id128 machine-id --uuid --app-specific=…, with this machine id.
+  t.equal(deriveNodeId("0123456789abcdef0123456789abcdef\n"), "c181a36f-4f47-46ad-89b8-58194f6ada19");
+  t.not(deriveNodeId("1123456789abcdef0123456789abcdef\n"), deriveNodeId("0123456789abcdef0123456789abcdef\n"));
+  t.equal(deriveNodeId("uninitialized\n"), undefined);
 });

@@ -11,6 +11,7 @@ export const catalogue = {
   "method-not-allowed": { http: 405, exit: 2, title: "The resource does not know this method" },
   exists: { http: 409, exit: 3, title: "The object exists already" },
   "in-use": { http: 409, exit: 3, title: "It is in use" },
+  "address-taken": { http: 409, exit: 3, title: "Another host has the address" },
   ambiguous: { http: 409, exit: 2, title: "Several would fit: say which" },
   "awaiting-confirmation": { http: 409, exit: 5, title: "Another change awaits its confirmation" },
   "key-in-use": { http: 409, exit: 5, title: "The Idempotency-Key is in use" },

@@ -12,6 +12,8 @@ import { keepStatusScreen } from "./first-boot/status-writer.ts";
 import { readFarmStates, readFarmStatuses, watchDataPlane } from "./lslb/l4/index.ts";
 import { nameCards } from "./network/identity/apply.ts";
 import { listNamesInUse } from "./network/inventory.ts";
+import { announceArrival } from "./network/neighbours/arrivals.ts";
+import { describeConflicts, followConflicts } from "./network/neighbours/conflicts.ts";
 import { readAllCounters, readInterfaceStatus, readLinks } from "./network/status.ts";
 import { watchLinks } from "./network/watch.ts";
 import { readRoutes, readRules, routing, watchNetwork } from "./routing/index.ts";
@@ -53,7 +55,10 @@ async function main(): Promise<void> {
     readUplinkStatuses: () => readUplinkStatuses(machine, control.current().configuration),
     returnUplink: (farm, uplink) => uplinks.giveBack(farm, uplink),
     readRules: () => readRules(machine, control.current().configuration),
-    readSystemStatus: () => readSystemStatus(machine, control, tls.describe(machine.now())),
+    readSystemStatus: () => {
+      const { problems, warnings } = tls.describe(machine.now());
+      return readSystemStatus(machine, control, { problems: [...problems, ...describeConflicts(machine)], warnings });
+    },
   };
   const server = await createServer({
     control,
@@ -71,8 +76,10 @@ async function main(): Promise<void> {
     if (kind === "committed" || kind === "reverted") void server.follow();
   });
 
+  followConflicts(machine, (kind, data) => server.publish("states", kind, data));
   await watchLinks(machine, {
     publish: (kind, data) => server.publish("states", kind, data),
+    onCarrier: (name) => announceArrival(machine, name),
     onNewCard: async () => {
       const configured = listNamesInUse(control.current().configuration.interfaces);
       const named = await nameCards(machine, configured);

@@ -5,14 +5,16 @@ import { SteelyardError } from "../errors.ts";
 export type RunOptions = {
   /** Milliseconds until the command is killed. */
   timeout?: number;
-  /** Text for its standard input. */
-  input?: string;
+  /** Text or bytes for its standard input. */
+  input?: string | Uint8Array;
   signal?: AbortSignal;
   environment?: Record<string, string>;
   /** Exit statuses that are not an error; 0 alone unless told. */
   accept?: number[];
   /** Takes standard output line by line; it is not kept then, so that it may be of any length. */
   onLine?(line: string): void;
+  /** Takes its words on standard error line by line as they come; they are kept all the same. */
+  onErrorLine?(line: string): void;
 };
 
 export type RunResult = { code: number; stdout: string; stderr: string };
@@ -34,7 +36,9 @@ export const run: Run = async (argv, options = {}) => {
     stripFinalNewline: false,
     buffer: { stdout: options.onLine === undefined },
   });
+  const errors = options.onErrorLine && child.stderr && splitLines(child.stderr, options.onErrorLine);
   if (options.onLine && child.stdout) await splitLines(child.stdout, options.onLine);
+  await errors;
   const result = await child;
   const code = result.exitCode ?? -1;
   const { stdout = "", stderr } = result;

@@ -43,6 +43,7 @@ export function addAuditing(app: FastifyInstance, { audit }: ApiContext, transpo
       // What cannot be parsed is quoted in the parser's words, and may be a secret.
       ...(problem && problem.code !== "bad-input" ? { message: problem.detail } : {}),
       ...(commit ? { message: commit.message, generation: commit.generation } : {}),
+      ...(commit?.forced ? { forced: commit.forced } : {}),
       ...(changes.length > 0 ? { changes } : {}),
     };
   }

@@ -30,6 +30,11 @@ export const changeQuery = z.strictObject({
     .transform((text) => text === "true")
     .describe("true: check everything, change nothing, answer with the plan"),
   confirmWithin: z.coerce.number(expectedMinutes).pipe(confirmWithin).optional().describe(aboutConfirmation),
+  force: z
+    .enum(["true", "false"], "expected true or false")
+    .default("false")
+    .transform((text) => text === "true")
+    .describe("true: take addresses that another host has; the audit log says so"),
 });
 
 export const warnings = z.array(problem).describe("What is allowed, and perhaps not meant");
@@ -130,6 +135,10 @@ export function confirmWithinOf({ query }: FastifyRequest): number | undefined {
   return (query as z.output<typeof changeQuery>).confirmWithin;
 }
 
+export function isForced({ query }: FastifyRequest): boolean {
+  return (query as z.output<typeof changeQuery>).force;
+}
+
 /**
  * Commits a change and prepares the answer: headers `Steelyard-Generation`, `Steelyard-Confirm-Before` (RFC 3339) when it has
  * to be confirmed and, when there are any, `Steelyard-Warnings` (JSON: `[{"path","message"}]`, ASCII). Throws `forbidden` when the
@@ -147,7 +156,8 @@ export async function commitChange(
   const confirmWithin = options.confirmWithin ?? confirmWithinOf(request);
   const guarded = guardChange(principalOf(request), machine, change);
   const author = authorOf(request);
-  const result = await control.commit({ author, message, change: guarded, dryRun, ...options, confirmWithin });
+  const force = isForced(request);
+  const result = await control.commit({ author, message, change: guarded, dryRun, force, ...options, confirmWithin });
   keepCommit(request, reply, message, result);
   if (dryRun) {
     await reply.code(200).send({ ...toPlan(result), differences: result.compare() });
@@ -178,7 +188,7 @@ export function keepCommit(request: FastifyRequest, reply: FastifyReply, message
   if (result.warnings.length > 0) reply.header("Steelyard-Warnings", formatWarnings(result.warnings));
 }
 
-export function toPlan({ compare: _compare, warnings, ...rest }: CommitResult): z.output<typeof plan> {
+export function toPlan({ compare: _compare, forced: _forced, warnings, ...rest }: CommitResult): z.output<typeof plan> {
   return { ...rest, warnings: warnings.map(({ path, message }) => ({ path, message })) };
 }
 

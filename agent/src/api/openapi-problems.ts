@@ -91,6 +91,10 @@ const details: Partial<Record<ErrorCode, { detail: string; path?: string }>> = {
       "generation 8 by admin (192.0.2.7) awaits its confirmation until 2026-01-02T03:09:05.000Z: confirm it or take it back first",
   },
   stale: { detail: "farm web changed since it was read: read it again and repeat the change" },
+  "address-taken": {
+    detail: "another host has 192.0.2.10: 02:00:5e:10:00:09 answers on nic0 (force takes it all the same)",
+    path: "virtualAddresses.web.address",
+  },
   "invalid-configuration": { detail: "the box does not have this address", path: "farms.web.virtualAddresses.0" },
   "too-many-requests": { detail: "try again in 5 s" },
   "apply-failed": { detail: "l4: add farm web: nftlb: no answer (everything was put back)" },

@@ -309,7 +309,7 @@ function addRestoreRoute(app: Parameters<Routes>[0], context: ApiContext): void 
     },
     handler: async (request, reply): Promise<RestoreReport> => {
       const { backup: name } = request.params as { backup: string };
-      const { dryRun, confirmWithin } = request.query as z.output<typeof changeQuery>;
+      const { dryRun, confirmWithin, force } = request.query as z.output<typeof changeQuery>;
       const { secretKey, passphrase: secret = "", ...options } = request.body as z.output<typeof restoreWish>;
       const key: Key = secretKey === undefined ? { passphrase: secret } : { secretKey };
       const { control, machine } = context;
@@ -324,7 +324,7 @@ function addRestoreRoute(app: Parameters<Routes>[0], context: ApiContext): void 
       const message = `restore backup ${name} of ${backup.manifest.hostname}, ${backup.manifest.time}`;
       const change = guardChange(principalOf(request), machine, () => wanted);
       const author = authorOf(request);
-      const commit = () => control.commit({ author, message, change, dryRun, confirmWithin });
+      const commit = () => control.commit({ author, message, change, dryRun, confirmWithin, force });
       const result = await withIdentity(context, dryRun ? [] : files, commit);
       const differences = result.compare();
       if (dryRun) return { ...about, plan: toPlan(result), differences };

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { withContext } from "./context.ts";
+import { forceOption, type withContext } from "./context.ts";
 import { schemaOfBody } from "./fields.ts";
 import {
   type ApiCommand,
@@ -88,6 +88,10 @@ const reserved = [
 function addQueryOption(command: Command, parameter: ApiParameter, verb: ApiCommand["verb"]): void {
   const { in: place, name, schema, description = schema?.description ?? "", required = false } = parameter;
   if (place !== "query" || (verb === "list" && ["offset", "cursor"].includes(name))) return;
+  if (name === "force") {
+    command.option(...forceOption);
+    return;
+  }
   if (name === "dryRun") {
     command.option("--dry-run", "check everything, change nothing, show the plan");
     return;

@@ -152,18 +152,22 @@ function reasonsOf(body: unknown): string[] {
 export type ChangeOptions = {
   dryRun?: boolean | undefined;
   confirmWithin?: string | undefined;
+  force?: boolean | undefined;
   message?: string | undefined;
 };
 
 /** The query of a change: only what was asked. */
-export function changeQuery({ dryRun, confirmWithin, message }: ChangeOptions): NonNullable<RequestOptions["query"]> {
+export function changeQuery(options: ChangeOptions): NonNullable<RequestOptions["query"]> {
+  const { dryRun, confirmWithin, force, message } = options;
   return {
+    ...(force ? { force: "true" } : {}),
     ...(dryRun ? { dryRun: "true" } : {}),
     ...(confirmWithin === undefined ? {} : { confirmWithin }),
     ...(message === undefined ? {} : { message }),
   };
 }
 
+export const forceOption = ["--force", "take addresses that another host has"] as const;
 export const dryRunOption = ["--dry-run", "check everything, change nothing, show the plan"] as const;
 
 /** Root's socket, or that of the user who types: the agent knows by it who calls. */

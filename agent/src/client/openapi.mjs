@@ -8052,6 +8052,28 @@ export default {
        "additionalProperties": false
       }
      },
+     "forced": {
+      "description": "What would have refused the change, had it not been forced",
+      "type": "array",
+      "items": {
+       "type": "object",
+       "properties": {
+        "path": {
+         "type": "string",
+         "description": "Of the offending field, such as farms.web.ports"
+        },
+        "message": {
+         "type": "string",
+         "description": "What is expected"
+        }
+       },
+       "required": [
+        "path",
+        "message"
+       ],
+       "additionalProperties": false
+      }
+     },
      "generation": {
       "description": "The generation that was current afterwards",
       "type": "integer"
@@ -8445,6 +8467,7 @@ export default {
        "method-not-allowed",
        "exists",
        "in-use",
+       "address-taken",
        "ambiguous",
        "awaiting-confirmation",
        "key-in-use",
@@ -14118,7 +14141,7 @@ export default {
     }
    },
    "Problem409": {
-    "description": "`exists`: The object exists already. `in-use`: It is in use. `ambiguous`: Several would fit: say which. `awaiting-confirmation`: Another change awaits its confirmation. `key-in-use`: The Idempotency-Key is in use. `too-many-jobs`: Too many jobs wait already. `unended`: The job has not ended. `incompatible`: A newer system wrote it",
+    "description": "`exists`: The object exists already. `in-use`: It is in use. `address-taken`: Another host has the address. `ambiguous`: Several would fit: say which. `awaiting-confirmation`: Another change awaits its confirmation. `key-in-use`: The Idempotency-Key is in use. `too-many-jobs`: Too many jobs wait already. `unended`: The job has not ended. `incompatible`: A newer system wrote it",
     "headers": {
      "Request-Id": {
       "$ref": "#/components/headers/RequestId"
@@ -14147,6 +14170,21 @@ export default {
          "detail": "It is in use",
          "code": "in-use",
          "problems": [],
+         "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
+        }
+       },
+       "address-taken": {
+        "value": {
+         "title": "Another host has the address",
+         "status": 409,
+         "detail": "virtualAddresses.web.address: another host has 192.0.2.10: 02:00:5e:10:00:09 answers on nic0 (force takes it all the same)",
+         "code": "address-taken",
+         "problems": [
+          {
+           "path": "virtualAddresses.web.address",
+           "message": "another host has 192.0.2.10: 02:00:5e:10:00:09 answers on nic0 (force takes it all the same)"
+          }
+         ],
          "requestId": "2f1c7f0e-4a3c-4f5e-9d50-0f6f3a7b8c11"
         }
        },
@@ -15675,6 +15713,20 @@ export default {
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
      },
      {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
       "$ref": "#/components/parameters/IdempotencyKey"
      },
      {
@@ -15959,6 +16011,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z][a-z0-9_-]{0,31}$"
       },
@@ -16163,6 +16229,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z][a-z0-9_-]{0,31}$"
       },
@@ -16302,6 +16382,20 @@ export default {
       "name": "confirmWithin",
       "required": false,
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
      },
      {
       "schema": {
@@ -16666,6 +16760,20 @@ export default {
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
      },
      {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
       "$ref": "#/components/parameters/IdempotencyKey"
      },
      {
@@ -16939,6 +17047,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -17133,6 +17255,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -17267,6 +17403,20 @@ export default {
       "name": "confirmWithin",
       "required": false,
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
      },
      {
       "schema": {
@@ -17709,6 +17859,20 @@ export default {
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
      },
      {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
       "$ref": "#/components/parameters/IdempotencyKey"
      },
      {
@@ -18000,6 +18164,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -18206,6 +18384,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -18346,6 +18538,20 @@ export default {
       "name": "confirmWithin",
       "required": false,
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
      },
      {
       "schema": {
@@ -18591,6 +18797,20 @@ export default {
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
      },
      {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
       "$ref": "#/components/parameters/IfMatch"
      },
      {
@@ -18737,6 +18957,20 @@ export default {
       "name": "confirmWithin",
       "required": false,
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
      },
      {
       "$ref": "#/components/parameters/IfMatch"
@@ -19912,6 +20146,20 @@ export default {
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
      },
      {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
       "$ref": "#/components/parameters/IdempotencyKey"
      },
      {
@@ -20243,6 +20491,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -20483,6 +20745,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -20640,6 +20916,20 @@ export default {
       "name": "confirmWithin",
       "required": false,
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
      },
      {
       "schema": {
@@ -21591,6 +21881,20 @@ export default {
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
      },
      {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
       "$ref": "#/components/parameters/IdempotencyKey"
      },
      {
@@ -21873,6 +22177,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -22077,6 +22395,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -22216,6 +22548,20 @@ export default {
       "name": "confirmWithin",
       "required": false,
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
      },
      {
       "schema": {
@@ -23518,6 +23864,20 @@ export default {
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
      },
      {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
       "$ref": "#/components/parameters/IdempotencyKey"
      },
      {
@@ -23853,6 +24213,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -24095,6 +24469,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -24253,6 +24641,20 @@ export default {
       "name": "confirmWithin",
       "required": false,
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
      },
      {
       "schema": {
@@ -24698,6 +25100,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -24993,6 +25409,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -25200,6 +25630,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -25346,6 +25790,20 @@ export default {
       "name": "confirmWithin",
       "required": false,
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
      },
      {
       "schema": {
@@ -26999,6 +27457,20 @@ export default {
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
      },
      {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
       "$ref": "#/components/parameters/IdempotencyKey"
      },
      {
@@ -27297,6 +27769,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$"
       },
@@ -27513,6 +27999,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$"
       },
@@ -27658,6 +28158,20 @@ export default {
       "name": "confirmWithin",
       "required": false,
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
      },
      {
       "schema": {
@@ -28065,6 +28579,20 @@ export default {
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
      },
      {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
       "$ref": "#/components/parameters/IdempotencyKey"
      },
      {
@@ -28338,6 +28866,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -28533,6 +29075,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -28668,6 +29224,20 @@ export default {
       "name": "confirmWithin",
       "required": false,
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
      },
      {
       "schema": {
@@ -30642,6 +31212,20 @@ export default {
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
      },
      {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
       "$ref": "#/components/parameters/IdempotencyKey"
      },
      {
@@ -30910,6 +31494,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -31101,6 +31699,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -31234,6 +31846,20 @@ export default {
       "name": "confirmWithin",
       "required": false,
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
      },
      {
       "schema": {
@@ -31777,6 +32403,20 @@ export default {
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
      },
      {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
       "$ref": "#/components/parameters/IdempotencyKey"
      },
      {
@@ -32055,6 +32695,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -32254,6 +32908,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -32391,6 +33059,20 @@ export default {
       "name": "confirmWithin",
       "required": false,
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
      },
      {
       "schema": {
@@ -32959,6 +33641,20 @@ export default {
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
      },
      {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
       "$ref": "#/components/parameters/IdempotencyKey"
      },
      {
@@ -33243,6 +33939,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -33448,6 +34158,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -33588,6 +34312,20 @@ export default {
       "name": "confirmWithin",
       "required": false,
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
      },
      {
       "schema": {
@@ -34562,6 +35300,20 @@ export default {
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
      },
      {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
       "$ref": "#/components/parameters/IdempotencyKey"
      },
      {
@@ -34830,6 +35582,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -35020,6 +35786,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -35152,6 +35932,20 @@ export default {
       "name": "confirmWithin",
       "required": false,
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
      },
      {
       "schema": {
@@ -35407,6 +36201,20 @@ export default {
       "name": "confirmWithin",
       "required": false,
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
      },
      {
       "schema": {
@@ -36554,6 +37362,20 @@ export default {
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
      },
      {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
       "$ref": "#/components/parameters/IdempotencyKey"
      },
      {
@@ -36925,6 +37747,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -37200,6 +38036,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -37375,6 +38225,20 @@ export default {
       "name": "confirmWithin",
       "required": false,
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
      },
      {
       "schema": {
@@ -37912,6 +38776,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -38213,6 +39091,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -38425,6 +39317,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -38574,6 +39480,20 @@ export default {
       "name": "confirmWithin",
       "required": false,
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
      },
      {
       "schema": {
@@ -39390,6 +40310,20 @@ export default {
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
      },
      {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
       "$ref": "#/components/parameters/IfMatch"
      },
      {
@@ -39578,6 +40512,20 @@ export default {
       "name": "confirmWithin",
       "required": false,
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
      },
      {
       "$ref": "#/components/parameters/IfMatch"
@@ -40777,6 +41725,20 @@ export default {
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
      },
      {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
       "$ref": "#/components/parameters/IdempotencyKey"
      },
      {
@@ -41190,6 +42152,20 @@ export default {
       "name": "confirmWithin",
       "required": false,
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
      },
      {
       "$ref": "#/components/parameters/IdempotencyKey"
@@ -43540,6 +44516,20 @@ export default {
      },
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -43807,6 +44797,20 @@ export default {
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
      },
      {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
+     },
+     {
       "$ref": "#/components/parameters/IfMatch"
      },
      {
@@ -43957,6 +44961,20 @@ export default {
       "name": "confirmWithin",
       "required": false,
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
      },
      {
       "$ref": "#/components/parameters/IfMatch"
@@ -44255,6 +45273,20 @@ export default {
       "name": "confirmWithin",
       "required": false,
       "description": "Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes"
+     },
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take addresses that another host has; the audit log says so"
      },
      {
       "schema": {

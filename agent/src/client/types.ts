@@ -2333,6 +2333,13 @@ export interface components {
             }[];
             /** @description The kind of error */
             code?: string;
+            /** @description What would have refused the change, had it not been forced */
+            forced?: {
+                /** @description What is expected */
+                message: string;
+                /** @description Of the offending field, such as farms.web.ports */
+                path: string;
+            }[];
             /** @description The generation that was current afterwards */
             generation?: number;
             /** @description SHA-256 of this line without this member */
@@ -5880,7 +5887,7 @@ export interface components {
              * @description Stable name of the kind of error
              * @enum {string}
              */
-            code: "bad-input" | "unauthenticated" | "second-factor-required" | "forbidden" | "not-found" | "method-not-allowed" | "exists" | "in-use" | "ambiguous" | "awaiting-confirmation" | "key-in-use" | "too-many-jobs" | "unended" | "stale" | "too-large" | "unsupported-type" | "invalid-configuration" | "bad-backup" | "key-reused" | "too-many-requests" | "apply-failed" | "disk-full" | "not-ready" | "command-failed" | "incompatible" | "corrupt" | "internal";
+            code: "bad-input" | "unauthenticated" | "second-factor-required" | "forbidden" | "not-found" | "method-not-allowed" | "exists" | "in-use" | "address-taken" | "ambiguous" | "awaiting-confirmation" | "key-in-use" | "too-many-jobs" | "unended" | "stale" | "too-large" | "unsupported-type" | "invalid-configuration" | "bad-backup" | "key-reused" | "too-many-requests" | "apply-failed" | "disk-full" | "not-ready" | "command-failed" | "incompatible" | "corrupt" | "internal";
             /** @description What happened this time */
             detail: string;
             /** @description With second-factor-required: how long the challenge is good */
@@ -7301,7 +7308,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `exists`: The object exists already. `in-use`: It is in use. `ambiguous`: Several would fit: say which. `awaiting-confirmation`: Another change awaits its confirmation. `key-in-use`: The Idempotency-Key is in use. `too-many-jobs`: Too many jobs wait already. `unended`: The job has not ended. `incompatible`: A newer system wrote it */
+        /** @description `exists`: The object exists already. `in-use`: It is in use. `address-taken`: Another host has the address. `ambiguous`: Several would fit: say which. `awaiting-confirmation`: Another change awaits its confirmation. `key-in-use`: The Idempotency-Key is in use. `too-many-jobs`: Too many jobs wait already. `unended`: The job has not ended. `incompatible`: A newer system wrote it */
         Problem409: {
             headers: {
                 "Request-Id": components["headers"]["RequestId"];
@@ -7863,6 +7870,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -8045,6 +8054,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -8165,6 +8176,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -8252,6 +8265,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -8557,6 +8572,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -8788,6 +8805,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -8957,6 +8976,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -9044,6 +9065,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -9295,6 +9318,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -9468,6 +9493,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -9579,6 +9606,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -9666,6 +9695,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -10335,6 +10366,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -10526,6 +10559,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -10655,6 +10690,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -10742,6 +10779,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -11030,6 +11069,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -11111,6 +11152,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -11269,6 +11312,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -11453,6 +11498,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -11575,6 +11622,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -11662,6 +11711,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -11855,6 +11906,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -12023,6 +12076,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -12129,6 +12184,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -12216,6 +12273,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -12291,6 +12350,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -12910,6 +12971,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
                 /** @description keep: the addresses of this box's own interfaces stay, as while the old box is still there */
                 interfaces?: "take" | "keep";
                 /**
@@ -13119,6 +13182,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -13420,6 +13485,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -13689,6 +13756,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -13896,6 +13965,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -13983,6 +14054,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -14192,6 +14265,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -14381,6 +14456,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -14502,6 +14579,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -14594,6 +14673,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -14987,6 +15068,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -15222,6 +15305,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -15395,6 +15480,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -15482,6 +15569,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -15665,6 +15754,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -15850,6 +15941,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -15967,6 +16060,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -16059,6 +16154,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -16878,6 +16975,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -17076,6 +17175,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -17212,6 +17313,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -17299,6 +17402,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -17993,6 +18098,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -18164,6 +18271,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -18273,6 +18382,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -18360,6 +18471,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -18663,6 +18776,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -18845,6 +18960,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -18965,6 +19082,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -19052,6 +19171,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -19220,6 +19341,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -19396,6 +19519,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -19510,6 +19635,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -19597,6 +19724,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -19900,6 +20029,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -20066,6 +20197,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -20170,6 +20303,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -20257,6 +20392,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -20667,6 +20804,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -20839,6 +20978,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -21018,6 +21159,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -21112,6 +21255,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -21550,6 +21695,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**
@@ -21993,6 +22140,8 @@ export interface operations {
                 confirmWithin?: number;
                 /** @description true: check everything, change nothing, answer with the plan */
                 dryRun?: "true" | "false";
+                /** @description true: take addresses that another host has; the audit log says so */
+                force?: "true" | "false";
             };
             header?: {
                 /**

@@ -2,7 +2,7 @@ import type { Machine } from "../adapters/machine.ts";
 import type { Configuration } from "../configuration/schema.ts";
 import { messageOf, SteelyardError } from "../errors.ts";
 import type { CommitResult } from "./control.ts";
-import { type BoundStep, type Finding, refuseErrors, type Subsystem } from "./subsystem.ts";
+import { type BoundStep, type Finding, type Manner, refuseErrors, type Subsystem } from "./subsystem.ts";
 
 /** What a commit does with the subsystems, which stand in the order in which they are applied. */
 
@@ -13,6 +13,26 @@ export function verify(subsystems: readonly Subsystem[], configuration: Configur
   const findings = subsystems.flatMap((subsystem) => subsystem.verify(configuration, now));
   refuseErrors(findings);
   return findings;
+}
+
+/**
+ * Throws `address-taken` with everything that collides with what is around the machine; forced, or in a dry run, gives it back
+ * in words for the operator.
+ */
+export async function probeAll(
+  subsystems: readonly Subsystem[],
+  wanted: Configuration,
+  machine: Machine,
+  tolerant: boolean,
+): Promise<Finding[]> {
+  const problems = (
+    await Promise.all(subsystems.map(async (each) => (await each.probe?.(wanted, machine)) ?? []))
+  ).flat();
+  if (problems.length > 0 && !tolerant) {
+    const words = problems.map(({ path, message }) => `${path}: ${message}`).join("; ");
+    throw new SteelyardError("address-taken", `${words} (force takes it all the same)`, { problems });
+  }
+  return problems.map((each) => ({ severity: "warning", ...each }));
 }
 
 /** What would be done to take the machine to a configuration. */
@@ -26,12 +46,16 @@ export async function planAll(
   return plans.map(withoutExecutor);
 }
 
-/** Takes the machine to a configuration; when a step fails, back to the one before. Throws `apply-failed`. */
+/**
+ * Takes the machine to a configuration; when a step fails, back to the one before. Throws `apply-failed`, or `address-taken` when
+ * that is why.
+ */
 export async function applyOrUndo(
   subsystems: readonly Subsystem[],
   wanted: Configuration,
   before: Configuration,
   machine: Machine,
+  manner: Manner,
 ): Promise<Done> {
   const done: Done = [];
   const touched: Subsystem[] = [];
@@ -40,7 +64,7 @@ export async function applyOrUndo(
     let step: BoundStep | undefined;
     try {
       for (step of await subsystem.plan(wanted, machine)) {
-        await step.execute();
+        await step.execute(manner);
         done.push(withoutExecutor(step));
       }
     } catch (error) {
@@ -48,7 +72,8 @@ export async function applyOrUndo(
       const failures = await applyAll(touched, before, machine, "undo");
       const aftermath =
         failures.length === 0 ? "everything was put back" : "putting the old state back failed too; it is tried again";
-      throw new SteelyardError("apply-failed", `${failed} (${aftermath})`, {
+      const code = error instanceof SteelyardError && error.code === "address-taken" ? error.code : "apply-failed";
+      throw new SteelyardError(code, `${failed} (${aftermath})`, {
         problems: error instanceof SteelyardError ? error.problems : [],
         cause: error,
       });
@@ -73,7 +98,7 @@ export async function applyAll(
     }
     try {
       for (const step of await subsystem.plan(configuration, machine)) {
-        await step.execute();
+        await step.execute({ tolerant: true });
         machine.log.info(`${reason}: ${subsystem.name}: ${step.summary}`);
       }
     } catch (error) {

@@ -4,15 +4,15 @@ import { encodeConfiguration } from "../configuration/codec.ts";
 import { compareConfigurations, listChanges } from "../configuration/difference.ts";
 import { type Configuration, emptyConfiguration } from "../configuration/schema.ts";
 import type { Store } from "../configuration/store.ts";
-import { messageOf, SteelyardError } from "../errors.ts";
-import { applyAll, applyOrUndo, planAll, verify } from "./carry-out.ts";
+import { messageOf, type Problem, SteelyardError } from "../errors.ts";
+import { applyAll, applyOrUndo, planAll, probeAll, verify } from "./carry-out.ts";
 import { type Confirmation, decideConfirmation, refuseWhilePending, showPending } from "./confirmation.ts";
 import type { Author, CommitRequest, CommitResult, ConfigurationControl } from "./control.ts";
 import { makeAnnouncer } from "./events.ts";
 import { makeExclusive } from "./exclusive.ts";
 import { orderByDependency } from "./order.ts";
 import { makeReversal } from "./reversal.ts";
-import type { Subsystem } from "./subsystem.ts";
+import type { Finding, Manner, Subsystem } from "./subsystem.ts";
 
 /**
  * The commit pipeline: verify -> check -> write -> plan and apply, subsystem by subsystem -> adopt; or everything back.
@@ -49,7 +49,7 @@ export function makeControl(store: Store, registry: readonly Subsystem[], machin
   }
 
   async function commit(request: CommitRequest): Promise<CommitResult> {
-    const { author, message, change, dryRun = false, madeFrom } = request;
+    const { author, message, change, dryRun = false, madeFrom, force = false } = request;
     if (!dryRun) refuseWhilePending(pending());
     refuseStale(madeFrom, currentNumber());
     const before = currentConfiguration();
@@ -65,9 +65,13 @@ export function makeControl(store: Store, registry: readonly Subsystem[], machin
       ? { minutes: request.confirmWithin ?? 0, reasons: [] }
       : decideConfirmation(subsystems, before, wanted, request);
     const { minutes: confirmWithin, reasons } = confirmation;
-    const about = { warnings, compare, reasons, confirmWithin };
+    const taken = await probeAll(subsystems, wanted, machine, dryRun || force);
+    const about = { warnings: [...warnings, ...taken], compare, reasons, confirmWithin };
     if (dryRun) return { generation: currentNumber(), steps: await planAll(subsystems, wanted, machine), ...about };
-    return { ...(await land(wanted, before, author, message, confirmation)), ...about };
+    for (const { path, message: words } of force ? taken : [])
+      machine.log.warn(`forced by ${author.user} (${author.source}): ${path}: ${words}`);
+    const landed = await land(wanted, before, author, message, { ...confirmation, tolerant: force });
+    return { ...landed, ...about, ...(taken.length > 0 ? { forced: taken.map(withoutSeverity) } : {}) };
   }
 
   /** Writes, applies and adopts: what comes after every reason to refuse. */
@@ -76,13 +80,13 @@ export function makeControl(store: Store, registry: readonly Subsystem[], machin
     before: Configuration,
     author: Author,
     message: string,
-    confirmation: Confirmation,
+    confirmation: Confirmation & Manner,
   ): Promise<Pick<CommitResult, "generation" | "steps" | "pending">> {
     const generation = await store.write(wanted, { author: author.user, source: author.source, time: time(), message });
     const { metadata } = generation;
     let steps: CommitResult["steps"];
     try {
-      steps = await applyOrUndo(subsystems, wanted, before, machine);
+      steps = await applyOrUndo(subsystems, wanted, before, machine, { tolerant: confirmation.tolerant });
       await store.adopt(generation, reversal.record(metadata, confirmation)).catch(async (error) => {
         await applyAll(subsystems, before, machine, "undo");
         const words = `the configuration could not be made current: ${messageOf(error)}`;
@@ -153,6 +157,10 @@ export function makeControl(store: Store, registry: readonly Subsystem[], machin
   async function readOrEmpty(generation: number): Promise<Configuration> {
     return generation === 0 ? emptyConfiguration() : (await store.read(generation)).configuration;
   }
+}
+
+function withoutSeverity({ path, message }: Finding): Problem {
+  return { path, message };
 }
 
 function refuseStale(madeFrom: number | undefined, current: number): void {

@@ -47,6 +47,8 @@ export type CommitRequest = {
    * can cut off a remote operator has to be confirmed all the same.
    */
   confirmWithin?: number | undefined;
+  /** Takes addresses that another host has. What was found is a warning then, and `forced` in the result. */
+  force?: boolean;
 };
 
 export type CommitResult = {
@@ -63,6 +65,8 @@ export type CommitResult = {
   confirmWithin: number;
   /** Set when it has to be confirmed. */
   pending?: PendingCommit;
+  /** What would have refused the commit, had it not been forced. */
+  forced?: Problem[];
 };
 
 /** A commit that stands until a moment, unless it is confirmed. */

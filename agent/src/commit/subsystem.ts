@@ -11,9 +11,18 @@ export type StepBase = {
   summary: string;
 };
 
+/** How steps are carried out. */
+export type Manner = {
+  /**
+   * True: what other hosts say is reported and fails no step. So it is at the start, in repairs, when something is put back,
+   * and when the operator has forced the change.
+   */
+  tolerant: boolean;
+};
+
 /** A function per kind of step; a kind without one does not compile. */
 export type Executors<Step extends StepBase> = {
-  [Kind in Step["kind"]]: (step: Extract<Step, { kind: Kind }>, machine: Machine) => Promise<void>;
+  [Kind in Step["kind"]]: (step: Extract<Step, { kind: Kind }>, machine: Machine, manner: Manner) => Promise<void>;
 };
 
 /**
@@ -39,6 +48,11 @@ export type SubsystemDefinition<Artefacts, Step extends StepBase> = {
   ): Promise<{ configuration: Configuration; findings: Finding[] }>;
   /** The daemon's own check of the artefacts (`nft -c`, `haproxy -c`), before anything changes. Throws with its words. */
   check?(artefacts: Artefacts, machine: Machine): Promise<void>;
+  /**
+   * Asks the world around the machine whether the artefacts collide with something, before anything changes: another host
+   * has an address. What it finds refuses a commit, unless that is forced; a dry run has it as warnings. Bounded in time.
+   */
+  probe?(artefacts: Artefacts, machine: Machine): Promise<Problem[]>;
   /** What the machine has now, read from it: the start of every plan, so that drift is mended and undo is a plan too. */
   observe(machine: Machine): Promise<Artefacts>;
   /** The steps from one to the other; none when they are equal. */
@@ -57,12 +71,13 @@ export type Subsystem = {
   dependsOn: readonly string[];
   verify(configuration: Configuration, now: Date): Finding[];
   check(configuration: Configuration, machine: Machine): Promise<void>;
+  probe?(configuration: Configuration, machine: Machine): Promise<Problem[]>;
   /** The steps that take the machine, as it is now, to the configuration. Bound to their executors. */
   plan(configuration: Configuration, machine: Machine): Promise<BoundStep[]>;
   endangers(before: Configuration, after: Configuration): string[];
 };
 
-export type BoundStep = StepBase & { subsystem: string; execute(): Promise<void> };
+export type BoundStep = StepBase & { subsystem: string; execute(manner?: Manner): Promise<void> };
 
 /** Seals a definition: steps leave it bound to their executor, so nobody else needs to know their shapes. */
 export function defineSubsystem<Artefacts, Step extends StepBase>(
@@ -82,6 +97,11 @@ export function defineSubsystem<Artefacts, Step extends StepBase>(
       refuseErrors(local.findings);
       await definition.check?.(definition.render(local.configuration), machine);
     },
+    probe: async (configuration, machine) => {
+      if (!definition.probe) return [];
+      const local = await localize(configuration, machine);
+      return await definition.probe(definition.render(local.configuration), machine);
+    },
     plan: async (configuration, machine) => {
       const local = await localize(configuration, machine);
       const words = local.findings.map(({ path, message }) => `${path}: ${message}`).join("; ");
@@ -95,8 +115,12 @@ export function defineSubsystem<Artefacts, Step extends StepBase>(
         summary: step.summary,
         subsystem: name,
         // The table is indexed by the step's own kind, so the executor fits the step; TypeScript cannot follow that.
-        execute: () =>
-          (executors[step.kind as Step["kind"]] as (step: Step, machine: Machine) => Promise<void>)(step, machine),
+        execute: (manner = { tolerant: false }) =>
+          (executors[step.kind as Step["kind"]] as (step: Step, machine: Machine, manner: Manner) => Promise<void>)(
+            step,
+            machine,
+            manner,
+          ),
       }));
     },
   };

@@ -93,7 +93,7 @@ t.test("the table of the image is loaded and filled", async (t) => {
   await fs.cp(join(image, baseTableFile), join(root, baseTableFile));
   const calls: { argv: string; input: string }[] = [];
   const run: Run = async (argv, options) => {
-    calls.push({ argv: argv.join(" "), input: options?.input ?? "" });
+    calls.push({ argv: argv.join(" "), input: String(options?.input ?? "") });
     const missing = argv.includes("list");
     return { code: missing ? 1 : 0, stdout: "", stderr: missing ? "Error: No such file or directory" : "" };
   };

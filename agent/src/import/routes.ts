@@ -116,7 +116,7 @@ export const addImportRoutes: Routes = (app, context) => {
         response: { 200: answer, default: problemDocument },
       },
       handler: async (request, reply) => {
-        const { commit, dryRun, confirmWithin, map, interfaces } = request.query as z.output<typeof query>;
+        const { commit, dryRun, confirmWithin, force, map, interfaces } = request.query as z.output<typeof query>;
         const links = await context.status.readLinks();
         const options: ImportOptions = {
           map: readMap(map),
@@ -125,7 +125,7 @@ export const addImportRoutes: Routes = (app, context) => {
         };
         const { files, ignored } = await readArchive(request.body as Buffer);
         const committed = commit && !dryRun;
-        const wish = { principal: principalOf(request), committed, confirmWithin };
+        const wish = { principal: principalOf(request), committed, confirmWithin, force };
         const { reading, result, message } = await settle(context, files, options, wish);
         if (committed) keepCommit(request, reply, message, result);
         for (const { path, reason } of ignored)
@@ -155,14 +155,14 @@ function readMap(pairs: readonly string[]): Map<string, string> {
 /** Rounds of leaving out what the configuration's own rules refuse: one object's absence can be the next one's mistake. */
 const greatestRounds = 20;
 
-type Wish = { principal: Principal; committed: boolean; confirmWithin: number | undefined };
+type Wish = { principal: Principal; committed: boolean; confirmWithin: number | undefined; force: boolean };
 
 /** What of a backup is valid here, worked out by trying; and committed when asked for. */
 async function settle(
   { control, machine }: ApiContext,
   files: ReadonlyMap<string, Buffer>,
   options: ImportOptions,
-  { principal, committed, confirmWithin }: Wish,
+  { principal, committed, confirmWithin, force }: Wish,
 ): Promise<{ reading: Reading; result: CommitResult; message: string }> {
   const { configuration: current, generation: madeFrom } = control.current();
   const author = { user: principal.user, source: principal.source };
@@ -172,7 +172,7 @@ async function settle(
     try {
       const { candidate } = reading;
       const change = guardChange(principal, machine, () => candidate);
-      const wanted = { author, message, madeFrom, change, confirmWithin };
+      const wanted = { author, message, madeFrom, change, confirmWithin, force };
       const dryRun = await control.commit({ ...wanted, dryRun: true });
       if (!committed) return { reading, result: dryRun, message };
       const done = await control.commit(wanted);

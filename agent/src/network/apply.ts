@@ -3,9 +3,11 @@ import { isMissing, readTextIfExists, writeAtomically } from "../adapters/files.
 import type { Machine } from "../adapters/machine.ts";
 import type { Link } from "../adapters/netlink.ts";
 import type { Executors } from "../commit/subsystem.ts";
+import { splitPrefixed } from "../configuration/fields.ts";
 import { SteelyardError } from "../errors.ts";
-import { announceAddresses } from "./announce.ts";
 import { type LinkKind, linkKinds } from "./link-kinds.ts";
+import { listConflicts } from "./neighbours/conflicts.ts";
+import { takeAddresses } from "./neighbours/take.ts";
 import type { NetworkStep } from "./plan.ts";
 import { addressesOf, type InterfaceArtefact, type NetworkArtefacts } from "./render.ts";
 import { attributesOf, settle } from "./settle.ts";
@@ -19,6 +21,8 @@ const pathOf = (name: string, kind: "network" | "netdev") => `${directory}/${pre
 /** Our files in /run and what the kernel has on their interfaces. */
 export async function observeNetwork(machine: Machine): Promise<NetworkArtefacts> {
   const names = await listRendered(machine);
+  // What the kernel keeps from use because another host has it is there, as long as that is so.
+  const conflicts = new Set(listConflicts(machine).map(({ address }) => address));
   const [links, addresses, routes] = await Promise.all([
     machine.netlink.links(),
     machine.netlink.addresses(),
@@ -32,7 +36,8 @@ export async function observeNetwork(machine: Machine): Promise<NetworkArtefacts
       file,
       link: netdev === undefined ? undefined : observeLink(netdev, link, links),
       addresses: addresses
-        .filter(({ index, permanent, dadFailed }) => index === link?.index && permanent && !dadFailed)
+        .filter(({ index, permanent }) => index === link?.index && permanent)
+        .filter(({ address, dadFailed }) => !dadFailed || conflicts.has(splitPrefixed(address).address))
         .map(({ address }) => address),
       gateways: routes.filter(({ index }) => index === link?.index).map(({ gateway }) => gateway),
       up: link?.up === true,
@@ -116,16 +121,18 @@ export const networkExecutors: Executors<NetworkStep> = {
     await writeAtomically(machine.path(pathOf(name, "netdev")), netdev);
     await machine.run(["networkctl", "reload"]);
   },
-  "configure-interface": async ({ file, announce, expect }, machine) => {
+  "configure-interface": async ({ file, announce, expect }, machine, manner) => {
+    const asked = (await findLink(machine, expect.interface))?.carrier === true;
     await writeAtomically(machine.path(pathOf(expect.interface, "network")), file);
     await machine.run(["networkctl", "reload"]);
-    await settle(machine, expect);
-    await announceAddresses(machine, expect.interface, announce);
+    const refused = await settle(machine, expect);
+    await takeAddresses(machine, announce, { expect, refused, asked, ...manner });
   },
-  "repair-interface": async ({ announce, expect }, machine) => {
+  "repair-interface": async ({ announce, expect }, machine, manner) => {
+    await dropRefused(machine, expect.interface);
     await machine.run(["networkctl", "reconfigure", expect.interface]);
-    await settle(machine, expect);
-    await announceAddresses(machine, expect.interface, announce);
+    const refused = await settle(machine, expect);
+    await takeAddresses(machine, announce, { expect, refused, asked: true, ...manner });
   },
   "release-interface": async ({ expect }, machine) => {
     const name = expect.interface;
@@ -140,6 +147,13 @@ export const networkExecutors: Executors<NetworkStep> = {
     await settle(machine, { ...expect, absent: given });
   },
 };
+
+/** The kernel does not try an address again that duplicate address detection has refused; as a new one it does. */
+async function dropRefused(machine: Machine, name: string): Promise<void> {
+  const index = (await findLink(machine, name))?.index;
+  for (const each of await machine.netlink.addresses())
+    if (each.index === index && each.dadFailed) await machine.run(["ip", "address", "del", each.address, "dev", name]);
+}
 
 async function findLink(machine: Machine, name: string): Promise<Link | undefined> {
   return (await machine.netlink.links()).find((each) => each.name === name);

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
+import { makeFrameReader } from "../adapters/frames.ts";
 import type { FollowLinks, LinkEvent } from "../adapters/link-events.ts";
 import { makeMachine } from "../adapters/machine.ts";
 import type { Link } from "../adapters/netlink.ts";
 import { type LinkStatus, listNamesInUse } from "./inventory.ts";
-import { makeFrameReader, parseLacpdu } from "./lacp/pdu.ts";
+import { lacpduLeast, parseLacpdu } from "./lacp/pdu.ts";
 import { listenForPartners, recallPartners } from "./lacp/status.ts";
 import { parseNeighbours } from "./lldp/neighbours.ts";
 import { proposeBonds } from "./propose-bonds.ts";
@@ -22,7 +23,7 @@ const partner = { system: "02:00:5e:10:00:00", systemPriority: 65_535, key: 9, p
 
 t.test("a LACPDU tells the system, the key and the port of the other end", async (t) => {
   const frames: Buffer[] = [];
-  const read = makeFrameReader((frame) => frames.push(frame));
+  const read = makeFrameReader((frame) => frames.push(frame), lacpduLeast);
   for (const line of [...captured, ...captured]) read(line);
   t.equal(frames.length, 2);
   t.same(frames[0] && parseLacpdu(frames[0]), partner);
@@ -32,7 +33,7 @@ t.test("a LACPDU tells the system, the key and the port of the other end", async
   marker[14] = 2;
   t.equal(parseLacpdu(marker), undefined, "another slow protocol");
   const broken: Buffer[] = [];
-  const readBroken = makeFrameReader((each) => broken.push(each));
+  const readBroken = makeFrameReader((each) => broken.push(each), lacpduLeast);
   for (const line of [captured[1], captured[3], captured[2]]) readBroken(line ?? "");
   t.same(broken, [], "lines out of order are no frame");
 });

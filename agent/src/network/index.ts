@@ -2,6 +2,7 @@ import { defineSubsystem } from "../commit/subsystem.ts";
 import { checkInterfaces, networkExecutors, observeNetwork } from "./apply.ts";
 import { endangersNetwork } from "./endangers.ts";
 import { localizeNetwork } from "./localize.ts";
+import { probeAddresses } from "./neighbours/take.ts";
 import { planNetwork } from "./plan.ts";
 import { renderNetwork } from "./render.ts";
 import { verifyNetwork } from "./verify.ts";
@@ -14,6 +15,7 @@ export const network = defineSubsystem({
   render: renderNetwork,
   localize: localizeNetwork,
   check: checkInterfaces,
+  probe: probeAddresses,
   observe: observeNetwork,
   plan: planNetwork,
   executors: networkExecutors,

@@ -17,6 +17,8 @@ export type Expectation = {
   link?: LinkArtefact | undefined;
   mtu?: number | undefined;
   alias: string;
+  /** Where the configuration gives each address, for complaints. */
+  addressPaths?: Record<string, string> | undefined;
 };
 
 /** Takes a link away that the box made, with all it carries: because it is not wanted, or to make it anew. */
@@ -172,8 +174,11 @@ function configure(
   };
 }
 
-function expectationOf(name: string, { addresses, up, master, link, mtu, alias }: InterfaceArtefact): Expectation {
-  return { interface: name, present: addresses, absent: [], up, master, link, mtu, alias };
+function expectationOf(
+  name: string,
+  { addresses, addressPaths, up, master, link, mtu, alias }: InterfaceArtefact,
+): Expectation {
+  return { interface: name, present: addresses, addressPaths, absent: [], up, master, link, mtu, alias };
 }
 
 function repair(name: string, now: InterfaceArtefact, wanted: InterfaceArtefact, all: NetworkArtefacts): RepairStep[] {

@@ -26,6 +26,8 @@ export type InterfaceArtefact = {
   lower: string[];
   /** Where the configuration names it, for complaints. */
   path?: string;
+  /** Where the configuration gives each of the addresses, for complaints. */
+  addressPaths?: Record<string, string>;
   /** Whether the link is there and sees another; undefined in a wanted artefact, which cannot say. */
   seen?: { present: boolean; carrier: boolean };
 };
@@ -72,6 +74,12 @@ function renderInterface(name: string, settings: NetworkInterface, around: Surro
   const master = masters.get(name);
   const fixed = enabled ? [...ipv4.addresses, ...ipv6.addresses] : [];
   const virtual = enabled ? own : [];
+  const addressPaths = Object.fromEntries([
+    ...(["ipv4", "ipv6"] as const).flatMap((family) =>
+      settings[family].addresses.map((each, at) => [each, `interfaces.${name}.${family}.addresses.${at}`]),
+    ),
+    ...virtual.map(([label, { address }]) => [address, `virtualAddresses.${label}.address`]),
+  ]);
   const gateways = (enabled ? [ipv4, ipv6] : []).flatMap(({ gateway, defaultRoute }) =>
     gateway && defaultRoute !== false ? [gateway] : [],
   );
@@ -91,6 +99,7 @@ function renderInterface(name: string, settings: NetworkInterface, around: Surro
     file,
     link: renderLink(name, settings),
     addresses: [...fixed, ...virtual.map(([, { address }]) => address)],
+    addressPaths,
     gateways,
     up: enabled,
     master,
@@ -195,9 +204,10 @@ function lastResort({ defaultRoute }: { defaultRoute?: boolean | undefined }): s
 }
 
 function renderVirtualAddress(name: string, address: string): string[] {
-  // A deprecated IPv6 address serves those who come to it and is never the source of what the box sends (RFC 6724 rule 3).
-  const source = addressFamily(address) === "ipv6" ? ["PreferredLifetime=0"] : [];
-  return ["", `# virtual address ${name}`, "[Address]", `Address=${address}`, ...source];
+  // A deprecated IPv6 address serves those who come to it and is never the source of what the box sends (RFC 6724 rule 3). Whether
+  // another host has it is asked before it is taken, and it serves at once: the kernel's own detection takes a second or two.
+  const settings = addressFamily(address) === "ipv6" ? ["PreferredLifetime=0", "DuplicateAddressDetection=none"] : [];
+  return ["", `# virtual address ${name}`, "[Address]", `Address=${address}`, ...settings];
 }
 
 function section(lines: string[]): string {

@@ -15,8 +15,11 @@ import type { Expectation } from "./plan.ts";
 const patience = 30_000;
 const pause = 100;
 
-/** Waits until the kernel is as expected, changing what networkd leaves to us. Fails with `command-failed`, saying what is not. */
-export async function settle(machine: Machine, expect: Expectation): Promise<void> {
+/**
+ * Waits until the kernel is as expected. An IPv6 address that another host has, by the kernel's own detection, is given
+ * back; it stands there unused. Changes what networkd leaves to us. Fails with `command-failed`, saying what is not.
+ */
+export async function settle(machine: Machine, expect: Expectation): Promise<string[]> {
   const name = expect.interface;
   const deadline = machine.now().getTime() + patience;
   let changed = false;
@@ -25,11 +28,12 @@ export async function settle(machine: Machine, expect: Expectation): Promise<voi
     const link = links.find((each) => each.name === name);
     if (!link && !willCome(links, expect)) {
       machine.log.warn(`interface ${name} is not in this machine; its settings wait for it`);
-      return;
+      return [];
     }
     if (link && !changed) changed = await changeLink(machine, links, link, expect);
-    const open = link ? findOpen(links, link, await machine.netlink.addresses(), expect) : ["it is not there"];
-    if (open.length === 0) return;
+    const addresses = (await machine.netlink.addresses()).filter(({ index }) => index === link?.index);
+    const open = link ? findOpen(links, link, addresses, expect) : ["it is not there"];
+    if (open.length === 0) return addresses.filter(({ dadFailed }) => dadFailed).map(({ address }) => address);
     if (machine.now().getTime() >= deadline)
       throw new SteelyardError("command-failed", `${name}: ${open.join(", ")} after ${patience / 1000} s`);
     await sleep(pause);
@@ -73,14 +77,18 @@ function findDifferences(links: readonly Link[], link: Link, wanted: LinkAttribu
   return compareLinks(attributesOf(link, links), wanted, isMember);
 }
 
-/** What is not yet as expected, in words. An address another host has will not become ours: that fails at once. */
-function findOpen(links: readonly Link[], link: Link, all: readonly LinkAddress[], expect: Expectation): string[] {
+/** What is not yet as expected, in words; `addresses` are those of the link. */
+function findOpen(
+  links: readonly Link[],
+  link: Link,
+  addresses: readonly LinkAddress[],
+  expect: Expectation,
+): string[] {
   const { present, absent, up, master, mtu, alias } = expect;
-  const addresses = all.filter(({ index }) => index === link.index);
-  const taken = addresses.find(({ address, dadFailed }) => dadFailed && present.includes(address));
-  if (taken) throw new SteelyardError("command-failed", `${link.name}: another host has ${taken.address}`);
-  // Without carrier nobody answers the duplicate address detection, and it does not end.
-  const ready = addresses.filter(({ tentative }) => !tentative || !link.carrier).map(({ address }) => address);
+  // Without carrier nobody answers the duplicate address detection, and it does not end. One that has failed stays tentative.
+  const ready = addresses
+    .filter(({ tentative, dadFailed }) => dadFailed || !tentative || !link.carrier)
+    .map(({ address }) => address);
   const owner = links.find(({ index }) => index === link.master)?.name;
   return [
     ...present.filter((each) => !ready.includes(each)).map((each) => `${each} is not there`),

@@ -6,6 +6,8 @@ import { stateOf } from "./inventory.ts";
 export type LinkWatchOptions = {
   /** Takes `link-state` with {link, state, before} and `link-renamed` with {link, before}. */
   publish(kind: string, data: object): void;
+  /** Called when a link has carrier that had none, or was not there. */
+  onCarrier?(name: string): Promise<void>;
   /** Called some time after a link has appeared that may be a card without its name. */
   onNewCard(): Promise<void>;
   signal: AbortSignal;
@@ -21,7 +23,7 @@ type Known = { name: string; state: string };
  */
 export async function watchLinks(
   machine: Machine,
-  { publish, onNewCard, signal, patience = 300 }: LinkWatchOptions,
+  { publish, onCarrier, onNewCard, signal, patience = 300 }: LinkWatchOptions,
 ): Promise<void> {
   const known = new Map<number, Known>();
   let timer: NodeJS.Timeout | undefined;
@@ -33,6 +35,8 @@ export async function watchLinks(
     const [before, state] = [known.get(link.index), stateOf(link)];
     known.set(link.index, { name: link.name, state });
     if (!listed) return;
+    if (state === "up" && before?.state !== "up")
+      onCarrier?.(link.name).catch((error) => machine.log.warn(`${link.name} has carrier: ${messageOf(error)}`));
     if (before === undefined) {
       publish("link-state", { link: link.name, state });
       if (link.kind === undefined && link.ethernet) expectCard();

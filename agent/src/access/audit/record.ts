@@ -5,6 +5,13 @@ import { z } from "zod";
 
 export const auditResults = ["done", "refused", "failed"] as const;
 
+const problems = z.array(
+  z.object({
+    path: z.string().describe("Of the offending field, such as farms.web.ports"),
+    message: z.string().describe("What is expected"),
+  }),
+);
+
 /** What happened, before it has its place in the log. */
 export const auditEvent = z.object({
   time: z.iso.datetime().describe("RFC 3339 with milliseconds, UTC"),
@@ -20,15 +27,8 @@ export const auditEvent = z.object({
   status: z.int().optional().describe("The HTTP status"),
   code: z.string().optional().describe("The kind of error"),
   message: z.string().optional().describe("What was done, or why not"),
-  problems: z
-    .array(
-      z.object({
-        path: z.string().describe("Of the offending field, such as farms.web.ports"),
-        message: z.string().describe("What is expected"),
-      }),
-    )
-    .optional()
-    .describe("Each offending field of a refused change"),
+  problems: problems.optional().describe("Each offending field of a refused change"),
+  forced: problems.optional().describe("What would have refused the change, had it not been forced"),
   generation: z.int().optional().describe("The generation that was current afterwards"),
   changes: z
     .array(

@@ -12,6 +12,9 @@ export type LacpPartner = {
 /** The address and the type of slow protocols (802.3, annex 57A), as tcpdump(8) filters them; subtype 1 is LACP. */
 export const lacpFilter = "ether dst 01:80:c2:00:00:02 and ether proto 0x8809 and ether[14] == 1";
 
+/** Bytes up to the end of the actor. */
+export const lacpduLeast = 38;
+
 const [slowProtocols, lacp, actorInformation, actorLength] = [0x8809, 1, 1, 20];
 
 /** The actor of an Ethernet frame that is a LACPDU; undefined for anything else, and for one that is cut off. */
@@ -26,18 +29,5 @@ export function parseLacpdu(frame: Buffer): LacpPartner | undefined {
     key: frame.readUInt16BE(26),
     port: frame.readUInt16BE(30),
     active: ((frame[32] ?? 0) & 1) !== 0,
-  };
-}
-
-/** Puts frames together from the lines of `tcpdump -xx`: `\t0x0000:  0180 c200 0002 …`; anything else begins another one. */
-export function makeFrameReader(onFrame: (frame: Buffer) => void): (line: string) => void {
-  let bytes = "";
-  return (line) => {
-    const [, offset, hexadecimal = ""] = /^\s+0x([0-9a-f]+): {2}((?:[0-9a-f]{2,4} ?)+)\s*$/.exec(line) ?? [];
-    if (offset === undefined || Number.parseInt(offset, 16) * 2 !== bytes.length) bytes = "";
-    if (offset === undefined) return;
-    bytes += hexadecimal.replaceAll(" ", "");
-    // The actor ends at byte 38, and tcpdump prints 16 in a line.
-    if (bytes.length >= 76 && bytes.length < 76 + 32) onFrame(Buffer.from(bytes, "hex"));
   };
 }

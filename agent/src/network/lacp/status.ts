@@ -1,6 +1,7 @@
+import { makeFrameReader } from "../../adapters/frames.ts";
 import type { Machine } from "../../adapters/machine.ts";
 import { messageOf } from "../../errors.ts";
-import { type LacpPartner, lacpFilter, makeFrameReader, parseLacpdu } from "./pdu.ts";
+import { type LacpPartner, lacpduLeast, lacpFilter, parseLacpdu } from "./pdu.ts";
 
 /**
  * Listens for LACPDUs with tcpdump(8), one process for each card, since node has no packet sockets. A partner that nobody answers sends
@@ -47,7 +48,7 @@ async function listenOn(machine: Machine, name: string, seconds: number, signal?
   const read = makeFrameReader((frame) => {
     const partner = parseLacpdu(frame);
     if (partner) memory.set(name, { partner, at: machine.now().getTime() });
-  });
+  }, lacpduLeast);
   try {
     // -Z root: the agent may not change its user. -1 is what a command ends with that was stopped.
     await machine.run(["tcpdump", "-i", name, "-Z", "root", "-nlqxx", "-s", "128", "-c", "1", lacpFilter], {

@@ -349,6 +349,9 @@ Object {
   "addresses": Array [
     "192.0.2.5/24",
   ],
+  "addressPaths": Object {
+    "192.0.2.5/24": "interfaces.bond0.ipv4.addresses.0",
+  },
   "alias": "",
   "attributes": Object {
     "aggregatorSelect": "stable",
@@ -376,6 +379,7 @@ Object {
 exports[`agent/src/network/links.test.ts > TAP > the rendered files of links > bond0.20: what the kernel must have 1`] = `
 Object {
   "addresses": Array [],
+  "addressPaths": Object {},
   "alias": "",
   "attributes": Object {
     "id": 20,
@@ -474,6 +478,7 @@ Address=192.0.2.5/24
 exports[`agent/src/network/links.test.ts > TAP > the rendered files of links > br0: what the kernel must have 1`] = `
 Object {
   "addresses": Array [],
+  "addressPaths": Object {},
   "alias": "",
   "attributes": Object {
     "stp": true,
@@ -573,6 +578,9 @@ Object {
   "addresses": Array [
     "203.0.113.5/32",
   ],
+  "addressPaths": Object {
+    "203.0.113.5/32": "interfaces.dummy0.ipv4.addresses.0",
+  },
   "alias": "",
   "attributes": Object {},
   "gateways": Array [],
@@ -696,6 +704,7 @@ DHCPv6Client=no
 exports[`agent/src/network/links.test.ts > TAP > the rendered files of links > nic0: what the kernel must have 1`] = `
 Object {
   "addresses": Array [],
+  "addressPaths": Object {},
   "alias": "",
   "attributes": undefined,
   "gateways": Array [],
@@ -736,6 +745,7 @@ KeepConfiguration=dynamic-on-stop
 exports[`agent/src/network/links.test.ts > TAP > the rendered files of links > nic1: what the kernel must have 1`] = `
 Object {
   "addresses": Array [],
+  "addressPaths": Object {},
   "alias": "",
   "attributes": undefined,
   "gateways": Array [],
@@ -776,6 +786,7 @@ KeepConfiguration=dynamic-on-stop
 exports[`agent/src/network/links.test.ts > TAP > the rendered files of links > nic2: what the kernel must have 1`] = `
 Object {
   "addresses": Array [],
+  "addressPaths": Object {},
   "alias": "",
   "attributes": undefined,
   "gateways": Array [],
@@ -817,6 +828,9 @@ Object {
   "addresses": Array [
     "198.51.100.5/24",
   ],
+  "addressPaths": Object {
+    "198.51.100.5/24": "interfaces.vlan10.ipv4.addresses.0",
+  },
   "alias": "",
   "attributes": Object {
     "id": 10,

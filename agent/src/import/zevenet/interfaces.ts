@@ -3,10 +3,10 @@ import { addressFamily, canonicalAddress, isAddress, splitPrefixed } from "../..
 import { type NetworkInterface, networkInterface } from "../../network/schema.ts";
 import { type Draft, makeName, report, reportTaken } from "./draft.ts";
 import { type InterfaceFile, parseInterfaceFile, splitInterfaceFileName } from "./interface-file.ts";
-import { later } from "./report.ts";
+import { type BondSection, type Place, placeBond, placeVlan, readBondSections } from "./made-links.ts";
 import { readText } from "./source.ts";
 
-/** `if_*_conf`: network cards become interfaces, virtual interfaces become virtual addresses. */
+/** `if_*_conf`: cards, bonds and VLANs become interfaces, virtual interfaces become virtual addresses. */
 
 /** The product has one default gateway for each family, in global.conf; those of the interfaces are for their own tables. */
 export type DefaultGateways = Partial<Record<"ipv4" | "ipv6", { gateway: string; interface: string }>>;
@@ -17,33 +17,61 @@ export function readInterfaces(draft: Draft, gateways: DefaultGateways): void {
     const file = parseInterfaceFile(path, readText(draft.source.configuration, path) ?? "");
     return file ? [{ path, file }] : [];
   });
+  const bonds = readBondSections(draft);
+  for (const name of bonds.keys())
+    if (!files.some(({ file }) => file.name === name)) files.push({ path: "bonding.conf", file: bareFile(name) });
+  if (bonds.size > 0) draft.seen.add("bonding.conf");
   const sole = files.filter(({ file }) => file.virtual === undefined && file.addresses.some((each) => each.gateway));
   const only = sole.length === 1 ? sole[0]?.file.name : undefined;
   const links = files.filter(({ file }) => file.virtual === undefined);
-  for (const { path, file } of links) readLink(draft, path, file, gateways, only);
+  // What stands on another comes after it.
+  const rank = ({ file }: { file: InterfaceFile }) => ["interface", "bond", "VLAN"].indexOf(kindOf(file, bonds));
+  for (const { path, file } of [...links].sort((one, other) => rank(one) - rank(other)))
+    readLink(draft, path, file, { gateways, only, bonds });
   for (const { path, file } of files) if (file.virtual !== undefined) readVirtual(draft, path, file, links);
 }
 
-function kindOf({ device, vlan }: InterfaceFile): string {
-  if (vlan !== undefined) return "VLAN";
-  return device.startsWith("bond") ? "bond" : "interface";
+function bareFile(name: string): InterfaceFile {
+  const nothing = { vlan: undefined, virtual: undefined, dhcp: false, addresses: [], damage: [] };
+  return { name, device: name, enabled: true, ...nothing };
 }
 
-function readLink(draft: Draft, path: string, file: InterfaceFile, gateways: DefaultGateways, only?: string): void {
+function kindOf(
+  { device, vlan }: InterfaceFile,
+  bonds: ReadonlyMap<string, BondSection>,
+): "VLAN" | "bond" | "interface" {
+  if (vlan !== undefined) return "VLAN";
+  return bonds.has(device) || device.startsWith("bond") ? "bond" : "interface";
+}
+
+type Around = {
+  gateways: DefaultGateways;
+  /** The interface that has the only gateway. */
+  only: string | undefined;
+  bonds: ReadonlyMap<string, BondSection>;
+};
+
+function readLink(draft: Draft, path: string, file: InterfaceFile, around: Around): void {
   const { options, candidate, places, lost } = draft;
-  const kind = kindOf(file);
+  const kind = kindOf(file, around.bonds);
   const item = { kind, name: file.name, file: path, content: { addresses: file.addresses, dhcp: file.dhcp } };
-  const place = findPlace(draft, kind, file.name);
-  if ("reason" in place) {
+  const lose = (reason: string) => {
     for (const { address } of file.addresses) lost.set(canonicalAddress(address), file.name);
-    const missing = kind === "interface" ? {} : { later: later.links };
-    report(draft, { ...item, ...missing, result: "not-supported", notes: [place.reason, ...file.damage] });
+    report(draft, { ...item, result: "not-supported", notes: [reason, ...file.damage] });
+  };
+  const bond = [...around.bonds].find(([, { members }]) => members.includes(file.name))?.[0];
+  const place: Place =
+    bond !== undefined && kind === "interface"
+      ? { reason: `it is a member of ${bond}, and a member has no settings of its own here` }
+      : findPlace(draft, kind, file, around.bonds);
+  if ("reason" in place) {
+    lose(place.reason);
     return;
   }
   places.set(file.name, place.name);
   const notes = [...file.damage];
   if (place.name !== file.name) notes.push(`${file.name} is ${place.name} here`);
-  if (kind !== "interface")
+  if (kind !== "interface" && !place.made)
     notes.push(
       `it was a ${kind}: ${place.name} takes its place, without ${kind === "bond" ? "its members" : "its tag"}`,
     );
@@ -51,26 +79,39 @@ function readLink(draft: Draft, path: string, file: InterfaceFile, gateways: Def
   if (options.interfaces === "keep") {
     notes.push("its addresses, gateway and state are those of this box, as asked");
     for (const { address } of file.addresses) lost.set(canonicalAddress(address), file.name);
-    candidate.interfaces[place.name] = before ?? networkInterface.parse({});
-  } else candidate.interfaces[place.name] = makeInterface(file, before, gateways, notes, only);
+    candidate.interfaces[place.name] = before ?? { ...networkInterface.parse({}), ...place.made };
+  } else
+    candidate.interfaces[place.name] = {
+      ...makeInterface(file, before, around.gateways, notes, around.only),
+      ...place.made,
+    };
   reportTaken(draft, { ...item, target: `interfaces.${place.name}`, notes });
 }
 
-function findPlace({ options, places }: Draft, kind: string, name: string): { name: string } | { reason: string } {
+function findPlace(
+  draft: Draft,
+  kind: "VLAN" | "bond" | "interface",
+  file: InterfaceFile,
+  bonds: ReadonlyMap<string, BondSection>,
+): Place {
+  const { options, places } = draft;
+  const { name } = file;
   const mapped = options.map?.get(name);
   const links = options.links;
   const choice = links ? ` (one of ${links.join(", ")})` : "";
-  if (mapped === undefined && kind !== "interface")
-    return {
-      reason: `a ${kind} cannot be made here yet: map ${name} to an interface${choice} to have its addresses there`,
-    };
-  const place = mapped ?? name;
-  if (mapped === undefined && links && !links.includes(name))
+  const found: Place =
+    mapped !== undefined || kind === "interface"
+      ? { name: mapped ?? name }
+      : kind === "bond"
+        ? placeBond(draft, name, bonds.get(name))
+        : placeVlan(draft, file);
+  if ("reason" in found) return found;
+  if (mapped === undefined && !found.made && links && !links.includes(name))
     return { reason: `this box has no ${name}: map it to the interface that takes its place${choice}` };
-  const other = [...places].find(([, taken]) => taken === place)?.[0];
+  const other = [...places].find(([from, taken]) => taken === found.name && from !== name)?.[0];
   if (other !== undefined)
-    return { reason: `${place} takes the place of ${other} already: map ${name} to another one${choice}` };
-  return { name: place };
+    return { reason: `${found.name} takes the place of ${other} already: map ${name} to another one${choice}` };
+  return found;
 }
 
 function makeInterface(
@@ -85,7 +126,7 @@ function makeInterface(
     const addresses = all.flatMap(({ address, mask }) => withLength(address, mask, notes) ?? []);
     if (addresses.length === 0) return { method: "none" as const, addresses: [] };
     const gateway = findGateway(file, family, addresses, gateways, notes, only);
-    return { method: "static" as const, addresses, ...(gateway === undefined ? {} : { gateway }) };
+    return { method: "static" as const, addresses, ...gateway };
   };
   const ipv6 = make("ipv6");
   const ipv4 = file.dhcp ? { method: "dhcp" as const, addresses: [] } : make("ipv4");
@@ -115,27 +156,23 @@ function findGateway(
   gateways: DefaultGateways,
   notes: string[],
   only: string | undefined,
-): string | undefined {
+): Pick<NetworkInterface["ipv4"], "gateway" | "defaultRoute"> {
   const own = given.find((each) => each.gateway !== "" && addressFamily(each.address) === family)?.gateway;
   const chosen = gateways[family];
   const isDefault = chosen ? chosen.interface === name : only === name;
-  const gateway = isDefault ? (chosen?.gateway ?? own) : undefined;
-  if (own !== undefined && !isDefault)
-    notes.push(
-      `the gateway ${own} is not taken: it was for the routing table of this interface alone, which is to come (${later.routing})`,
-    );
-  if (gateway === undefined) return undefined;
-  if (!isAddress(gateway) || addressFamily(gateway) !== family) {
-    notes.push(`the gateway ${JSON.stringify(gateway)} is not taken: it is no address of the same family`);
-    return undefined;
-  }
+  const gateway = isDefault ? (chosen?.gateway ?? own) : own;
+  if (gateway === undefined) return {};
+  const refuse = (reason: string) => {
+    notes.push(`the gateway ${JSON.stringify(gateway)} is not taken: ${reason}`);
+    return {};
+  };
+  if (!isAddress(gateway) || addressFamily(gateway) !== family) return refuse("it is no address of the same family");
   const canonical = canonicalAddress(gateway);
-  if (!addresses.some((each) => contains(each, canonical))) {
-    notes.push(`the gateway ${gateway} is not taken: it is in no network of this interface`);
-    return undefined;
-  }
+  if (!addresses.some((each) => contains(each, canonical))) return refuse("it is in no network of this interface");
+  // That of the interface's own table: it serves answers, as there.
+  if (!isDefault) return { gateway: canonical, defaultRoute: false };
   if (!chosen) notes.push(`global.conf names no default gateway; ${gateway} is the only one, so it is taken as that`);
-  return canonical;
+  return { gateway: canonical };
 }
 
 function contains(prefixed: string, address: string): boolean {

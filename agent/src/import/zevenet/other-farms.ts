@@ -10,8 +10,6 @@ export function readOtherFarms(draft: Draft): void {
   for (const path of paths) {
     const proxy = /^(.+)_(?:proxy|pound)\.cfg$/.exec(path)?.[1];
     if (proxy !== undefined) readProxy(draft, path, proxy, paths);
-    const uplink = /^(.+)_datalink\.cfg$/.exec(path)?.[1];
-    if (uplink !== undefined) readDatalink(draft, path, uplink);
   }
   for (const name of new Set(paths.flatMap((path) => /^([^/]+)_gslb\.cfg(?:\/|$)/.exec(path)?.[1] ?? [])))
     readGslb(draft, name, paths);
@@ -32,29 +30,6 @@ function readProxy(draft: Draft, path: string, name: string, paths: readonly str
   } catch (error) {
     report(draft, { ...item, notes: [(error as Error).message] });
   }
-}
-
-/** `uplinks;192.0.2.10;eth0;weight;up` and, for each uplink, `;server;203.0.113.1;eth1;1;1;up`. */
-function readDatalink(draft: Draft, path: string, name: string): void {
-  const lines = (readText(draft.source.configuration, path) ?? "").split(/\r?\n/).filter((line) => line.trim() !== "");
-  const [, address = "", link = "", algorithm = "", status = ""] =
-    lines.find((line) => !line.startsWith(";"))?.split(";") ?? [];
-  const backends = lines
-    .filter((line) => line.startsWith(";server;"))
-    .map((line) => {
-      const [, , gateway = "", through = "", weight = "", priority = "", state = ""] = line.split(";");
-      return { gateway, interface: through, weight, priority, state };
-    });
-  const words = `${address} on ${link}, ${algorithm}; gateways: ${backends.map((each) => each.gateway).join(", ") || "none"}`;
-  report(draft, {
-    kind: "datalink farm",
-    name,
-    file: path,
-    result: "not-supported",
-    notes: [words],
-    later: later.uplinks,
-    content: { address, interface: link, algorithm, enabled: status.trim() !== "down", backends },
-  });
 }
 
 /** A directory `<farm>_gslb.cfg/etc` with gdnsd's own files, among them `zones/<zone>`. */

@@ -50,12 +50,6 @@ const families: Family[] = [
     later: later.cluster,
   },
   {
-    pattern: /^(?:zlb_)?(float\.conf)$/,
-    kind: "floating addresses",
-    notes: ["set up with the cluster"],
-    later: later.cluster,
-  },
-  {
     pattern: /^rbac\/(.+?)(?:\.conf)?$/,
     kind: "access",
     notes: ["users, groups and roles are made anew: their passwords cannot be read"],
@@ -73,17 +67,11 @@ const families: Family[] = [
     later: later.notifications,
   },
   {
-    pattern: /^((?:bonding|alias)\.conf)$/,
-    kind: "links",
-    notes: ["bonds and names of interfaces are set up anew"],
-    later: later.links,
-  },
-  {
-    pattern: /^(routing\/.*|routes?(?:\.conf)?)$/,
+    pattern: /^routes\/(isolate)\.conf$/,
     kind: "routes",
-    notes: ["static routes are set up anew"],
-    later: later.routing,
+    notes: ["tables that an interface's network is kept out of: every table here reaches the connected networks"],
   },
+  { pattern: /^(bonding\.conf|routes\/.*)$/, kind: "links", notes: ["it names nothing: nothing to take"] },
   {
     pattern: /^(zlb-start|zlb-stop|pre-maintenance|post-maintenance)$/,
     kind: "script",

@@ -4,10 +4,12 @@ import { fileURLToPath } from "node:url";
 import { test } from "tap";
 import { parse } from "yaml";
 import { configuration as configurationSchema, emptyConfiguration } from "../../configuration/schema.ts";
+import { verifyUplinks } from "../../dslb/verify.ts";
 import type { SteelyardError } from "../../errors.ts";
 import { verifyFarms } from "../../lslb/l4/verify.ts";
 import { networkInterface } from "../../network/schema.ts";
 import { verifyNetwork } from "../../network/verify.ts";
+import { verifyRouting } from "../../routing/verify.ts";
 import { parseGlobalSettings, parseTiny } from "./formats.ts";
 import { type ImportOptions, type Reading, readZevenetBackup, withoutBlamed } from "./read.ts";
 
@@ -36,11 +38,14 @@ test("interfaces of CE 5 are taken with both families, masks and the one default
       ipv4: { method: "static", addresses: ["192.0.2.5/24"], gateway: "192.0.2.1" },
       ipv6: { method: "static", addresses: ["2001:db8::5/64"] },
     },
-    eth1: { ipv4: { method: "static", addresses: ["198.51.100.5/24"] }, ipv6: { method: "none" } },
+    eth1: {
+      ipv4: { method: "static", addresses: ["198.51.100.5/24"], gateway: "198.51.100.1", defaultRoute: false },
+      ipv6: { method: "none" },
+    },
   });
   t.equal(itemOf(reading, "interface", "eth0").result, "taken");
-  t.equal(reading.candidate.interfaces.eth1?.ipv4.gateway, undefined);
-  t.match(itemOf(reading, "interface", "eth1"), { result: "changed", notes: [/198\.51\.100\.1 is not taken/] });
+  t.equal(reading.candidate.interfaces.eth0?.ipv4.defaultRoute, undefined);
+  t.equal(itemOf(reading, "interface", "eth1").result, "taken", "its gateway is that of its own table");
 });
 
 test("virtual interfaces become virtual addresses, with names of their own", async (t) => {
@@ -50,28 +55,107 @@ test("virtual interfaces become virtual addresses, with names of their own", asy
     mail: { description: "", enabled: false, interface: "eth0", address: "192.0.2.11/24" },
     "web-eth1": { description: "", enabled: true, interface: "eth1", address: "198.51.100.10/24" },
     six: { description: "", enabled: true, interface: "eth0", address: "2001:db8::10/64" },
+    shop: { description: "", enabled: true, interface: "eth0.100", address: "203.0.113.10/24" },
   });
   t.match(itemOf(reading, "virtual interface", "eth0:Mail"), { result: "changed", notes: [/Mail is mail/] });
   t.match(itemOf(reading, "virtual interface", "eth1:web"), { result: "changed", target: "virtualAddresses.web-eth1" });
 });
 
-test("VLANs and bonds have no place until they are mapped, and neither has what stands on them", async (t) => {
+test("VLANs stand on what their card is here, and what stands on them comes along", async (t) => {
   const reading = old();
-  t.match(itemOf(reading, "VLAN", "eth0.100"), { result: "not-supported", later: "bonds and VLANs" });
-  t.match(itemOf(reading, "virtual interface", "eth0.100:shop"), { result: "not-supported" });
-  t.match(itemOf(reading, "l4xnat farm", "shop"), {
-    result: "not-supported",
-    notes: [/203\.0\.113\.10 is that of eth0\.100:shop/],
+  t.match(reading.candidate.interfaces["eth0.100"], {
+    kind: "vlan",
+    vlan: { parent: "eth0", id: 100, protocol: "802.1Q" },
+    ipv4: { method: "static", addresses: ["203.0.113.5/24"] },
   });
+  t.equal(itemOf(reading, "VLAN", "eth0.100").result, "taken");
+  t.match(reading.candidate.virtualAddresses.shop, { interface: "eth0.100", address: "203.0.113.10/24" });
+  t.equal(itemOf(reading, "l4xnat farm", "shop").result, "taken");
+
+  const moved = old({ map: new Map([["eth0", "nic4"]]), links: ["nic4"] });
+  t.match(moved.candidate.interfaces["nic4.100"], { vlan: { parent: "nic4", id: 100 } });
+  t.match(itemOf(moved, "VLAN", "eth0.100"), { result: "changed", notes: ["eth0.100 is nic4.100 here"] });
+  t.match(moved.candidate.virtualAddresses.shop, { interface: "nic4.100" });
 
   const mapped = old({ map: new Map([["eth0.100", "ens3"]]), links: ["eth0", "eth1", "ens3"] });
-  t.match(mapped.candidate.virtualAddresses.shop, { interface: "ens3", address: "203.0.113.10/24" });
-  t.equal(itemOf(mapped, "VLAN", "eth0.100").result, "changed");
-  t.equal(itemOf(mapped, "l4xnat farm", "shop").result, "taken");
+  t.match(mapped.candidate.interfaces.ens3, { kind: "ethernet" });
+  t.match(itemOf(mapped, "VLAN", "eth0.100"), { result: "changed", notes: [/ens3/, /without its tag/] });
 
-  const bonds = recent();
-  t.match(itemOf(bonds, "bond", "bond0"), { result: "not-supported" });
-  t.match(itemOf(bonds, "links", "bonding.conf"), { result: "not-supported" });
+  const lost = old({ links: ["eth1"] });
+  t.match(itemOf(lost, "VLAN", "eth0.100"), { result: "not-supported", notes: [/stands on eth0, which has no place/] });
+  t.match(itemOf(lost, "l4xnat farm", "shop"), { notes: [/203\.0\.113\.10 is that of eth0\.100/] });
+});
+
+test("bonds are made of the cards that take the place of their members; VLANs stand on them", async (t) => {
+  const reading = recent();
+  t.match(reading.candidate.interfaces.bond0, {
+    kind: "bond",
+    bond: { mode: "active-backup", members: ["eth2", "eth3"], mii: { interval: 100 } },
+    ipv4: { addresses: ["192.0.2.5/24"], gateway: "192.0.2.1", defaultRoute: false },
+  });
+  t.equal(itemOf(reading, "bond", "bond0").result, "taken");
+  t.match(reading.candidate.interfaces["bond0.200"], { kind: "vlan", vlan: { parent: "bond0", id: 200 } });
+  t.match(itemOf(reading, "interface", "eth2"), { result: "not-supported", notes: [/member of bond0/] });
+  t.equal(reading.candidate.interfaces.eth2, undefined, "a member has no settings of its own");
+  t.match(reading.candidate.virtualAddresses.vip, { interface: "bond0" });
+
+  const map = new Map([
+    ["eth2", "nic2"],
+    ["eth3", "nic3"],
+  ]);
+  const links = ["eth0", "eth1", "nic2", "nic3"];
+  t.match(recent({ map, links }).candidate.interfaces.bond0, { bond: { members: ["nic2", "nic3"] } });
+  const poor = recent({ map: new Map([["eth2", "nic2"]]), links });
+  t.match(itemOf(poor, "bond", "bond0"), { result: "not-supported", notes: [/no eth3, which is a member/] });
+  t.match(itemOf(poor, "VLAN", "bond0.200"), { result: "not-supported", notes: [/bond0, which has no place/] });
+});
+
+test("routes, rules and aliases of the Enterprise Edition; what has no place is told", async (t) => {
+  const reading = recent();
+  t.match(reading.candidate.routingRoutes, {
+    "bond0-1024": { destination: "198.51.100.0/24", via: "192.0.2.254", interface: "bond0", table: "bond0", metric: 5 },
+  });
+  t.match(itemOf(reading, "route", "bond0 1023"), { result: "not-supported", notes: ["eth9 has no place here"] });
+  t.match(reading.candidate.routingRules, {
+    "rule-1023": { priority: 29_500, from: "10.2.4.0/24", table: "bond0" },
+    "rule-1024": { priority: 29_502, from: "10.1.0.0/16", table: "bond0" },
+  });
+  t.match(itemOf(reading, "rule", "1022"), { result: "not-supported" });
+  t.match(itemOf(reading, "routes", "isolate"), { result: "not-supported" });
+  t.equal(reading.candidate.interfaces.bond0?.alias, "to the servers");
+  t.match(itemOf(reading, "alias", "backend 198.51.100.21"), { result: "not-supported" });
+  t.match(itemOf(reading, "floating address", "bond0"), { notes: [/bond0:vip is a virtual address here/] });
+});
+
+test("farms of uplinks are taken with weights, priorities and states", async (t) => {
+  const reading = old();
+  t.match(reading.candidate.uplinkFarms.lines, {
+    enabled: true,
+    interfaces: ["eth0"],
+    algorithm: "priority",
+    uplinks: {
+      "uplink-1": {
+        interface: "eth1",
+        gateway: "198.51.100.1",
+        weight: 255,
+        priority: 1,
+        state: "up",
+        translation: "none",
+      },
+      "uplink-2": { interface: "eth0.100", gateway: "203.0.113.1", priority: 2, state: "maintenance" },
+    },
+  });
+  t.match(itemOf(reading, "datalink farm", "lines"), {
+    result: "changed",
+    target: "uplinkFarms.lines",
+    notes: [
+      /weight 300 is 255/,
+      /10\.9\.9\.1 is not taken: eth9 has no place/,
+      /192\.0\.2\.10 as their gateway/,
+      /probes/,
+    ],
+  });
+  t.match(itemOf(old({ links: ["eth1"] }), "datalink farm", "lines"), { result: "not-supported" });
 });
 
 test("a card this box does not have must be mapped; a map must make sense", async (t) => {
@@ -261,12 +345,8 @@ test("HTTP farms are reported with all that the HTTP farms will need", async (t)
   });
 });
 
-test("everything else is reported too: uplinks, GSLB, checks, protection, cluster, users, certificates", async (t) => {
+test("everything else is reported too: GSLB, checks, protection, cluster, users, certificates", async (t) => {
   const reading = old();
-  t.match(itemOf(reading, "datalink farm", "lines"), {
-    later: "uplinks (DSLB)",
-    content: { backends: [{ gateway: "203.0.113.1" }] },
-  });
   t.match(itemOf(reading, "health check", "web_"), { notes: [/check_tcp every 15 s; farm: web/] });
   const next = recent();
   t.match(itemOf(next, "GSLB farm", "names"), { later: "GSLB", notes: ["zones: example.com"] });
@@ -288,7 +368,7 @@ test("no file of a backup is dropped without a word", async (t) => {
   ] as const) {
     const words = reading.report.map(({ source }) => source);
     // What belongs to a thing that is reported under its main file.
-    const covered = /_Err\d+\.html$|_gslb\.cfg\/|ipds\/waf\/sets\/|l4sd\.cfg$/;
+    const covered = /bonding\.conf$|_Err\d+\.html$|_gslb\.cfg\/|ipds\/waf\/sets\/|l4sd\.cfg$/;
     for (const path of files.keys()) t.ok(words.includes(path) || covered.test(path), path);
     for (const { notes, result, kind, name } of reading.report)
       t.ok(result === "taken" || notes.length > 0, `${kind} ${name} says why`);
@@ -302,7 +382,12 @@ test("what was read is a valid configuration, once what its rules refuse is left
   ] as [Reading, string[]][]) {
     t.ok(configurationSchema.safeParse(reading.candidate).success);
     const errorsOf = ({ candidate }: Reading) =>
-      [...verifyNetwork(candidate), ...verifyFarms(candidate)].filter(({ severity }) => severity === "error");
+      [
+        ...verifyNetwork(candidate),
+        ...verifyFarms(candidate),
+        ...verifyRouting(candidate),
+        ...verifyUplinks(candidate),
+      ].filter(({ severity }) => severity === "error");
     const settled = withoutBlamed(reading, emptyConfiguration(), errorsOf(reading)) ?? reading;
     t.same(errorsOf(settled), []);
     for (const name of refused) {

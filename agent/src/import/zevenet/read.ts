@@ -1,11 +1,14 @@
 import type { Configuration } from "../../configuration/schema.ts";
 import { type Problem, SteelyardError } from "../../errors.ts";
+import { readDatalinkFarms } from "./datalink.ts";
 import type { Draft, ImportOptions } from "./draft.ts";
 import { readInterfaces } from "./interfaces.ts";
 import { readL4Farms } from "./l4-farm.ts";
+import { readLabels } from "./labels.ts";
 import { readOtherFarms } from "./other-farms.ts";
 import { readOtherFiles } from "./other-files.ts";
 import type { Item } from "./report.ts";
+import { readRoutes } from "./routes.ts";
 import { readSettings } from "./settings.ts";
 import { sortFiles } from "./source.ts";
 
@@ -41,6 +44,9 @@ export function readZevenetBackup(
       interfaces: { ...current.interfaces },
       virtualAddresses: { ...current.virtualAddresses },
       farms: { ...current.farms },
+      uplinkFarms: { ...current.uplinkFarms },
+      routingRules: { ...current.routingRules },
+      routingRoutes: { ...current.routingRoutes },
     },
     report: [],
     seen: new Set(),
@@ -49,7 +55,10 @@ export function readZevenetBackup(
   };
   const gateways = readSettings(draft);
   readInterfaces(draft, gateways);
+  readLabels(draft);
+  readRoutes(draft);
   readL4Farms(draft);
+  readDatalinkFarms(draft);
   readOtherFarms(draft);
   readOtherFiles(draft);
   return { product: source.product, version: source.version, candidate: draft.candidate, report: draft.report };

@@ -30,13 +30,10 @@ export type Item = {
 export const later = {
   http: "HTTP farms",
   gslb: "GSLB",
-  uplinks: "uplinks (DSLB)",
   health: "FarmGuardian (health checks)",
   certificates: "certificates",
   protection: "IPDS",
   cluster: "cluster",
-  links: "bonds and VLANs",
-  routing: "routing tables",
   notifications: "notifications",
   persistence: "persistence of L4 farms",
   helpers: "helpers of L4 farms",

@@ -1518,6 +1518,16 @@ export default {
       },
       "additionalProperties": false
      },
+     "lldp": {
+      "default": "receive",
+      "description": "Link Layer Discovery Protocol on network cards: hear switches; announce this box too; neither",
+      "type": "string",
+      "enum": [
+       "receive",
+       "both",
+       "off"
+      ]
+     },
      "console": {
       "default": {
        "passwordReset": true
@@ -1611,6 +1621,7 @@ export default {
        ],
        "port": 444
       },
+      "lldp": "receive",
       "console": {
        "passwordReset": true
       },
@@ -2272,6 +2283,7 @@ export default {
         "interfaces": [],
         "port": 444
        },
+       "lldp": "receive",
        "console": {
         "passwordReset": true
        },
@@ -7838,6 +7850,16 @@ export default {
       ],
       "additionalProperties": false
      },
+     "lldp": {
+      "default": "receive",
+      "description": "Link Layer Discovery Protocol on network cards: hear switches; announce this box too; neither",
+      "type": "string",
+      "enum": [
+       "receive",
+       "both",
+       "off"
+      ]
+     },
      "console": {
       "default": {
        "passwordReset": true
@@ -7902,6 +7924,7 @@ export default {
      "hosts",
      "proxy",
      "management",
+     "lldp",
      "console",
      "ssh"
     ],
@@ -7950,6 +7973,7 @@ export default {
        ],
        "port": 444
       },
+      "lldp": "receive",
       "console": {
        "passwordReset": true
       },
@@ -10255,6 +10279,7 @@ export default {
         "interfaces": [],
         "port": 444
        },
+       "lldp": "receive",
        "console": {
         "passwordReset": true
        },
@@ -40157,6 +40182,7 @@ export default {
           ],
           "port": 444
          },
+         "lldp": "receive",
          "console": {
           "passwordReset": true
          },
@@ -40273,6 +40299,7 @@ export default {
          ],
          "port": 444
         },
+        "lldp": "receive",
         "console": {
          "passwordReset": true
         },
@@ -40392,6 +40419,7 @@ export default {
           ],
           "port": 444
          },
+         "lldp": "receive",
          "console": {
           "passwordReset": true
          },
@@ -40593,6 +40621,7 @@ export default {
           ],
           "port": 444
          },
+         "lldp": "receive",
          "console": {
           "passwordReset": true
          },
@@ -40966,6 +40995,7 @@ export default {
            "interfaces": [],
            "port": 444
           },
+          "lldp": "receive",
           "console": {
            "passwordReset": true
           },
@@ -41474,6 +41504,7 @@ export default {
             "interfaces": [],
             "port": 444
            },
+           "lldp": "receive",
            "console": {
             "passwordReset": true
            },

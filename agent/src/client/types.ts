@@ -3418,6 +3418,7 @@ export interface components {
              *         "interfaces": [],
              *         "port": 444
              *       },
+             *       "lldp": "receive",
              *       "console": {
              *         "passwordReset": true
              *       },
@@ -6438,6 +6439,12 @@ export interface components {
              */
             hosts: components["schemas"]["HostsEntry"][];
             /**
+             * @description Link Layer Discovery Protocol on network cards: hear switches; announce this box too; neither
+             * @default receive
+             * @enum {string}
+             */
+            lldp: "receive" | "both" | "off";
+            /**
              * @description Where the box is managed
              * @default {
              *       "interfaces": [],
@@ -6566,6 +6573,12 @@ export interface components {
              * @default []
              */
             hosts?: components["schemas"]["HostsEntryInput"][];
+            /**
+             * @description Link Layer Discovery Protocol on network cards: hear switches; announce this box too; neither
+             * @default receive
+             * @enum {string}
+             */
+            lldp?: "receive" | "both" | "off";
             /**
              * @description Where the box is managed
              * @default {
@@ -12532,6 +12545,7 @@ export interface operations {
                      *           "interfaces": [],
                      *           "port": 444
                      *         },
+                     *         "lldp": "receive",
                      *         "console": {
                      *           "passwordReset": true
                      *         },
@@ -12873,6 +12887,7 @@ export interface operations {
                      *             "interfaces": [],
                      *             "port": 444
                      *           },
+                     *           "lldp": "receive",
                      *           "console": {
                      *             "passwordReset": true
                      *           },
@@ -20767,6 +20782,7 @@ export interface operations {
                      *         ],
                      *         "port": 444
                      *       },
+                     *       "lldp": "receive",
                      *       "console": {
                      *         "passwordReset": true
                      *       },
@@ -20873,6 +20889,7 @@ export interface operations {
                  *         ],
                  *         "port": 444
                  *       },
+                 *       "lldp": "receive",
                  *       "console": {
                  *         "passwordReset": true
                  *       },
@@ -20942,6 +20959,7 @@ export interface operations {
                      *         ],
                      *         "port": 444
                      *       },
+                     *       "lldp": "receive",
                      *       "console": {
                      *         "passwordReset": true
                      *       },
@@ -21060,6 +21078,7 @@ export interface operations {
                      *         ],
                      *         "port": 444
                      *       },
+                     *       "lldp": "receive",
                      *       "console": {
                      *         "passwordReset": true
                      *       },

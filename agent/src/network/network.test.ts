@@ -223,6 +223,19 @@ t.test("the rendered files", async (t) => {
   }
 });
 
+t.test("cards hear LLDP by themselves, announce the box when they are told to, or neither", async (t) => {
+  const bond0 = { kind: "bond", bond: { members: ["nic1"] } };
+  const files = (lldp: "receive" | "both" | "off") => {
+    const configuration = make({ interfaces: { nic0, bond0 } });
+    return renderNetwork({ ...configuration, system: { ...configuration.system, lldp } });
+  };
+  for (const artefact of Object.values(files("receive"))) t.notMatch(artefact.file, /LLDP/);
+  t.match(files("both").nic0?.file, /^EmitLLDP=nearest-bridge$/m);
+  t.match(files("both").nic1?.file, /^EmitLLDP=nearest-bridge$/m, "members tell by themselves");
+  t.notMatch(files("both").bond0?.file, /LLDP/);
+  t.match(files("off").nic0?.file, /^LLDP=no$/m);
+});
+
 t.test("the plan", async (t) => {
   const wanted = renderNetwork(make({ interfaces: { nic0, nic1 }, virtualAddresses: { web } }));
   const plan = (now: NetworkArtefacts, then = wanted) => planNetwork(now, then);

@@ -34,7 +34,12 @@ export type InterfaceArtefact = {
 
 export type NetworkArtefacts = Record<string, InterfaceArtefact>;
 
-type Surroundings = { interfaces: Interfaces; masters: Map<string, string>; own: [string, VirtualAddress][] };
+type Surroundings = {
+  interfaces: Interfaces;
+  masters: Map<string, string>;
+  own: [string, VirtualAddress][];
+  lldp: Configuration["system"]["lldp"];
+};
 
 /**
  * One artefact per configured interface, and one for each that a bond, bridge or VLAN names. An interface that is not
@@ -43,7 +48,8 @@ type Surroundings = { interfaces: Interfaces; masters: Map<string, string>; own:
 export function renderNetwork({
   interfaces: given,
   virtualAddresses,
-}: Pick<Configuration, "interfaces" | "virtualAddresses">): NetworkArtefacts {
+  system: { lldp },
+}: Pick<Configuration, "interfaces" | "virtualAddresses" | "system">): NetworkArtefacts {
   const interfaces = withImplied(given);
   const masters = mastersOf(interfaces);
   return Object.fromEntries(
@@ -52,7 +58,7 @@ export function renderNetwork({
       const own = Object.entries(virtualAddresses)
         .filter(([, each]) => each.enabled && each.interface === name)
         .sort(([one], [other]) => (one < other ? -1 : 1));
-      const artefact = renderInterface(name, settings, { interfaces, masters, own });
+      const artefact = renderInterface(name, settings, { interfaces, masters, own, lldp });
       return [name, { ...artefact, path: findPath(given, name) }];
     }),
   );
@@ -91,6 +97,7 @@ function renderInterface(name: string, settings: NetworkInterface, around: Surro
     "[Network]",
     ...relations(name, around),
     ...(enabled ? renderMethods(settings, virtual) : silent),
+    ...(settings.kind === "ethernet" ? renderLldp(around.lldp) : []),
     ...fixed.flatMap((address) => ["", "[Address]", `Address=${address}`]),
     ...virtual.flatMap(([label, { address }]) => renderVirtualAddress(label, address)),
     ...gateways.flatMap((gateway) => ["", "[Route]", `Gateway=${gateway}`]),
@@ -107,6 +114,12 @@ function renderInterface(name: string, settings: NetworkInterface, around: Surro
     alias: settings.alias,
     lower: lowerOf(settings).map((lower) => lower.name),
   };
+}
+
+/** networkd hears routers and bridges unless told. Cards tell by themselves, also for the bond they belong to. */
+function renderLldp(lldp: Configuration["system"]["lldp"]): string[] {
+  if (lldp === "receive") return [];
+  return lldp === "off" ? ["LLDP=no"] : ["EmitLLDP=nearest-bridge"];
 }
 
 const silent = ["DHCP=no", "IPv6AcceptRA=no", "LinkLocalAddressing=no"];

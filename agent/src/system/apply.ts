@@ -16,6 +16,8 @@ const paths = {
   zones: "/usr/share/zoneinfo",
   // Read by login shells: /etc/profile of Debian sources what is here.
   proxy: "/etc/profile.d/steelyard-proxy.sh",
+  // In place of the one in /usr/lib/systemd/network.
+  lldp: "/run/systemd/network/90-steelyard-lldp.network",
   // The first value sshd reads wins, and Debian's sshd_config reads this directory first.
   ssh: "/etc/ssh/sshd_config.d/10-steelyard.conf",
   sshCandidate: "/run/steelyard/ssh/candidate.conf",
@@ -31,12 +33,13 @@ const units = {
 
 export async function observeSystem(machine: Machine): Promise<SystemArtefacts> {
   const read = async (path: string) => (await readTextIfExists(machine.path(path))) ?? "";
-  const [hostname, resolver, hosts, timeZone, proxy, time, timeRuns, ssh, sshRuns] = await Promise.all([
+  const [hostname, resolver, hosts, timeZone, proxy, lldp, time, timeRuns, ssh, sshRuns] = await Promise.all([
     read(paths.hostname),
     read(paths.resolver),
     read(paths.hosts),
     readTimeZone(machine),
     read(paths.proxy),
+    read(paths.lldp),
     read(paths.time),
     machine.systemd.isActive(units.time),
     read(paths.ssh),
@@ -48,6 +51,7 @@ export async function observeSystem(machine: Machine): Promise<SystemArtefacts> 
     hosts,
     timeZone,
     proxy,
+    lldp,
     time: { file: time, running: timeRuns },
     ssh: { file: ssh, running: sshRuns },
   };
@@ -107,6 +111,11 @@ export const systemExecutors: Executors<SystemStep> = {
   "configure-proxy": async ({ file }, machine) => {
     if (file === "") await fs.rm(machine.path(paths.proxy), { force: true });
     else await writeAtomically(machine.path(paths.proxy), file);
+  },
+  "configure-lldp": async ({ file }, machine) => {
+    if (file === "") await fs.rm(machine.path(paths.lldp), { force: true });
+    else await writeAtomically(machine.path(paths.lldp), file);
+    await machine.run(["networkctl", "reload"]);
   },
   "configure-time": async ({ daemon }, machine) => {
     await writeAtomically(machine.path(paths.time), daemon.file);

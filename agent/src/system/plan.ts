@@ -12,12 +12,23 @@ export type TimeZoneStep = StepBase & { kind: "set-time-zone"; timeZone: string 
 /** An empty file takes the proxy away. */
 export type ProxyStep = StepBase & { kind: "configure-proxy"; file: string };
 
-export type SystemStep = HostnameStep | HostsStep | ResolverStep | TimeZoneStep | TimeStep | ProxyStep | SshStep;
+/** An empty file leaves the image's in force. */
+export type LldpStep = StepBase & { kind: "configure-lldp"; file: string };
+
+export type SystemStep =
+  | LldpStep
+  | HostnameStep
+  | HostsStep
+  | ResolverStep
+  | TimeZoneStep
+  | TimeStep
+  | ProxyStep
+  | SshStep;
 
 /** Only what differs: a daemon whose file and state are right is not restarted. */
 export function planSystem(now: SystemArtefacts, wanted: SystemArtefacts): SystemStep[] {
   const steps: SystemStep[] = [];
-  const { hostname, resolver, time, ssh, hosts, timeZone, proxy } = wanted;
+  const { hostname, resolver, time, ssh, hosts, timeZone, proxy, lldp } = wanted;
   if (now.hostname !== hostname)
     steps.push({ kind: "set-hostname", summary: `set the host name ${hostname}`, hostname });
   if (now.hosts !== hosts) steps.push({ kind: "write-hosts", summary: "write the static host names", file: hosts });
@@ -30,6 +41,8 @@ export function planSystem(now: SystemArtefacts, wanted: SystemArtefacts): Syste
       summary: `${proxy === "" ? "remove" : "configure"} the proxy of shells`,
       file: proxy,
     });
+  if (now.lldp !== lldp)
+    steps.push({ kind: "configure-lldp", summary: "configure LLDP of cards that are not configured", file: lldp });
   if (differs(now.time, time))
     steps.push({ kind: "configure-time", summary: summarize("time synchronization", now.time, time), daemon: time });
   if (differs(now.ssh, ssh))

@@ -17,6 +17,8 @@ export type SystemArtefacts = {
   timeZone: string;
   /** Script for the shells of administrators with the proxy's variables; empty without one. */
   proxy: string;
+  /** systemd.network(5) file of cards that are not configured, in place of the image's; empty: the image's will do. */
+  lldp: string;
   /** Drop-in of sshd_config(5). */
   ssh: Daemon;
 };
@@ -35,7 +37,7 @@ const authorizedKeys = "/etc/ssh/authorized_keys.d/%u";
 const headline = "# Rendered by the Steelyard agent; edits are lost.";
 
 export function renderSystem({ system, users }: Pick<Configuration, "system" | "users">): SystemArtefacts {
-  const { hostname, dns, ntp, ssh, hosts, timeZone, proxy } = system;
+  const { hostname, dns, ntp, ssh, hosts, timeZone, proxy, lldp } = system;
   return {
     hostname,
     resolver: lines([
@@ -59,6 +61,7 @@ export function renderSystem({ system, users }: Pick<Configuration, "system" | "
     ]),
     timeZone,
     proxy: renderProxy(proxy),
+    lldp: renderLldp(lldp),
     ssh: {
       file: lines([
         headline,
@@ -101,6 +104,27 @@ function renderTime(servers: System["ntp"]["servers"]): string {
     `ntsdumpdir ${timeDirectory}`,
     "port 0",
     "cmdport 0",
+  ]);
+}
+
+/** As the image's file of this name, but for the last lines. A card that is down neither hears nor tells anything. */
+function renderLldp(lldp: System["lldp"]): string {
+  if (lldp === "receive") return "";
+  return lines([
+    headline,
+    "[Match]",
+    "Type=ether",
+    "Kind=!*",
+    "",
+    "[Link]",
+    "ActivationPolicy=manual",
+    "RequiredForOnline=no",
+    "",
+    "[Network]",
+    "DHCP=no",
+    "IPv6AcceptRA=no",
+    "LinkLocalAddressing=ipv6",
+    ...(lldp === "off" ? ["LLDP=no"] : ["LLDP=routers-only", "EmitLLDP=nearest-bridge"]),
   ]);
 }
 

@@ -65,6 +65,10 @@ export const system = z
       })
       .default({ interfaces: [], port: 444 })
       .describe("Where the box is managed"),
+    lldp: z
+      .enum(["receive", "both", "off"], "expected receive, both or off")
+      .default("receive")
+      .describe("Link Layer Discovery Protocol on network cards: hear switches; announce this box too; neither"),
     console: z
       .strictObject({
         passwordReset: z
@@ -99,6 +103,7 @@ export const system = z
         hosts: [{ address: "192.0.2.80", names: ["files.example.com"] }],
         proxy: { url: "http://proxy.example.com:3128", bypass: ["example.com"] },
         management: { interfaces: ["nic0"], port: 444 },
+        lldp: "receive",
         console: { passwordReset: true },
         ssh: { enabled: true, port: 22, passwordAuthentication: false },
       },

@@ -4,6 +4,7 @@ import t, { type Test } from "tap";
 import { writeAtomically } from "../adapters/files.ts";
 import { makeMachine } from "../adapters/machine.ts";
 import { type Configuration, configuration, emptyConfiguration } from "../configuration/schema.ts";
+import { systemExecutors } from "./apply.ts";
 import { system } from "./index.ts";
 import { deriveNodeId } from "./node-id.ts";
 import { planSystem } from "./plan.ts";
@@ -138,6 +139,40 @@ t.test("the rendered files", async (t) => {
     "no users, nobody: an empty list would mean all",
   );
 });
+
+t.test(
+  "LLDP: the image's file listens on cards that are not configured; another one is put in its place",
+  async (t) => {
+    const lldpOf = (lldp: string) => renderSystem(make({ system: { lldp } })).lldp;
+    t.equal(lldpOf("receive"), "");
+    t.matchSnapshot(lldpOf("both"), "both");
+    const path = new URL("../../../image/overlay/usr/lib/systemd/network/90-steelyard-lldp.network", import.meta.url);
+    const settings = (text: string) => text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+    const image = settings(await fs.readFile(path, "utf8"));
+    t.same(settings(lldpOf("both")), [...image, "EmitLLDP=nearest-bridge"]);
+    t.same(settings(lldpOf("off")), [...image.slice(0, -1), "LLDP=no"]);
+
+    const commands: string[] = [];
+    const root = t.testdir();
+    const run = async (argv: readonly string[]) => {
+      commands.push(argv.join(" "));
+      return { code: 0, stdout: "", stderr: "" };
+    };
+    const machine = makeMachine({ root, run });
+    const set = (file: string) =>
+      systemExecutors["configure-lldp"]({ kind: "configure-lldp", summary: "", file }, machine);
+    const file = `${root}/run/systemd/network/90-steelyard-lldp.network`;
+    await set(lldpOf("off"));
+    t.equal(await fs.readFile(file, "utf8"), lldpOf("off"));
+    await set("");
+    await t.rejects(fs.readFile(file), { code: "ENOENT" });
+    t.same(commands, ["networkctl reload", "networkctl reload"]);
+    const [quiet, loud] = ["receive", "both"].map((lldp) => renderSystem(make({ system: { lldp } })));
+    if (!quiet || !loud) return;
+    t.match(planSystem(quiet, loud), [{ kind: "configure-lldp", file: /EmitLLDP/ }]);
+    t.match(planSystem(loud, quiet), [{ kind: "configure-lldp", file: "" }]);
+  },
+);
 
 t.test("only what differs is touched", async (t) => {
   const quiet = renderSystem(emptyConfiguration());

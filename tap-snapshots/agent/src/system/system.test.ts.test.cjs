@@ -5,6 +5,25 @@
  * Make sure to inspect the output below.  Do not ignore changes!
  */
 'use strict'
+exports[`agent/src/system/system.test.ts > TAP > LLDP: the image's file listens on cards that are not configured; another one is put in its place > both 1`] = `
+# Rendered by the Steelyard agent; edits are lost.
+[Match]
+Type=ether
+Kind=!*
+
+[Link]
+ActivationPolicy=manual
+RequiredForOnline=no
+
+[Network]
+DHCP=no
+IPv6AcceptRA=no
+LinkLocalAddressing=ipv6
+LLDP=routers-only
+EmitLLDP=nearest-bridge
+
+`
+
 exports[`agent/src/system/system.test.ts > TAP > the rendered files > chrony 1`] = `
 # Rendered by the Steelyard agent; edits are lost.
 server 192.0.2.123 iburst

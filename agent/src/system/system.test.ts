@@ -160,7 +160,7 @@ t.test(
     };
     const machine = makeMachine({ root, run });
     const set = (file: string) =>
-      systemExecutors["configure-lldp"]({ kind: "configure-lldp", summary: "", file }, machine);
+      systemExecutors["configure-lldp"]({ kind: "configure-lldp", summary: "", file }, machine, { tolerant: false });
     const file = `${root}/run/systemd/network/90-steelyard-lldp.network`;
     await set(lldpOf("off"));
     t.equal(await fs.readFile(file, "utf8"), lldpOf("off"));

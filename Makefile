@@ -49,7 +49,7 @@ test: deps ## Everything once: check, namespaces, power cuts, image, virtual mac
 	@$(NODE) scripts/test.ts check netns crash image vm
 
 test-all: deps ## The long sweeps and full matrices; writes docs/test-report.md
-	@STEELYARD_CRASH_POINTS=3000 STEELYARD_FUZZ_RUNS=5000 TAP_TIMEOUT=600 $(NODE) scripts/test.ts check netns crash image metal vm-metal vm-all report
+	@STEELYARD_CRASH_POINTS=3000 STEELYARD_FUZZ_RUNS=5000 STEELYARD_TLS_CHECKS=all TAP_TIMEOUT=600 $(NODE) scripts/test.ts check netns crash image metal vm-metal vm-all report
 
 qemu-test: media ## Suites in virtual machines: make qemu-test [TEST=name]
 	@$(NODE) qemu-tests/src/run-suites.ts --profile $(PROFILE) $(if $(TEST),--test $(TEST))

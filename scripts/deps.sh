@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 # Tools of the build and of the lab (QEMU comes with the tools tree), the daemons that the namespace tests run for real, and the peers that bench/ measures.
 packages="ca-certificates git make mmdebstrap debian-archive-keyring e2fsprogs dosfstools mtools xz-utils
 iproute2 iputils-arping iputils-ping nftables nftlb conntrack procps util-linux openssl openssh-client
-curl wrk bind9-dnsutils iperf3 socat tcpdump perl dnsmasq-base xorriso"
+curl wrk bind9-dnsutils iperf3 socat tcpdump perl dnsmasq-base xorriso testssl.sh"
 
 # qemu-storage-daemon, which records the writes for the sweep of power cuts: in the one on Debian 12, in the other on Debian 13.
 packages="$packages qemu-system-common qemu-utils"

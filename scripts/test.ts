@@ -84,7 +84,7 @@ const stages: Record<string, Stage> = {
   unit: { title: "unit and golden tests", run: () => runTap("unit", [`--jobs=${availableParallelism()}`]) },
   netns: {
     title: "real daemons in network namespaces",
-    run: () => runTap("netns", ["--timeout=600", "--jobs=1", ...listTests("agent/netns-tests")]),
+    run: () => runTap("netns", ["--timeout=1800", "--jobs=1", ...listTests("agent/netns-tests")]),
   },
   crash: {
     title: "power cuts at every kind of block write of /config",

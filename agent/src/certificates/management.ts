@@ -18,7 +18,8 @@ const keyPath = `${directory}/key.pem`;
 const certificatePath = `${directory}/certificate.pem`;
 /** What is shown now; for the console, which asks without logging in. */
 const shownPath = "/run/steelyard/management-certificate.pem";
-const validDays = 3650;
+/** The longest that Apple's systems take from anybody (support.apple.com/103769), and so the longest that browsers there let pass. */
+const validDays = 825;
 
 export type ManagementCertificate = {
   /** PEM. */

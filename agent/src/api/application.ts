@@ -39,6 +39,7 @@ import type { ApiContext, KnownRoute, Routes, Transport } from "./context.ts";
 import { addIdempotency } from "./idempotency.ts";
 import { addOpenApi, addOpenApiRoute } from "./openapi.ts";
 import { answerError, answerNoHttp } from "./problem.ts";
+import { addReferenceRoutes } from "./reference/routes.ts";
 
 /** Every subsystem's routes. */
 const routes: readonly Routes[] = [
@@ -70,6 +71,7 @@ const routes: readonly Routes[] = [
   addJobRoutes,
   addBackupRoutes,
   addResetRoutes,
+  addReferenceRoutes,
 ];
 
 /** What one client may cost. */

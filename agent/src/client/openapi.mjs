@@ -45207,6 +45207,160 @@ export default {
     ]
    }
   },
+  "/api/v1/reference": {
+   "get": {
+    "operationId": "getReference",
+    "summary": "The reference of the API, for a browser",
+    "tags": [
+     "System"
+    ],
+    "description": "A page made from `/api/v1/openapi.json`, where every request can be tried. It loads nothing from anywhere else. Log in there with `POST /api/v1/sessions` and `cookie: true`, or give a token or an API key to Authorize.",
+    "security": [],
+    "x-command": "none",
+    "x-permission": "public",
+    "responses": {
+     "200": {
+      "description": "The page",
+      "content": {
+       "text/html": {
+        "schema": {
+         "type": "string",
+         "examples": [
+          "<!doctype html>"
+         ]
+        },
+        "example": "<!doctype html>"
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    },
+    "parameters": [
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ]
+   }
+  },
+  "/api/v1/reference/{file}": {
+   "get": {
+    "operationId": "getReferenceFile",
+    "summary": "A file of the reference's page",
+    "tags": [
+     "System"
+    ],
+    "description": "One of swagger-ui.css, swagger-ui-bundle.js, start.js. The page names each with the hash of its content, so that a browser keeps it until the content is another.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 64
+      },
+      "in": "query",
+      "name": "v",
+      "required": false,
+      "description": "The hash of the content"
+     },
+     {
+      "schema": {
+       "type": "string"
+      },
+      "example": "start.js",
+      "in": "path",
+      "name": "file",
+      "required": true,
+      "description": "Name of the file"
+     },
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "security": [],
+    "x-command": "none",
+    "x-permission": "public",
+    "responses": {
+     "200": {
+      "description": "The file",
+      "content": {
+       "text/css": {
+        "schema": {
+         "type": "string",
+         "examples": [
+          "body { margin: 0 }"
+         ]
+        },
+        "example": "body { margin: 0 }"
+       },
+       "text/javascript": {
+        "schema": {
+         "type": "string",
+         "examples": [
+          "SwaggerUIBundle({});"
+         ]
+        },
+        "example": "SwaggerUIBundle({});"
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "304": {
+      "description": "The tag of If-None-Match still holds",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
   "/api/v1/openapi.json": {
    "get": {
     "operationId": "getOpenApi",

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { build as bundleWithEsbuild } from "esbuild";
 import { BuildError } from "./errors.ts";
 import { build, repository } from "./paths.ts";
+import { layReference } from "./reference.ts";
 
 const entries = { agent: "agent/src/main.ts", cli: "agent/src/cli/main.ts" };
 
@@ -32,6 +33,7 @@ export async function bundleAgent(): Promise<string> {
   }
   await chmod(join(output, "cli.mjs"), 0o755);
   await copyNative(output);
+  await layReference(join(output, "reference"));
   return output;
 }
 

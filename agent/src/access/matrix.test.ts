@@ -76,7 +76,7 @@ function bodyOf(line: string, farmName: string): object {
 t.test("every route answers every role as the table says, and what it refuses changes nothing", async (t) => {
   const { https, control, machine } = await setUpServer(t);
   const password = "correct horse battery";
-  // A thousand logins: a hash that is cheap to check, and a place of its own for each, so that no delay comes in.
+  // Hundreds of logins: a hash that is cheap to check.
   const passwordHash = await hashPassword(password, machine.randomBytes, { logN: 1, r: 1, p: 1 });
   const as = (roles: string[]) => user.parse({ passwordHash, roles });
   const author = { user: "admin", source: "local" };
@@ -107,10 +107,15 @@ t.test("every route answers every role as the table says, and what it refuses ch
   };
   await control.commit({ author, message: "change the farms", change: (now) => ({ ...now, farms: changed }) });
 
+  const opened = new Map<string, Record<string, string>>();
   const logIn = async (name: string): Promise<Record<string, string>> => {
+    const known = opened.get(name);
+    if (known) return known;
     const answer = await https.inject({ method: "POST", url: "/api/v1/sessions", payload: { user: name, password } });
     if (answer.statusCode !== 201) throw new Error(`${name} cannot log in: ${answer.body}`);
-    return { authorization: `Bearer ${answer.json().token}` };
+    const headers = { authorization: `Bearer ${answer.json().token}` };
+    opened.set(name, headers);
+    return headers;
   };
 
   /** `x` allowed, `-` refused for lack of permission, `401` for lack of a login. */
@@ -120,7 +125,8 @@ t.test("every route answers every role as the table says, and what it refuses ch
       key === "farm" ? farmName : (parameters[key] ?? "x"),
     );
     const bound = column === "own farm" || column === "other farm";
-    const headers = column === "nobody" ? {} : await logIn(bound ? "bound" : `as-${column}`);
+    const name = bound ? "bound" : `as-${column}`;
+    const headers = column === "nobody" ? {} : await logIn(name);
     const before = control.current();
     const body = ["POST", "PUT", "PATCH"].includes(method)
       ? bodyOf(`${method} ${pattern.replace("/api/v1", "")}`, farmName)
@@ -135,8 +141,10 @@ t.test("every route answers every role as the table says, and what it refuses ch
     answer.stream().destroy();
     const cell = { 401: "401", 403: "-" }[answer.statusCode] ?? "x";
     // Whatever knows dryRun has changed nothing either; the rest has had a body that it cannot take, or nothing to delete.
-    if (cell !== "x")
-      t.same(control.current().generation, before.generation, `${method} ${path} as ${column} changed something`);
+    if (cell !== "x" && control.current().generation !== before.generation)
+      t.fail(`${method} ${path} as ${column} was refused and changed something`);
+    // What was carried out may have ended the session.
+    if (cell === "x" && method !== "GET" && method !== "HEAD") opened.delete(name);
     return cell;
   };
 

@@ -54,7 +54,7 @@ test-all: deps ## The long sweeps and full matrices; writes docs/test-report.md
 qemu-test: media ## Suites in virtual machines: make qemu-test [TEST=name]
 	@$(NODE) qemu-tests/src/run-suites.ts --profile $(PROFILE) $(if $(TEST),--test $(TEST))
 
-bench: media ## Measure beside the peers: build/bench/report.md
+bench: $(if $(filter control,$(ONLY)),deps,media) ## Measure beside the peers: build/bench/report.md
 	@$(NODE) bench/src/main.ts
 
 clean: ## Remove all that was built

@@ -1,4 +1,5 @@
 import ipaddr from "ipaddr.js";
+import { SteelyardError } from "../errors.ts";
 import type { Machine } from "./machine.ts";
 import { mainTable } from "./route-numbers.ts";
 
@@ -52,28 +53,42 @@ const optionOf = { ipv4: "-4", ipv6: "-6" } as const;
 // biome-ignore lint/suspicious/noExplicitAny: ip's JSON has no types; every access below is guarded
 type Json = any;
 
-async function list(machine: Machine, family: Family, words: readonly string[]): Promise<Json[]> {
-  const { stdout } = await machine.run(["ip", ...flags, optionOf[family], ...words], { timeout });
-  return stdout.trim() === "" ? [] : JSON.parse(stdout);
+/** What lists of one family say, by one process: to start one costs more than what it has to say. */
+async function list(machine: Machine, family: Family, lists: readonly string[]): Promise<Json[][]> {
+  const argv = ["ip", ...flags, optionOf[family], "-batch", "-"] as const;
+  const { stdout } = await machine.run(argv, { timeout, question: true, input: `${lists.join("\n")}\n` });
+  const found = stdout.split("\n").filter((line) => line.trim() !== "");
+  if (found.length !== lists.length)
+    throw new SteelyardError(
+      "command-failed",
+      `${argv.join(" ")}: ${found.length} answers to ${lists.length} questions`,
+    );
+  return found.map((line) => JSON.parse(line));
 }
 
-/** Every route of every table but those of the kernel's own table of local addresses. */
-export async function listRoutes(machine: Machine): Promise<Made<Route>[]> {
+const [allRoutes, allRules] = ["route show table all", "rule show"];
+const readRoutes = (family: Family, found: Json[] = []) => found.flatMap((each) => readRoute(family, each));
+const readRules = (family: Family, found: Json[] = []) => found.flatMap((each) => readRule(family, each));
+
+/** Every route of every table but those of the kernel's own table of local addresses, and every rule. */
+export async function listRouting(machine: Machine): Promise<{ routes: Made<Route>[]; rules: Made<Rule>[] }> {
   const found = await Promise.all(
-    families.map(async (family) =>
-      (await list(machine, family, ["route", "show", "table", "all"])).flatMap((each) => readRoute(family, each)),
-    ),
+    families.map(async (family) => {
+      const [routes, rules] = await list(machine, family, [allRoutes, allRules]);
+      return { routes: readRoutes(family, routes), rules: readRules(family, rules) };
+    }),
   );
-  return found.flat();
+  return { routes: found.flatMap(({ routes }) => routes), rules: found.flatMap(({ rules }) => rules) };
+}
+
+export async function listRoutes(machine: Machine): Promise<Made<Route>[]> {
+  const found = families.map(async (family) => readRoutes(family, (await list(machine, family, [allRoutes]))[0]));
+  return (await Promise.all(found)).flat();
 }
 
 export async function listRules(machine: Machine): Promise<Made<Rule>[]> {
-  const found = await Promise.all(
-    families.map(async (family) =>
-      (await list(machine, family, ["rule", "show"])).flatMap((each) => readRule(family, each)),
-    ),
-  );
-  return found.flat();
+  const found = families.map(async (family) => readRules(family, (await list(machine, family, [allRules]))[0]));
+  return (await Promise.all(found)).flat();
 }
 
 /** RTN_UNICAST and those that drop (linux/rtnetlink.h), as `-N` shows them. */

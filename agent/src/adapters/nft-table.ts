@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Machine } from "./machine.ts";
-import { listTable } from "./nft.ts";
+import { listInetTables, type NftObject } from "./nft.ts";
 
 /**
  * A table of family inet that we own whole. An empty chain with a hash in its name says which rules were loaded, so that a
@@ -35,14 +35,18 @@ export function renderTable(name: string, table: NftTable | undefined): string {
 }
 
 export async function observeTable(machine: Machine, name: string): Promise<TableState> {
-  const objects = await listTable(machine, "inet", name);
+  return (await observeTables(machine, [name]))[name];
+}
+
+/** Of any number of tables by one process. */
+export async function observeTables(machine: Machine, names: readonly string[]): Promise<Record<string, TableState>> {
+  const tables = await listInetTables(machine);
+  return Object.fromEntries(names.map((name) => [name, readTable(tables.get(name))]));
+}
+
+function readTable(objects: readonly NftObject[] | undefined): TableState {
   if (objects === undefined) return undefined;
-  let version = "";
-  let rules = 0;
-  for (const object of objects) {
-    const chain = object.chain as { name: string } | undefined;
-    if (chain?.name.startsWith("version_")) version = chain.name.slice("version_".length);
-    if (object.rule) rules++;
-  }
-  return { version, rules };
+  const chains = objects.flatMap(({ chain }) => (chain ? [(chain as { name: string }).name] : []));
+  const version = chains.find((name) => name.startsWith("version_"))?.slice("version_".length) ?? "";
+  return { version, rules: objects.filter(({ rule }) => rule !== undefined).length };
 }

@@ -11,6 +11,8 @@ export type RunOptions = {
   environment?: Record<string, string>;
   /** Exit statuses that are not an error; 0 alone unless told. */
   accept?: number[];
+  /** It changes nothing: while a commit plans, the answer to the same question may serve again. */
+  question?: boolean;
   /** Takes standard output line by line; it is not kept then, so that it may be of any length. */
   onLine?(line: string): void;
   /** Takes its words on standard error line by line as they come; they are kept all the same. */

@@ -1,11 +1,10 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { linkSync, readFileSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { setImmediate } from "node:timers/promises";
 import { parse, stringify } from "yaml";
 import { z } from "zod";
-import { inBatches } from "../adapters/batches.ts";
+import { inBatches, inTurns } from "../adapters/batches.ts";
 import {
   isFull,
   isMissing,
@@ -320,7 +319,7 @@ async function writeTree(
   for (const path of directories) await fs.mkdir(join(directory, path), { recursive: true, mode: 0o700 });
   const [unchanged, changed]: [ObjectFile[], ObjectFile[]] = [[], []];
   for (const file of files) (parent?.files.get(file.path) === file.text ? unchanged : changed).push(file);
-  await inBatches(unchanged, 64, ({ path }) => fs.link(join(parent?.directory ?? "", path), join(directory, path)));
+  await inTurns(unchanged, ({ path }) => linkSync(join(parent?.directory ?? "", path), join(directory, path)));
   await inBatches([...changed, { path: metadataFile, text: metadata, secret: false }], 64, ({ path, text, secret }) =>
     writeDurably(join(directory, path), text, secret ? 0o600 : 0o640),
   );
@@ -374,16 +373,9 @@ async function readGeneration(directory: string, generation: number, known: Know
   return { metadata, configuration: decodeConfiguration(migrateFiles(files, metadata.schemaVersion), known) };
 }
 
-/**
- * Small files, read at once: a thousand of them through the thread pool take ten times as long. In between, others have
- * their turn.
- */
 async function readFiles(directory: string, paths: readonly string[]): Promise<StoredFile[]> {
   const files: StoredFile[] = [];
-  for (const [at, path] of paths.entries()) {
-    if (at % 32 === 31) await setImmediate();
-    files.push({ path, text: readFileSync(join(directory, path), "utf8") });
-  }
+  await inTurns(paths, (path) => files.push({ path, text: readFileSync(join(directory, path), "utf8") }));
   return files;
 }
 

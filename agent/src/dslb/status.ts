@@ -1,9 +1,9 @@
 import { countLabelled } from "../adapters/conntrack.ts";
 import { readTextIfExists, writeAtomically } from "../adapters/files.ts";
-import { listNexthops, listRoutes, listRules } from "../adapters/iproute.ts";
+import { listNexthops, listRouting } from "../adapters/iproute.ts";
 import type { Machine } from "../adapters/machine.ts";
 import { listTable } from "../adapters/nft.ts";
-import { observeTable } from "../adapters/nft-table.ts";
+import { observeTables } from "../adapters/nft-table.ts";
 import { departureLabel } from "../adapters/route-numbers.ts";
 import { readSlots } from "../adapters/route-slots.ts";
 import type { Configuration } from "../configuration/schema.ts";
@@ -13,15 +13,13 @@ import { renderUplinks } from "./render.ts";
 import { countersTable, uplinksTable } from "./rules.ts";
 
 export async function observeUplinks(machine: Machine): Promise<UplinksState> {
-  const [slots, memory, links, nexthops, routes, rules, choice, counters] = await Promise.all([
+  const [slots, memory, links, nexthops, { routes, rules }, tables] = await Promise.all([
     readSlots(machine),
     readMemory(machine),
     machine.netlink.links(),
     listNexthops(machine),
-    listRoutes(machine),
-    listRules(machine),
-    observeTable(machine, uplinksTable),
-    observeTable(machine, countersTable),
+    listRouting(machine),
+    observeTables(machine, [uplinksTable, countersTable]),
   ]);
   const up = links.filter((link) => link.up).map(({ name }) => name);
   const lit = links.filter((link) => link.up && link.carrier).map(({ name }) => name);
@@ -33,7 +31,7 @@ export async function observeUplinks(machine: Machine): Promise<UplinksState> {
     nexthops,
     routes,
     rules,
-    tables: { [uplinksTable]: choice, [countersTable]: counters },
+    tables,
   };
 }
 

@@ -1,6 +1,6 @@
 import { readTextIfExists } from "../adapters/files.ts";
 import type { Machine } from "../adapters/machine.ts";
-import { listTable, loadRules, type NftObject } from "../adapters/nft.ts";
+import { listInetTables, loadRules, type NftObject } from "../adapters/nft.ts";
 import type { Executors } from "../commit/subsystem.ts";
 import { SteelyardError } from "../errors.ts";
 import type { FirewallStep } from "./plan.ts";
@@ -25,7 +25,7 @@ async function readBaseTable(machine: Machine): Promise<string> {
 
 /** The base table as the kernel has it. */
 export async function observeFirewall(machine: Machine): Promise<FirewallArtefacts> {
-  const objects = await listTable(machine, "inet", "steelyard_base");
+  const objects = (await listInetTables(machine)).get("steelyard_base");
   if (objects === undefined) return { table: { state: "missing" }, management: { interfaces: [], ports: [] } };
   return readBaseObjects(objects);
 }

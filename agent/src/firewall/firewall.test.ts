@@ -94,15 +94,15 @@ t.test("the table of the image is loaded and filled", async (t) => {
   const calls: { argv: string; input: string }[] = [];
   const run: Run = async (argv, options) => {
     calls.push({ argv: argv.join(" "), input: String(options?.input ?? "") });
-    const missing = argv.includes("list");
-    return { code: missing ? 1 : 0, stdout: "", stderr: missing ? "Error: No such file or directory" : "" };
+    const empty = JSON.stringify({ nftables: [{ metainfo: {} }] });
+    return { code: 0, stdout: argv.at(-1)?.startsWith("list") ? empty : "", stderr: "" };
   };
   const machine = makeMachine({ root, run });
   const wanted = box({ management: { interfaces: ["nic0"] } });
   for (const step of await firewall.plan(wanted, machine)) await step.execute();
   t.same(
     calls.map(({ argv }) => argv),
-    ["nft --json list table inet steelyard_base", "nft --file -", "nft --file -"],
+    ["nft --json list ruleset inet", "nft --file -", "nft --file -"],
   );
   t.match(calls[1]?.input, /^table inet steelyard_base \{$/m);
   t.match(calls[2]?.input, /^add element inet steelyard_base management_interfaces \{ "nic0" \}$/m);

@@ -1,4 +1,13 @@
-import { listRoutes, listRules, type Made, type Route, type Rule, routeWords, ruleWords } from "../adapters/iproute.ts";
+import {
+  listRoutes,
+  listRouting,
+  listRules,
+  type Made,
+  type Route,
+  type Rule,
+  routeWords,
+  ruleWords,
+} from "../adapters/iproute.ts";
 import type { Machine } from "../adapters/machine.ts";
 import { observeTable } from "../adapters/nft-table.ts";
 import { mainTable, protocols, tableOf } from "../adapters/route-numbers.ts";
@@ -9,12 +18,11 @@ import { marksTable } from "./marks.ts";
 import type { RoutingState } from "./target.ts";
 
 export async function observeRouting(machine: Machine): Promise<RoutingState> {
-  const [slots, links, addresses, routes, rules, marks] = await Promise.all([
+  const [slots, links, addresses, { routes, rules }, marks] = await Promise.all([
     readSlots(machine),
     machine.netlink.links(),
     machine.netlink.addresses(),
-    listRoutes(machine),
-    listRules(machine),
+    listRouting(machine),
     observeTable(machine, marksTable),
   ]);
   const nameOf = new Map(links.map(({ index, name }) => [index, name]));

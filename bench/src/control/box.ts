@@ -17,6 +17,7 @@ const addresses = Math.ceil((Number(farms) + 1) / 10);
 await prepareNetwork();
 await prepareFiles();
 const nftlb = simulateUnit(root);
+const unit = await readUnit();
 let agent: ChildProcess | undefined;
 process.on("message", (order: BoxOrder) => {
   if ("start" in order) startAgent(order.start.arguments);
@@ -26,8 +27,9 @@ process.on("message", (order: BoxOrder) => {
 process.on("disconnect", () => process.exit(0));
 tell({ up: true });
 
-function startAgent(execArgv: string[]): void {
-  const child = fork(program, [root], { execArgv, stdio: ["ignore", "inherit", "inherit", "ipc"] });
+function startAgent(more: string[]): void {
+  const [execArgv, env] = [[...unit.options, ...more], { ...process.env, ...unit.environment }];
+  const child = fork(program, [root], { execArgv, env, stdio: ["ignore", "inherit", "inherit", "ipc"] });
   agent = child;
   child.on("message", (answer: Answer) => {
     if ("unit" in answer) void nftlb[answer.order](answer.unit).then(() => child.send({ done: answer.id }));
@@ -38,6 +40,15 @@ function startAgent(execArgv: string[]): void {
 
 function tell(answer: BoxAnswer): void {
   process.send?.(answer);
+}
+
+/** How the image starts the agent: what its unit says to Node decides about memory. */
+async function readUnit(): Promise<{ options: string[]; environment: Record<string, string> }> {
+  const text = await fs.readFile(join(overlay, "usr/lib/systemd/system/steelyard-agent.service"), "utf8");
+  const options = /^ExecStart=\/usr\/bin\/node ((?:--\S+ )*)/m.exec(text)?.[1];
+  if (options === undefined) throw new Error("the unit of the agent does not start node");
+  const environment = [...text.matchAll(/^Environment=(\w+)=(.*)$/gm)].map(([, name, value]) => [name, value]);
+  return { options: options.trim().split(" ").filter(Boolean), environment: Object.fromEntries(environment) };
 }
 
 /** A link with the addresses networkd would have given it: nothing of the network is to be changed by the agent. */

@@ -8,12 +8,16 @@ import type { RunResult } from "../adapters/process.ts";
 import { makeControl } from "../commit/commit.ts";
 import { defineSubsystem } from "../commit/subsystem.ts";
 import { openStore } from "../configuration/store.ts";
+import { SteelyardError } from "../errors.ts";
 import { verifyNetwork } from "../network/verify.ts";
 import { parseAnswerFile } from "./answer-file.ts";
 import { completeFirstBoot } from "./complete.ts";
+import { type Draft, emptyDraft } from "./draft.ts";
 import { runFirstBoot } from "./first-boot.ts";
 import { readReport } from "./report.ts";
 import { readFirstBootState } from "./state.ts";
+import { makeTrial } from "./trial.ts";
+import { withTrialLinks } from "./trial-links.ts";
 
 const password = "correct horse battery";
 const good = `#steelyard
@@ -224,6 +228,103 @@ t.test("answers that nobody confirms are taken back, and the questions begin aga
   t.same(await readFirstBootState(machine), { state: "done" });
   t.match(await readReport(machine), { outcome: "applied", generation: 1 });
 });
+
+t.test("the test of the network makes bond and VLAN for a moment, and takes them back however it ends", async (t) => {
+  const draft: Draft = {
+    ...emptyDraft,
+    interface: "nic1",
+    bonds: [{ name: "bond0", mode: "802.3ad", members: ["nic0", "nic1"] }],
+    vlan: 100,
+  };
+  const commands: string[] = [];
+  let refused = "";
+  const run = async (argv: readonly string[]): Promise<RunResult> => {
+    const words = argv.join(" ");
+    commands.push(words);
+    if (refused !== "" && words.startsWith(refused)) throw new Error("refused");
+    return { code: 0, stdout: "", stderr: "" };
+  };
+  const links = async () =>
+    [
+      { name: "vlan100", carrier: true },
+      { name: "bond0", carrier: true },
+    ] as never;
+  const netlink = { links, addresses: async () => [], defaultRoutes: async () => [] };
+  const machine = makeMachine({ root: t.testdir(), run, netlink });
+  const made = [
+    "ip link add name bond0 type bond mode 802.3ad miimon 100",
+    "ip link set dev nic0 down",
+    "ip link set dev nic0 master bond0",
+    "ip link set dev nic1 down",
+    "ip link set dev nic1 master bond0",
+    "ip link set dev bond0 up",
+    "ip link add link bond0 name vlan100 type vlan id 100",
+    "ip link set dev vlan100 up",
+  ];
+  const up = ["ip link set dev nic0 up", "ip link set dev nic1 up"];
+  t.equal(await withTrialLinks(machine, draft, async (name) => name), "vlan100");
+  t.same(commands, [...made, "ip link delete dev vlan100", "ip link delete dev bond0", ...up]);
+
+  commands.length = 0;
+  await t.rejects(
+    withTrialLinks(machine, draft, async () => {
+      throw new Error("no lease");
+    }),
+    { message: "no lease" },
+  );
+  t.same(commands.slice(-4), ["ip link delete dev vlan100", "ip link delete dev bond0", ...up]);
+
+  commands.length = 0;
+  refused = "ip link add link";
+  await t.rejects(
+    withTrialLinks(machine, draft, async () => undefined),
+    { message: "refused" },
+  );
+  t.same(commands.slice(-3), ["ip link delete dev bond0", ...up], "what was not made is not taken away");
+
+  commands.length = 0;
+  await withTrialLinks(machine, { ...emptyDraft, interface: "nic0" }, async () => undefined);
+  t.same(commands, ["ip link set dev nic0 up"], "a card alone is left as it is");
+});
+
+t.test(
+  "the console follows a first configuration until it is confirmed or gone, over a silence of the agent",
+  async (t) => {
+    const answers: (number | "kept" | "gone" | "silent")[] = [120, "silent", "kept", "gone"];
+    const requests: string[] = [];
+    let now = answers[0];
+    const api = {
+      send: async (method: string, path: string, options: { body?: object } = {}) => {
+        requests.push(`${method} ${path} ${JSON.stringify(options.body ?? {})}`);
+        if (now === "silent") throw new Error("connection refused");
+        if (path.endsWith("/pending") && typeof now === "number")
+          return { body: { deadline: new Date(Date.parse("2026-01-01T00:00:00Z") + now * 1000).toISOString() } };
+        if (path.endsWith("/pending")) throw new SteelyardError("not-found", "no change awaits its confirmation");
+        if (path === "/api/v1/system") return { body: { management: { interfaces: ["nic0"], port: 444 } } };
+        return { body: { generation: now === "gone" ? 0 : 1 } };
+      },
+      sendList: async () => [{ name: "nic0", addresses: ["192.0.2.5/24"] }],
+    };
+    const machine = makeMachine({ root: t.testdir(), now: () => new Date("2026-01-01T00:00:00Z") });
+    const trial = makeTrial(machine, api as never, 1);
+    const looks = [];
+    for (now of answers) looks.push(await trial.look());
+    t.same(looks, [
+      { state: "waiting", seconds: 120 },
+      { state: "waiting", seconds: 120 },
+      { state: "kept" },
+      { state: "gone" },
+    ]);
+    t.same(await trial.describe(), ["Management   https://192.0.2.5:444/", "Certificate  SHA-256 no certificate yet"]);
+    requests.length = 0;
+    await trial.keep();
+    await trial.takeBack();
+    t.same(requests, [
+      'POST /api/v1/configuration/confirm {"generation":1}',
+      "POST /api/v1/configuration/pending/revert {}",
+    ]);
+  },
+);
 
 t.test("two consoles at the same moment: one wins, the other hears of it", async (t) => {
   const { machine, control } = await setUp(t);

@@ -38,7 +38,8 @@ if (await enterBox(fileURLToPath(import.meta.url))) await test();
 async function test(): Promise<void> {
   const all = process.env.STEELYARD_TLS_CHECKS === "all";
   await run(["ip", "link", "set", "lo", "up"]);
-  // Not in /tmp, which testssl.sh gets one of its own of.
+  // Of the box alone, so that its files end with it, however it ends. Not /tmp, which testssl.sh gets one of its own of.
+  await run(["mount", "-t", "tmpfs", "tmpfs", "/dev/shm"]);
   const place = await fs.mkdtemp("/dev/shm/steelyard-tls-");
   t.teardown(() => fs.rm(place, { recursive: true }));
   const { server, clock } = await setUpServer(t);

@@ -266,6 +266,13 @@ t.test(
       networks: ["192.0.2.0/24"],
       expires: "2026-02-01T00:00:00Z",
     };
+    const tried = await send("POST /access/api-keys?dryRun=true", wanted, anna);
+    t.match(tried, {
+      status: 200,
+      body: { differences: [{ object: /^access\/api-keys\//, change: "added" }], key: undefined },
+    });
+    t.notMatch(JSON.stringify(tried.body), /sty_|hash: "?[0-9a-f$]{8}/, "a dry run shows no secret");
+    t.same(control.current().configuration.apiKeys, {}, "and makes no key");
     const made = await send("POST /access/api-keys", wanted, anna);
     t.match(made, { status: 201, body: { ...wanted, owner: "anna", key: /^sty_[a-z0-9]{8}_[A-Za-z0-9_-]{43}$/ } });
     const { id, key } = made.body;
@@ -277,6 +284,11 @@ t.test(
     const seen = (await send(`GET /access/api-keys/${id}`, undefined, anna)).body;
     t.match(seen, { id, owner: "anna", lastUsed: { source: "192.0.2.1", time: "2026-01-02T03:04:05.000Z" } });
     t.notOk(seen.key ?? seen.hash);
+    t.match(await send(`DELETE /access/api-keys/${id}?dryRun=true`, undefined, anna), {
+      status: 200,
+      body: { differences: [{ change: "removed" }] },
+    });
+    t.match(await send(`DELETE /access/api-keys/${id}?dryRun=true`, undefined, ben), { status: 404 });
     t.match(await send(`GET /access/api-keys/${id}`, undefined, ben), { status: 404 });
     t.match(await send("GET /access/api-keys", undefined, ben), { body: { total: 0 } });
     t.match(await send("GET /access/api-keys", undefined, admin), { body: { total: 1 } });

@@ -1,9 +1,11 @@
+import type { FastifyReply } from "fastify";
 import { z } from "zod";
 import { requirePermission } from "../api/authentication.ts";
-import { authorOf, principalOf } from "../api/change.ts";
+import { authorOf, changeQuery, isDryRun, plan, principalOf, toPlan } from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
 import { listOf, listQuery, takePage } from "../api/list.ts";
 import { badInput, problemDocument } from "../api/problem.ts";
+import type { CommitResult } from "../commit/control.ts";
 import { SteelyardError } from "../errors.ts";
 import { makeApiKey } from "./api-keys.ts";
 import { requireNoEscalation } from "./escalation.ts";
@@ -64,6 +66,12 @@ const parameters = z.strictObject({
     .regex(/^[a-z0-9]{1,63}$/, "expected the id of an API key")
     .describe("Id of the key"),
 });
+
+const dryRunQuery = changeQuery.pick({ dryRun: true });
+
+function sendPlan(reply: FastifyReply, result: CommitResult): FastifyReply {
+  return reply.code(200).send({ ...toPlan(result), differences: result.compare() });
+}
 
 /** Keys for programs. Everybody keeps the own ones; those of others take the permissions of access. */
 export const addKeyRoutes: Routes = (app, { control, machine, keyUses }) => {
@@ -129,8 +137,9 @@ export const addKeyRoutes: Routes = (app, { control, machine, keyUses }) => {
       summary: "Make an API key",
       description:
         "Its roles may allow no more than the caller may do; what it may do is looked up at each use and ends with the rights of its owner.",
+      querystring: dryRunQuery,
       body: wanted,
-      response: { 201: apiKeyMade, default: problemDocument },
+      response: { 200: plan.describe("The plan, for a dry run"), 201: apiKeyMade, default: problemDocument },
     },
     handler: async (request, reply) => {
       const principal = principalOf(request);
@@ -142,16 +151,18 @@ export const addKeyRoutes: Routes = (app, { control, machine, keyUses }) => {
         throw badInput([{ path: "apiKeys.expires", message: "expected a time to come" }]);
       const { id, key, hash } = makeApiKey(machine.randomBytes);
       const object: ApiKey = { ...rest, owner: name, hash, created: now.toISOString() };
-      const { generation } = await control.commit({
+      const result = await control.commit({
         author: authorOf(request),
         message: `create API key ${id}`,
+        dryRun: isDryRun(request),
         change: (configuration) => {
           const after = { ...configuration, apiKeys: { ...configuration.apiKeys, [id]: object } };
           requireNoEscalation(principal, configuration, after, now);
           return after;
         },
       });
-      reply.code(201).header("Steelyard-Generation", generation).header("Location", `${url}/${id}`);
+      if (isDryRun(request)) return sendPlan(reply as FastifyReply, result);
+      reply.code(201).header("Steelyard-Generation", result.generation).header("Location", `${url}/${id}`);
       return reply.send({ ...show(id, object), key });
     },
   });
@@ -164,21 +175,28 @@ export const addKeyRoutes: Routes = (app, { control, machine, keyUses }) => {
       summary: "Delete an API key",
       description: "It is refused from then on. Another's takes access:delete.",
       params: parameters,
-      response: { 204: z.null().describe("Deleted"), default: problemDocument },
+      querystring: dryRunQuery,
+      response: {
+        200: plan.describe("The plan, for a dry run"),
+        204: z.null().describe("Deleted"),
+        default: problemDocument,
+      },
     },
     handler: async (request, reply) => {
       const principal = principalOf(request);
       const { key: id } = request.params as { key: string };
-      const { generation } = await control.commit({
+      const result = await control.commit({
         author: authorOf(request),
         message: `delete API key ${id}`,
+        dryRun: isDryRun(request),
         change: (configuration) => {
           if (find(id, principal).owner !== principal.user) requirePermission(principal, "access:delete");
           const { [id]: _deleted, ...apiKeys } = configuration.apiKeys;
           return { ...configuration, apiKeys };
         },
       });
-      return reply.code(204).header("Steelyard-Generation", generation).send();
+      if (isDryRun(request)) return sendPlan(reply as FastifyReply, result);
+      return reply.code(204).header("Steelyard-Generation", result.generation).send();
     },
   });
 };

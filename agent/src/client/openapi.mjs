@@ -19233,8 +19233,70 @@ export default {
       }
      }
     },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
     "x-permission": "self:create",
     "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
      "201": {
       "description": "Created",
       "content": {
@@ -19265,6 +19327,15 @@ export default {
        "Location": {
         "$ref": "#/components/headers/Location"
        },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
        }
@@ -19279,8 +19350,14 @@ export default {
      "403": {
       "$ref": "#/components/responses/Problem403"
      },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
      "409": {
       "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
      },
      "413": {
       "$ref": "#/components/responses/Problem413"
@@ -19302,16 +19379,11 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
-     }
-    },
-    "parameters": [
-     {
-      "$ref": "#/components/parameters/IdempotencyKey"
      },
-     {
-      "$ref": "#/components/parameters/RequestId"
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
-    ]
+    }
    }
   },
   "/api/v1/access/api-keys/{key}": {
@@ -19400,6 +19472,20 @@ export default {
     "parameters": [
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9]{1,63}$"
       },
@@ -19414,11 +19500,57 @@ export default {
     ],
     "x-permission": "self:delete",
     "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
      "204": {
       "description": "Deleted",
       "headers": {
        "Request-Id": {
         "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -19434,11 +19566,20 @@ export default {
      "404": {
       "$ref": "#/components/responses/Problem404"
      },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
      "413": {
       "$ref": "#/components/responses/Problem413"
      },
      "415": {
       "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
      },
      "429": {
       "$ref": "#/components/responses/Problem429"
@@ -19451,6 +19592,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }

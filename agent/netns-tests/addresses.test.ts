@@ -13,6 +13,7 @@ import { openStore } from "../src/configuration/store.ts";
 import { network } from "../src/network/index.ts";
 import { announceArrival } from "../src/network/neighbours/arrivals.ts";
 import { describeConflicts, followConflicts } from "../src/network/neighbours/conflicts.ts";
+import { holdAddress, readHoldStatus, releaseAddress } from "../src/network/released/move.ts";
 import { addressesOf } from "../src/network/render.ts";
 import { enterBox, until } from "./lab.ts";
 
@@ -28,7 +29,15 @@ async function test(): Promise<void> {
   t.teardown(() => fs.rm(root, { recursive: true, force: true }));
   const logged: string[] = [];
   const note = (text: string) => void logged.push(text);
-  const machine = makeMachine({ root, run: simulateNetworkd(root), log: { info: note, warn: note, error: note } });
+  // The clock of the boot, which counts for confirmations; tests turn it on.
+  let seconds = 0;
+  const bootClock = { ...makeMachine().bootClock, seconds: () => seconds };
+  const machine = makeMachine({
+    root,
+    bootClock,
+    run: simulateNetworkd(root),
+    log: { info: note, warn: note, error: note },
+  });
   const store = await openStore(machine.path("/config"), machine.log);
   const control = makeControl(store, [network], machine);
   const commit = async (change: (draft: Configuration) => void, options: Partial<CommitRequest> = {}) =>
@@ -184,6 +193,48 @@ async function test(): Promise<void> {
     }
   });
 
+  await t.test("a floating address moves to another box and comes back, over restarts too", async (t) => {
+    const { configuration: before } = control.current();
+    t.same(await releaseAddress(machine, control, "move", "ada"), { held: false, present: false });
+    t.same(control.current().configuration, before, "the configuration stays as it is");
+    t.notOk((await present()).includes("192.0.2.20/24"));
+    await control.reconcile("start");
+    t.notOk((await present()).includes("192.0.2.20/24"), "nor does a restart bring it back");
+    await peer("ip addr add 192.0.2.20/24 dev eth0");
+    await observer("ip neigh replace 192.0.2.20 lladdr 02:00:00:00:00:99 dev eth0 nud stale");
+    const hold = (force: boolean) => holdAddress(machine, control, "move", { by: "ada", force });
+    await t.rejects(hold(false), { code: "address-taken" });
+    t.same(await readHoldStatus(machine, control, "move"), { held: false, present: false });
+    await peer("ip addr del 192.0.2.20/24 dev eth0");
+    t.same(await hold(false), { held: true, present: true, forced: [] });
+    await until("the address at the box", 2_000, async () => (await seenBy("192.0.2.20")) === boxMac);
+    await releaseAddress(machine, control, "move", "ada");
+    await peer("ip addr add 192.0.2.20/24 dev eth0");
+    t.match(await hold(true), { held: true, present: true, forced: [{ path: "virtualAddresses.move.address" }] });
+    await peer("ip addr del 192.0.2.20/24 dev eth0");
+  });
+
+  await t.test("a wrong default gateway, set from far away, goes back by itself", async (t) => {
+    const gateways = async () => (await machine.netlink.defaultRoutes()).map(({ gateway }) => gateway);
+    const setGateway = (gateway: string) => (draft: Configuration) => {
+      draft.system.management.interfaces = ["nic0"];
+      Object.assign(draft.interfaces.nic0?.ipv4 ?? {}, { gateway });
+    };
+    await commit(setGateway("192.0.2.200"));
+    t.same(await gateways(), ["192.0.2.200"]);
+    const { generation } = control.current();
+    const { pending, reasons } = await commit(setGateway("192.0.2.99"), {
+      author: { user: "ada", source: "203.0.113.7" },
+    });
+    t.equal(pending?.generation, generation + 1, "nobody asked for a confirmation");
+    t.match(reasons, ["the interface nic0 is used for management", "the IPv4 default gateway changes"]);
+    t.same(await gateways(), ["192.0.2.99"]);
+    seconds += 5 * 60;
+    await until("the old gateway", 15_000, async () => (await gateways())[0] === "192.0.2.200");
+    await until("the end", 15_000, async () => control.pending() === undefined);
+    t.equal(control.current().configuration.interfaces.nic0?.ipv4.gateway, "192.0.2.200");
+  });
+
   await t.test("they hear of it again when a link has its carrier back", async (t) => {
     const claim = async (address: string) => {
       await observer(`ip neigh replace ${address} lladdr 02:00:00:00:00:99 dev eth0 nud stale`);
@@ -220,6 +271,9 @@ function simulateNetworkd(root: string): Run {
           await run(["ip", "address", "add", address, "dev", name, ...nodad], { accept: [0, 2] });
       }
     }
+    for (const [name, text] of wanted)
+      for (const [, gateway = ""] of text.matchAll(/^Gateway=(.*)$/gm))
+        await run(["ip", "route", "replace", "default", "via", gateway, "dev", name]);
     given.clear();
     for (const [name, text] of wanted) given.set(name, addressesOf(text));
   };

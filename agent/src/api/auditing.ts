@@ -13,6 +13,7 @@ const reads = new Set(["GET", "HEAD", "OPTIONS"]);
  */
 export function addAuditing(app: FastifyInstance, { audit }: ApiContext, transport: Transport): void {
   app.decorateRequest("problem", undefined);
+  app.decorateRequest("forced", undefined);
   app.decorateRequest("attemptedBy", undefined);
 
   app.addHook("onSend", async (request, reply) => {
@@ -24,6 +25,7 @@ export function addAuditing(app: FastifyInstance, { audit }: ApiContext, transpo
 
   function describe(request: FastifyRequest, reply: FastifyReply): Omit<AuditEvent, "time"> {
     const { method, principal, problem, commit, id } = request;
+    const forced = commit?.forced ?? request.forced;
     const { statusCode: status } = reply;
     const result = status < 400 ? "done" : status < 500 ? "refused" : "failed";
     const changes = commit ? boundChanges(commit.compare()) : [];
@@ -43,7 +45,7 @@ export function addAuditing(app: FastifyInstance, { audit }: ApiContext, transpo
       // What cannot be parsed is quoted in the parser's words, and may be a secret.
       ...(problem && problem.code !== "bad-input" ? { message: problem.detail } : {}),
       ...(commit ? { message: commit.message, generation: commit.generation } : {}),
-      ...(commit?.forced ? { forced: commit.forced } : {}),
+      ...(forced ? { forced } : {}),
       ...(changes.length > 0 ? { changes } : {}),
     };
   }

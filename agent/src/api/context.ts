@@ -11,7 +11,7 @@ import type { Machine } from "../adapters/machine.ts";
 import type { ShownCertificate } from "../certificates/management.ts";
 import type { CommitResult, ConfigurationControl } from "../commit/control.ts";
 import type { UplinkFarmStatus } from "../dslb/routes.ts";
-import type { ErrorCode } from "../errors.ts";
+import type { ErrorCode, Problem } from "../errors.ts";
 import type { EventHub } from "../events/hub.ts";
 import type { Jobs } from "../jobs/jobs.ts";
 import type { FarmStatus } from "../lslb/l4/routes.ts";
@@ -108,6 +108,8 @@ declare module "fastify" {
     principal: Principal | undefined;
     /** Set once the request has changed the configuration (or has found it to be so already). */
     commit: (CommitResult & { message: string }) | undefined;
+    /** What would have refused an action, had it not been forced: for the audit log. */
+    forced: Problem[] | undefined;
     /** How the request was refused: for the audit log. */
     problem: ProblemDocument | undefined;
     /** Whom a login is about, while there is no principal. */

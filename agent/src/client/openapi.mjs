@@ -11364,6 +11364,34 @@ export default {
      }
     ]
    },
+   "VirtualAddressStatus": {
+    "type": "object",
+    "properties": {
+     "held": {
+      "type": "boolean",
+      "description": "false: this node has given it up; farms on it stay configured"
+     },
+     "present": {
+      "type": "boolean",
+      "description": "Whether the kernel has it"
+     },
+     "conflict": {
+      "description": "MAC of another host that has it too",
+      "type": "string"
+     }
+    },
+    "required": [
+     "held",
+     "present"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "held": true,
+      "present": true
+     }
+    ]
+   },
    "InterfaceStatus": {
     "type": "object",
     "properties": {
@@ -31137,6 +31165,272 @@ export default {
      },
      "500": {
       "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/network/virtual-addresses/{address}/status": {
+   "get": {
+    "operationId": "getVirtualAddressStatus",
+    "summary": "Whether this node holds a virtual address",
+    "tags": [
+     "Network"
+    ],
+    "description": "What this node has been told, and what the kernel has.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "address",
+      "required": true,
+      "description": "Name of the virtual address"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "address status",
+    "x-permission": "network:read",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/VirtualAddressStatus"
+        },
+        "example": {
+         "held": true,
+         "present": true
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/network/virtual-addresses/{address}/release": {
+   "post": {
+    "operationId": "releaseVirtualAddress",
+    "summary": "Give a virtual address up, for another box to have it",
+    "tags": [
+     "Network"
+    ],
+    "description": "It leaves this node and stays away, over restarts too, until it is held again. The configuration does not change: farms on it stay.",
+    "parameters": [
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "address",
+      "required": true,
+      "description": "Name of the virtual address"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "address release",
+    "x-permission": "network:update",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/VirtualAddressStatus"
+        },
+        "example": {
+         "held": true,
+         "present": true
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
+     "503": {
+      "$ref": "#/components/responses/Problem503"
+     }
+    }
+   }
+  },
+  "/api/v1/network/virtual-addresses/{address}/hold": {
+   "post": {
+    "operationId": "holdVirtualAddress",
+    "summary": "Take a virtual address that was given up",
+    "tags": [
+     "Network"
+    ],
+    "description": "Refused while another host has it, unless forced. Neighbours are told at once.",
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "force",
+      "required": false,
+      "description": "true: take the address even when another host has it"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
+      },
+      "example": "web",
+      "in": "path",
+      "name": "address",
+      "required": true,
+      "description": "Name of the virtual address"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
+    "x-command": "address hold",
+    "x-permission": "network:update",
+    "responses": {
+     "200": {
+      "description": "Done",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/VirtualAddressStatus"
+        },
+        "example": {
+         "held": true,
+         "present": true
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
+     "400": {
+      "$ref": "#/components/responses/Problem400"
+     },
+     "401": {
+      "$ref": "#/components/responses/Problem401"
+     },
+     "403": {
+      "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "413": {
+      "$ref": "#/components/responses/Problem413"
+     },
+     "415": {
+      "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
+     },
+     "429": {
+      "$ref": "#/components/responses/Problem429"
+     },
+     "500": {
+      "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
      },
      "503": {
       "$ref": "#/components/responses/Problem503"

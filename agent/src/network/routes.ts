@@ -5,6 +5,7 @@ import { problemDocument } from "../api/problem.ts";
 import { interfaceName } from "../configuration/fields.ts";
 import { type Configuration, collections } from "../configuration/schema.ts";
 import { addLinkRoutes, counters, link, linkExample } from "./link-routes.ts";
+import { addReleaseRoutes } from "./released/routes.ts";
 
 /** An interface with its gateways and counters; {@link readInterfaceStatus} of status.ts reads it. */
 export const interfaceStatus = link
@@ -109,4 +110,5 @@ export const addNetworkRoutes: Routes = (app, context) => {
       await context.status.readInterfaceStatus((request.params as { interface: string }).interface),
   });
   addLinkRoutes(app, context);
+  addReleaseRoutes(app, context);
 };

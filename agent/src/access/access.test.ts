@@ -161,7 +161,11 @@ t.test("every route declares the permission it needs, and one that does not is r
   const open = https.knownRoutes.filter(({ permission }) => permission === "public");
   t.same(open.map(({ method, url }) => `${method} ${url}`).sort(), [
     "GET /api/v1/openapi.json",
+    "GET /api/v1/reference",
+    "GET /api/v1/reference/:file",
     "HEAD /api/v1/openapi.json",
+    "HEAD /api/v1/reference",
+    "HEAD /api/v1/reference/:file",
     "POST /api/v1/sessions",
     "POST /api/v1/sessions/second-factor",
   ]);

@@ -42,7 +42,9 @@ export const warnings = z.array(problem).describe("What is allowed, and perhaps 
 export const pendingCommit = z
   .object({
     generation: z.int().describe("The generation that is current until then"),
-    parent: z.int().describe("The confirmed generation, whose content comes back; 0: none, the first boot begins again"),
+    parent: z
+      .int()
+      .describe("The confirmed generation, whose content comes back; 0: none, the first boot begins again"),
     author: z.string().describe("Who made the change"),
     source: z.string().describe("Address of the client, or local"),
     message: z.string().describe("What the change does"),

@@ -121,7 +121,11 @@ t.test("after a restart what had not ended is interrupted, and what had is there
   const done = jobs.start({ kind: "a", title: "done", author, work: async () => ({ made: "it" }) });
   await jobs.ended(done.id);
   const cut = jobs.start({ kind: "a", title: "cut", author, work: hold().work });
-  const isKept = async () => (await readFile(machine.path("/data/jobs/jobs.json"), "utf8")).includes('"running"');
+  // Of the first as well it once said that it was running.
+  const isKept = async () => {
+    const text = await readFile(machine.path("/data/jobs/jobs.json"), "utf8");
+    return text.includes(cut.id) && text.includes('"running"') && text.includes('"made"');
+  };
   for (let tries = 0; tries < 200 && !(await isKept().catch(() => false)); tries++) await sleep(25);
   // As after a power cut: nobody closed anything.
   const after = await openJobs(machine, bus);

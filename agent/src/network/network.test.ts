@@ -405,8 +405,8 @@ t.test("frames that ask for an address and that announce it", async (t) => {
   );
   t.equal(
     hex(makeProbe(mac, "2001:db8::10")),
-    `3333ff00001002000000000286dd6000000000183aff${"00".repeat(16)}ff0200000000000000000001ff000010${"87004bae00000000"}20010db8000000000000000000000010`,
-    "nor has a solicitation; the checksum is that of a kernel",
+    `3333ff00001002000000000286dd6000000000183aff${"00".repeat(16)}ff0200000000000000000001ff000010${"87004ccf00000000"}20010db8000000000000000000000010`,
+    "nor has a solicitation; the checksum is that of RFC 4443, reckoned by hand",
   );
   const [request, reply] = makeAnnouncements(mac, "192.0.2.10");
   t.same(

@@ -34,6 +34,7 @@ Address=2001:db8::5/64
 [Address]
 Address=2001:db8::10/64
 PreferredLifetime=0
+DuplicateAddressDetection=none
 
 # virtual address web
 [Address]
@@ -55,6 +56,12 @@ Object {
     "2001:db8::10/64",
     "192.0.2.10/24",
   ],
+  "addressPaths": Object {
+    "192.0.2.10/24": "virtualAddresses.web.address",
+    "192.0.2.5/24": "interfaces.nic0.ipv4.addresses.0",
+    "2001:db8::10/64": "virtualAddresses.six.address",
+    "2001:db8::5/64": "interfaces.nic0.ipv6.addresses.0",
+  },
   "alias": "",
   "gateways": Array [
     "192.0.2.1",
@@ -118,6 +125,9 @@ Object {
   "addresses": Array [
     "198.51.100.10/32",
   ],
+  "addressPaths": Object {
+    "198.51.100.10/32": "virtualAddresses.elsewhere.address",
+  },
   "alias": "",
   "gateways": Array [],
   "link": undefined,
@@ -148,6 +158,9 @@ LinkLocalAddressing=no
 exports[`agent/src/network/network.test.ts > TAP > the rendered files > nic2: what the kernel must have 1`] = `
 Object {
   "addresses": Array [],
+  "addressPaths": Object {
+    "203.0.113.5/24": "interfaces.nic2.ipv4.addresses.0",
+  },
   "alias": "",
   "gateways": Array [],
   "link": undefined,

@@ -88,7 +88,7 @@ async function test(): Promise<void> {
     });
   });
 
-  await t.test("the same eyes see a server that still speaks TLS 1.0, and one nobody vouches for", async (t) => {
+  await t.test("the same eyes see a server that still speaks TLS 1.0, with the certificate of another", async (t) => {
     const weak = createServer({
       key: chain.key,
       cert: chain.certificate,
@@ -103,7 +103,7 @@ async function test(): Promise<void> {
     weak.close();
     for (const socket of sockets) socket.destroy();
     const words = weaknesses(found, excused).join("\n");
-    for (const expected of [/TLS1:/, /TLS1_1:/, /cert_trust:/, /cert_chain_of_trust:/]) t.match(words, expected);
+    for (const expected of [/TLS1:/, /TLS1_1:/, /cert_trust:/]) t.match(words, expected);
   });
 }
 

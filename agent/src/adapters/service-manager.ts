@@ -17,8 +17,8 @@ export type ServiceManager = {
 };
 
 export function makeServiceManager(run: Run, environment: NodeJS.ProcessEnv): ServiceManager {
-  const manages = environment["NOTIFY_SOCKET"] !== undefined;
-  const limit = Number(environment["WATCHDOG_USEC"]);
+  const manages = environment.NOTIFY_SOCKET !== undefined;
+  const limit = Number(environment.WATCHDOG_USEC);
   const send = async (...args: string[]) => {
     if (manages) await run(["systemd-notify", ...args], { timeout: 10_000 });
   };

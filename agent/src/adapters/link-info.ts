@@ -27,7 +27,8 @@ export type BondMember = {
 /** The partner at the other end of an 802.3ad bond. */
 export type LacpPartner = { aggregator: number; ports: number; mac: string | undefined };
 
-const bondModes = [
+/** In the order of their numbers in the kernel (linux/if_bonding.h). */
+export const bondModes = [
   "balance-rr",
   "active-backup",
   "balance-xor",

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { bondModes } from "../adapters/link-info.ts";
 import { address, interfaceName } from "../configuration/fields.ts";
 
 /** What makes a link of each kind: bond, VLAN, bridge. Names follow systemd.netdev(5), values the kernel's own words. */
@@ -6,15 +7,6 @@ import { address, interfaceName } from "../configuration/fields.ts";
 export const linkKinds = ["ethernet", "bond", "vlan", "bridge", "dummy"] as const;
 export type LinkKind = (typeof linkKinds)[number];
 
-export const bondModes = [
-  "balance-rr",
-  "active-backup",
-  "balance-xor",
-  "broadcast",
-  "802.3ad",
-  "balance-tlb",
-  "balance-alb",
-] as const;
 export type BondMode = (typeof bondModes)[number];
 
 const milliseconds = (least: number, most: number) => {

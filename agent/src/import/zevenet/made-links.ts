@@ -1,3 +1,4 @@
+import { bondModes } from "../../adapters/link-info.ts";
 import { type NetworkInterface, networkInterface } from "../../network/schema.ts";
 import type { Draft } from "./draft.ts";
 import { parseTiny } from "./formats.ts";
@@ -5,17 +6,6 @@ import type { InterfaceFile } from "./interface-file.ts";
 import { readText } from "./source.ts";
 
 /** Bonds (`bonding.conf`) and VLANs (`if_eth0.100_conf`): links that this box makes, of cards that have a place here. */
-
-/** In the order of their numbers in the kernel (bonding.h). */
-const bondModes = [
-  "balance-rr",
-  "active-backup",
-  "balance-xor",
-  "broadcast",
-  "802.3ad",
-  "balance-tlb",
-  "balance-alb",
-] as const;
 
 export type MadeLink = Pick<NetworkInterface, "kind" | "bond" | "vlan">;
 export type Place = { name: string; made?: MadeLink } | { reason: string };

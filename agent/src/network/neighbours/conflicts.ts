@@ -24,7 +24,8 @@ type State = {
   running: boolean;
 };
 
-const states = new WeakMap<Machine, State>();
+/** By what a machine and the one that a commit works with, which asks some questions once, have in common. */
+const states = new WeakMap<Machine["netlink"], State>();
 
 function stateOf(machine: Machine): State {
   const fresh: State = {
@@ -34,8 +35,8 @@ function stateOf(machine: Machine): State {
     wake: undefined,
     running: false,
   };
-  const state = states.get(machine) ?? fresh;
-  states.set(machine, state);
+  const state = states.get(machine.netlink) ?? fresh;
+  states.set(machine.netlink, state);
   return state;
 }
 

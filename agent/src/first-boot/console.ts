@@ -169,6 +169,8 @@ function makeWatch(machine: Machine, moved: AbortController): Watch {
   };
   return {
     start(begun) {
+      // One watch at a time: a second one, which nobody could stop, would take our own answers for somebody else's.
+      finished.abort();
       finished = new AbortController();
       watching = watch(begun, finished.signal);
     },
@@ -193,12 +195,16 @@ async function complete(
     const query = { confirmWithin: minutesToConfirm };
     const { body } = await api.send<{ generation: number }>("POST", "/api/v1/first-boot", { body: answers, query });
     const trial = makeTrial(machine, api, body.generation);
+    let watched = false;
     return {
       ...trial,
       look: async () => {
         const standing = await trial.look();
         if (standing.state === "kept") await putDown(machine, raised, Object.keys(answers.interfaces ?? {}));
-        if (standing.state === "gone") watch.start(await waitForQuestions(machine));
+        if (standing.state === "gone" && !watched) {
+          watched = true;
+          watch.start(await waitForQuestions(machine));
+        }
         return standing;
       },
     };

@@ -31,6 +31,19 @@ export type Machine = {
   log: Logger;
 };
 
+/**
+ * State that lasts as long as a machine, made when it is first asked for. It is the same for a copy that only asks otherwise, as the
+ * one a commit plans with (commit/carry-out.ts): what the two have in common is the kernel they look at.
+ */
+export function keepFor<State>(make: () => State): (machine: Machine) => State {
+  const kept = new WeakMap<Netlink, State>();
+  return ({ netlink }) => {
+    const state = kept.get(netlink) ?? make();
+    kept.set(netlink, state);
+    return state;
+  };
+}
+
 /** journald reads the priority prefix of sd-daemon(3) from standard error. */
 const journal: Logger = {
   info: (message) => process.stderr.write(`<6>${message}\n`),

@@ -2,7 +2,7 @@ import * as fs from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { LinkMode } from "../adapters/ethtool.ts";
 import { isMissing, readTextIfExists } from "../adapters/files.ts";
-import type { Machine } from "../adapters/machine.ts";
+import { keepFor, type Machine } from "../adapters/machine.ts";
 import type { Link, LinkCounters } from "../adapters/netlink.ts";
 import { messageOf, SteelyardError } from "../errors.ts";
 import { type BondStatus, describeBond } from "./bond-status.ts";
@@ -192,12 +192,11 @@ async function readVirtualFunctionOf(device: string): Promise<string | undefined
   return (await listDirectory(join(device, "physfn/net"))).sort()[0];
 }
 
-const firmwares = new WeakMap<Machine, Map<string, string | undefined>>();
+const firmwaresOf = keepFor(() => new Map<string, string | undefined>());
 
 /** Asked once for each card: it changes with a restart of the machine. A card that goes and comes back has another index. */
 async function readFirmware(machine: Machine, { index, name }: Link): Promise<string | undefined> {
-  const known = firmwares.get(machine) ?? new Map<string, string | undefined>();
-  firmwares.set(machine, known);
+  const known = firmwaresOf(machine);
   const key = `${index} ${name}`;
   if (!known.has(key)) {
     // 71, 75 and others: the driver does not tell, or the card has just gone.

@@ -1,5 +1,5 @@
 import { makeFrameReader } from "../../adapters/frames.ts";
-import type { Machine } from "../../adapters/machine.ts";
+import { keepFor, type Machine } from "../../adapters/machine.ts";
 import { messageOf } from "../../errors.ts";
 import { type LacpPartner, lacpduLeast, lacpFilter, parseLacpdu } from "./pdu.ts";
 
@@ -14,13 +14,7 @@ const lifetime = 90;
 const greatestNumber = 16;
 
 type Heard = { partner: LacpPartner; at: number };
-const heard = new WeakMap<Machine, Map<string, Heard>>();
-
-function memoryOf(machine: Machine): Map<string, Heard> {
-  const memory = heard.get(machine) ?? new Map<string, Heard>();
-  heard.set(machine, memory);
-  return memory;
-}
+const memoryOf = keepFor(() => new Map<string, Heard>());
 
 /** Partners heard in the last while, by the name of the card. */
 export function recallPartners(machine: Machine): Map<string, LacpPartner> {

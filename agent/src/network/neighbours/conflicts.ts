@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Machine } from "../../adapters/machine.ts";
+import { keepFor, type Machine } from "../../adapters/machine.ts";
 import { messageOf } from "../../errors.ts";
 import { findHolders, type Holder, type Place } from "./ask.ts";
 
@@ -24,21 +24,13 @@ type State = {
   running: boolean;
 };
 
-/** By what a machine and the one that a commit works with, which asks some questions once, have in common. */
-const states = new WeakMap<Machine["netlink"], State>();
-
-function stateOf(machine: Machine): State {
-  const fresh: State = {
-    known: new Map(),
-    waiting: new Map(),
-    listeners: new Set(),
-    wake: undefined,
-    running: false,
-  };
-  const state = states.get(machine.netlink) ?? fresh;
-  states.set(machine.netlink, state);
-  return state;
-}
+const stateOf = keepFor<State>(() => ({
+  known: new Map(),
+  waiting: new Map(),
+  listeners: new Set(),
+  wake: undefined,
+  running: false,
+}));
 
 export function listConflicts(machine: Machine): Conflict[] {
   return [...stateOf(machine).known.values()];

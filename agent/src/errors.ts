@@ -51,6 +51,13 @@ export class SteelyardError extends Error {
   }
 }
 
+/** Throws `address-taken` when there are addresses that other hosts have, with all of them. */
+export function refuseTaken(problems: Problem[]): void {
+  if (problems.length === 0) return;
+  const words = problems.map(({ path, message }) => `${path}: ${message}`).join("; ");
+  throw new SteelyardError("address-taken", `${words} (force takes it all the same)`, { problems });
+}
+
 /** The words of whatever was thrown, for a log or an answer. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -1,7 +1,7 @@
 import type { Machine } from "../adapters/machine.ts";
 import type { Run } from "../adapters/process.ts";
 import type { Configuration } from "../configuration/schema.ts";
-import { messageOf, SteelyardError } from "../errors.ts";
+import { messageOf, type Problem, refuseTaken, SteelyardError } from "../errors.ts";
 import type { CommitResult } from "./control.ts";
 import { type BoundStep, type Finding, type Manner, refuseErrors, type Subsystem } from "./subsystem.ts";
 
@@ -48,24 +48,17 @@ export function verify(subsystems: readonly Subsystem[], configuration: Configur
   return findings;
 }
 
-/**
- * Throws `address-taken` with everything that collides with what is around the machine; forced, or in a dry run, gives it back
- * in words for the operator.
- */
+/** Everything that collides with what is around the machine. Throws `address-taken` with it, unless it is tolerated. */
 export async function probeAll(
   subsystems: readonly Subsystem[],
   wanted: Configuration,
   machine: Machine,
   tolerant: boolean,
-): Promise<Finding[]> {
-  const problems = (
-    await Promise.all(subsystems.map(async (each) => (await each.probe?.(wanted, machine)) ?? []))
-  ).flat();
-  if (problems.length > 0 && !tolerant) {
-    const words = problems.map(({ path, message }) => `${path}: ${message}`).join("; ");
-    throw new SteelyardError("address-taken", `${words} (force takes it all the same)`, { problems });
-  }
-  return problems.map((each) => ({ severity: "warning", ...each }));
+): Promise<Problem[]> {
+  const found = await Promise.all(subsystems.map(async (each) => (await each.probe?.(wanted, machine)) ?? []));
+  const problems = found.flat();
+  if (!tolerant) refuseTaken(problems);
+  return problems;
 }
 
 /** What would be done to take the machine to a configuration. */

@@ -4,7 +4,7 @@ import { encodeConfiguration } from "../configuration/codec.ts";
 import { compareConfigurations, listChanges } from "../configuration/difference.ts";
 import { type Configuration, emptyConfiguration } from "../configuration/schema.ts";
 import type { Store } from "../configuration/store.ts";
-import { messageOf, type Problem, SteelyardError } from "../errors.ts";
+import { messageOf, SteelyardError } from "../errors.ts";
 import { applyAll, applyOrUndo, planAll, probeAll, verify } from "./carry-out.ts";
 import { type Confirmation, decideConfirmation, refuseWhilePending, showPending } from "./confirmation.ts";
 import type { Author, CommitRequest, CommitResult, ConfigurationControl } from "./control.ts";
@@ -66,12 +66,13 @@ export function makeControl(store: Store, registry: readonly Subsystem[], machin
       : decideConfirmation(subsystems, before, wanted, request);
     const { minutes: confirmWithin, reasons } = confirmation;
     const taken = await probeAll(subsystems, wanted, machine, dryRun || force);
-    const about = { warnings: [...warnings, ...taken], compare, reasons, confirmWithin };
+    const asWarnings = taken.map((each): Finding => ({ severity: "warning", ...each }));
+    const about = { warnings: [...warnings, ...asWarnings], compare, reasons, confirmWithin };
     if (dryRun) return { generation: currentNumber(), steps: await planAll(subsystems, wanted, machine), ...about };
-    for (const { path, message: words } of force ? taken : [])
+    for (const { path, message: words } of taken)
       machine.log.warn(`forced by ${author.user} (${author.source}): ${path}: ${words}`);
     const landed = await land(wanted, before, author, message, { ...confirmation, tolerant: force });
-    return { ...landed, ...about, ...(taken.length > 0 ? { forced: taken.map(withoutSeverity) } : {}) };
+    return { ...landed, ...about, ...(taken.length > 0 ? { forced: taken } : {}) };
   }
 
   /** Writes, applies and adopts: what comes after every reason to refuse. */
@@ -157,10 +158,6 @@ export function makeControl(store: Store, registry: readonly Subsystem[], machin
   async function readOrEmpty(generation: number): Promise<Configuration> {
     return generation === 0 ? emptyConfiguration() : (await store.read(generation)).configuration;
   }
-}
-
-function withoutSeverity({ path, message }: Finding): Problem {
-  return { path, message };
 }
 
 function refuseStale(madeFrom: number | undefined, current: number): void {

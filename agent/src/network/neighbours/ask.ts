@@ -11,6 +11,10 @@ export type Place = { interface: string; address: string };
 /** Another host that has it. */
 export type Holder = Place & { mac: string };
 
+export function describeHolder({ address, interface: name, mac }: Holder): string {
+  return `another host has ${address}: ${mac} answers on ${name}`;
+}
+
 /** Each address is asked for so often, with so many milliseconds after each. A host that is there answers within a few. */
 const rounds = 3;
 const patience = 300;

@@ -5,7 +5,7 @@ import { type Problem, SteelyardError } from "../../errors.ts";
 import type { Expectation } from "../plan.ts";
 import type { NetworkArtefacts } from "../render.ts";
 import { announceAddresses } from "./announce.ts";
-import { findHolders, type Holder, type Place } from "./ask.ts";
+import { describeHolder, findHolders, type Holder, type Place } from "./ask.ts";
 import { suspect } from "./conflicts.ts";
 
 /** Taking addresses: first it is asked whether somebody has them, then the neighbours are told. */
@@ -25,14 +25,13 @@ export async function probeAddresses(wanted: NetworkArtefacts, machine: Machine)
   );
   const fresh = asked.filter(({ address }) => !own.has(address));
   const holders = await findHolders(machine, fresh);
-  return fresh.flatMap((place) => holders.filter(isAt(place)).map((holder) => describe(place.path, holder)));
+  return fresh.flatMap((place) => problemsAt(place, place.path, holders));
 }
 
-const isAt = (place: Place) => (holder: Place) =>
-  holder.address === place.address && holder.interface === place.interface;
-
-function describe(path: string, { address, interface: name, mac }: Holder): Problem {
-  return { path, message: `another host has ${address}: ${mac} answers on ${name}` };
+function problemsAt(place: Place, path: string, holders: readonly Holder[]): Problem[] {
+  return holders
+    .filter((each) => each.address === place.address && each.interface === place.interface)
+    .map((each) => ({ path, message: describeHolder(each) }));
 }
 
 type Taking = Manner & {
@@ -59,7 +58,7 @@ export async function takeAddresses(
     const holders = await findHolders(machine, asked ? taken : places);
     const problems = places.flatMap((place) => {
       const path = addressPaths[place.prefixed] ?? `interfaces.${name}`;
-      const found = holders.filter(isAt(place)).map((holder) => describe(path, holder));
+      const found = problemsAt(place, path, holders);
       if (found.length > 0 || !taken.includes(place)) return found;
       return [{ path, message: `another host has ${place.address}` }];
     });

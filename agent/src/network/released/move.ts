@@ -1,8 +1,8 @@
 import type { Machine } from "../../adapters/machine.ts";
 import type { ConfigurationControl } from "../../commit/control.ts";
 import { splitPrefixed } from "../../configuration/fields.ts";
-import { type Problem, SteelyardError } from "../../errors.ts";
-import { findHolders } from "../neighbours/ask.ts";
+import { type Problem, refuseTaken, SteelyardError } from "../../errors.ts";
+import { describeHolder, findHolders } from "../neighbours/ask.ts";
 import { listConflicts } from "../neighbours/conflicts.ts";
 import type { VirtualAddress } from "../schema.ts";
 import { readReleased, writeReleased } from "./apply.ts";
@@ -69,15 +69,8 @@ export async function holdAddress(
   const { present } = await readHoldStatus(machine, control, name);
   const holders = present ? [] : await findHolders(machine, [{ interface: device, address }]);
   const path = `virtualAddresses.${name}.address`;
-  const forced = holders.map(({ mac }) => ({
-    path,
-    message: `another host has ${address}: ${mac} answers on ${device}`,
-  }));
-  const [first] = forced;
-  if (first && !force) {
-    const words = `${path}: ${first.message} (force takes it all the same)`;
-    throw new SteelyardError("address-taken", words, { problems: forced });
-  }
+  const forced = holders.map((each) => ({ path, message: describeHolder(each) }));
+  if (!force) refuseTaken(forced);
   await change(machine, control, `virtual address ${name} held by ${by}`, (names) => names.delete(name));
   return { ...(await readHoldStatus(machine, control, name)), forced };
 }

@@ -1,11 +1,10 @@
 import type { FastifyReply } from "fastify";
 import { z } from "zod";
 import { requirePermission } from "../api/authentication.ts";
-import { authorOf, changeQuery, isDryRun, plan, principalOf, toPlan } from "../api/change.ts";
+import { authorOf, changeQuery, isDryRun, plan, principalOf, sendPlan } from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
 import { listOf, listQuery, takePage } from "../api/list.ts";
 import { badInput, problemDocument } from "../api/problem.ts";
-import type { CommitResult } from "../commit/control.ts";
 import { SteelyardError } from "../errors.ts";
 import { makeApiKey } from "./api-keys.ts";
 import { requireNoEscalation } from "./escalation.ts";
@@ -68,10 +67,6 @@ const parameters = z.strictObject({
 });
 
 const dryRunQuery = changeQuery.pick({ dryRun: true });
-
-function sendPlan(reply: FastifyReply, result: CommitResult): FastifyReply {
-  return reply.code(200).send({ ...toPlan(result), differences: result.compare() });
-}
 
 /** Keys for programs. Everybody keeps the own ones; those of others take the permissions of access. */
 export const addKeyRoutes: Routes = (app, { control, machine, keyUses }) => {

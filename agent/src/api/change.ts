@@ -162,7 +162,7 @@ export async function commitChange(
   const result = await control.commit({ author, message, change: guarded, dryRun, force, ...options, confirmWithin });
   keepCommit(request, reply, message, result);
   if (dryRun) {
-    await reply.code(200).send({ ...toPlan(result), differences: result.compare() });
+    await sendPlan(reply, result);
     return undefined;
   }
   return result;
@@ -188,6 +188,11 @@ export function keepCommit(request: FastifyRequest, reply: FastifyReply, message
   request.commit = { ...result, message };
   if (result.pending) reply.header("Steelyard-Confirm-Before", result.pending.deadline);
   if (result.warnings.length > 0) reply.header("Steelyard-Warnings", formatWarnings(result.warnings));
+}
+
+/** The answer to a dry run: what would be done, and what would differ. */
+export function sendPlan(reply: FastifyReply, result: CommitResult): FastifyReply {
+  return reply.code(200).send({ ...toPlan(result), differences: result.compare() });
 }
 
 export function toPlan({ compare: _compare, forced: _forced, warnings, ...rest }: CommitResult): z.output<typeof plan> {

@@ -31354,7 +31354,7 @@ export default {
       "in": "query",
       "name": "force",
       "required": false,
-      "description": "true: take the address even when another host has it"
+      "description": "true: take addresses that another host has; the audit log says so"
      },
      {
       "schema": {

@@ -18745,7 +18745,7 @@ export interface operations {
     holdVirtualAddress: {
         parameters: {
             query?: {
-                /** @description true: take the address even when another host has it */
+                /** @description true: take addresses that another host has; the audit log says so */
                 force?: "true" | "false";
             };
             header?: {

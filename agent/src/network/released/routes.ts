@@ -1,7 +1,7 @@
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
 import { requirePermission } from "../../api/authentication.ts";
-import { principalOf } from "../../api/change.ts";
+import { changeQuery, isForced, principalOf } from "../../api/change.ts";
 import type { Routes } from "../../api/context.ts";
 import { problemDocument } from "../../api/problem.ts";
 import { objectName } from "../../configuration/fields.ts";
@@ -18,13 +18,6 @@ const status = z
     conflict: z.string().optional().describe("MAC of another host that has it too"),
   })
   .meta({ id: "VirtualAddressStatus", examples: [{ held: true, present: true }] });
-const holdQuery = z.strictObject({
-  force: z
-    .enum(["true", "false"], "expected true or false")
-    .default("false")
-    .transform((text) => text === "true")
-    .describe("true: take the address even when another host has it"),
-});
 
 export const addReleaseRoutes: Routes = (app, { machine, control }) => {
   /** Bound by the interface it stands on, as the object itself is. */
@@ -76,14 +69,13 @@ export const addReleaseRoutes: Routes = (app, { machine, control }) => {
       summary: "Take a virtual address that was given up",
       description: "Refused while another host has it, unless forced. Neighbours are told at once.",
       params,
-      querystring: holdQuery,
+      querystring: changeQuery.pick({ force: true }),
       response: { 200: status, default: problemDocument },
     },
     handler: async (request) => {
-      const { force } = request.query as z.output<typeof holdQuery>;
       const { user } = principalOf(request);
       const name = nameOf(request, "network:update");
-      const { forced, ...held } = await holdAddress(machine, control, name, { by: user, force });
+      const { forced, ...held } = await holdAddress(machine, control, name, { by: user, force: isForced(request) });
       if (forced.length > 0) request.forced = forced;
       return held;
     },

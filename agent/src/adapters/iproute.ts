@@ -66,29 +66,26 @@ async function list(machine: Machine, family: Family, lists: readonly string[]):
   return found.map((line) => JSON.parse(line));
 }
 
-const [allRoutes, allRules] = ["route show table all", "rule show"];
-const readRoutes = (family: Family, found: Json[] = []) => found.flatMap((each) => readRoute(family, each));
-const readRules = (family: Family, found: Json[] = []) => found.flatMap((each) => readRule(family, each));
-
 /** Every route of every table but those of the kernel's own table of local addresses, and every rule. */
 export async function listRouting(machine: Machine): Promise<{ routes: Made<Route>[]; rules: Made<Rule>[] }> {
   const found = await Promise.all(
     families.map(async (family) => {
-      const [routes, rules] = await list(machine, family, [allRoutes, allRules]);
-      return { routes: readRoutes(family, routes), rules: readRules(family, rules) };
+      const [routes = [], rules = []] = await list(machine, family, ["route show table all", "rule show"]);
+      return {
+        routes: routes.flatMap((each) => readRoute(family, each)),
+        rules: rules.flatMap((each) => readRule(family, each)),
+      };
     }),
   );
   return { routes: found.flatMap(({ routes }) => routes), rules: found.flatMap(({ rules }) => rules) };
 }
 
 export async function listRoutes(machine: Machine): Promise<Made<Route>[]> {
-  const found = families.map(async (family) => readRoutes(family, (await list(machine, family, [allRoutes]))[0]));
-  return (await Promise.all(found)).flat();
+  return (await listRouting(machine)).routes;
 }
 
 export async function listRules(machine: Machine): Promise<Made<Rule>[]> {
-  const found = families.map(async (family) => readRules(family, (await list(machine, family, [allRules]))[0]));
-  return (await Promise.all(found)).flat();
+  return (await listRouting(machine)).rules;
 }
 
 /** RTN_UNICAST and those that drop (linux/rtnetlink.h), as `-N` shows them. */

@@ -1,5 +1,4 @@
-import ipaddr from "ipaddr.js";
-import { isAddress, splitPrefixed } from "../../configuration/fields.ts";
+import { addressFamily, isAddress, networkOf, splitPrefixed } from "../../configuration/fields.ts";
 import { routingRoute, routingRule } from "../../routing/schema.ts";
 import { type Draft, makeName, report, reportTaken } from "./draft.ts";
 import { parseTiny } from "./formats.ts";
@@ -112,11 +111,5 @@ function asNetwork(text: string): string {
   if (isAddress(text)) return `${text}/${text.includes(":") ? 128 : 32}`;
   const { address, length } = splitPrefixed(text);
   if (!isAddress(address) || !/\/\d+$/.test(text)) return text;
-  const parsed = ipaddr.parse(address);
-  if (length > (parsed.kind() === "ipv6" ? 128 : 32)) return text;
-  const network =
-    parsed.kind() === "ipv6"
-      ? ipaddr.IPv6.networkAddressFromCIDR(text).toString()
-      : ipaddr.IPv4.networkAddressFromCIDR(text).toString();
-  return `${network}/${length}`;
+  return length > (addressFamily(address) === "ipv6" ? 128 : 32) ? text : networkOf(text);
 }

@@ -195,16 +195,12 @@ async function complete(
     const query = { confirmWithin: minutesToConfirm };
     const { body } = await api.send<{ generation: number }>("POST", "/api/v1/first-boot", { body: answers, query });
     const trial = makeTrial(machine, api, body.generation);
-    let watched = false;
     return {
       ...trial,
       look: async () => {
         const standing = await trial.look();
         if (standing.state === "kept") await putDown(machine, raised, Object.keys(answers.interfaces ?? {}));
-        if (standing.state === "gone" && !watched) {
-          watched = true;
-          watch.start(await waitForQuestions(machine));
-        }
+        if (standing.state === "gone") watch.start(await waitForQuestions(machine));
         return standing;
       },
     };

@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { SteelyardError } from "../errors.ts";
 import { type Prompts, WentBack } from "./prompts.ts";
+import { askWhileWatching } from "./watching.ts";
 
 /** The settings are in use and go back by themselves, unless whoever sits here says that they stay. */
 
@@ -33,47 +33,29 @@ export async function askToKeep(prompts: Prompts, trial: Trial, interval = 2_000
       "and the questions begin again with these answers.",
     ];
     prompts.screen("first boot: does it work?", lines);
-    const changed = new AbortController();
-    const done = new AbortController();
-    const watching = watch({ prompts, trial, interval, found, line: lines.length - 2, changed, done: done.signal });
+    const hasChanged = async (done: AbortSignal) => {
+      const [standing, now] = await Promise.all([trial.look(), trial.describe().catch(() => found)]);
+      if (standing.state !== "waiting" || now.join() !== found.join()) return true;
+      if (!done.aborted) prompts.replaceLine(lines.length - 2, tellTime(standing.seconds));
+      return false;
+    };
+    const choices = [
+      { value: "keep", label: "keep it" },
+      { value: "back", label: "take it back" },
+    ];
     try {
-      const choices = [
-        { value: "keep", label: "keep it" },
-        { value: "back", label: "take it back" },
-      ];
-      const answer = await prompts.choose("Keep this configuration?", choices, "keep", changed.signal);
-      await (answer === "keep" ? trial.keep() : trial.takeBack());
+      await askWhileWatching(interval, hasChanged, async (changed) => {
+        const answer = await prompts.choose("Keep this configuration?", choices, "keep", changed);
+        await (answer === "keep" ? trial.keep() : trial.takeBack());
+      });
     } catch (error) {
       // The time was up in the same moment, or Escape, which decides nothing here.
       const late = error instanceof SteelyardError && error.code === "not-found";
       if (!late && !(error instanceof WentBack)) throw error;
-    } finally {
-      done.abort();
-      await watching;
     }
   }
 }
 
 export function tellTime(seconds: number): string {
   return `Without an answer everything is taken back in ${Math.max(0, Math.round(seconds))} s,`;
-}
-
-async function watch(parts: {
-  prompts: Prompts;
-  trial: Trial;
-  interval: number;
-  found: readonly string[];
-  line: number;
-  changed: AbortController;
-  done: AbortSignal;
-}): Promise<void> {
-  const { prompts, trial, interval, found, line, changed, done } = parts;
-  while (!done.aborted) {
-    await sleep(interval, undefined, { signal: done }).catch(() => undefined);
-    if (done.aborted) return;
-    const [standing, now] = await Promise.all([trial.look(), trial.describe().catch(() => found)]);
-    if (done.aborted) return;
-    if (standing.state !== "waiting" || now.join() !== found.join()) return changed.abort();
-    prompts.replaceLine(line, tellTime(standing.seconds));
-  }
 }

@@ -81,7 +81,8 @@ export async function askList(
   });
 }
 
-function check(schema: z.ZodType<string>, typed: string): { answer: string } | { complaint: string } {
+/** What a schema makes of a text, or what it has against it. */
+export function check<Answer>(schema: z.ZodType<Answer>, typed: unknown): { answer: Answer } | { complaint: string } {
   const result = schema.safeParse(typed);
   if (result.success) return { answer: result.data };
   return { complaint: result.error.issues[0]?.message ?? "expected something else" };

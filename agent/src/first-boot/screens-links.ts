@@ -4,6 +4,7 @@ import type { BondProposal } from "../network/propose-bonds.ts";
 import { describeBond, keyOf, managementOf, type PlannedBond } from "./draft.ts";
 import { fold, type Prompts, WentBack } from "./prompts.ts";
 import { complain, keys, type ScreensOptions, type ShownLink, type Step, title } from "./steps.ts";
+import { askWhileWatching } from "./watching.ts";
 
 /** The screens about links: the card for management, the bonds that the cabling suggests, the VLAN. */
 
@@ -42,37 +43,18 @@ export const askInterface: Step = async (options, { draft, ...rest }) => {
     }
     const first = links.find(({ carrier }) => carrier) ?? links[0];
     const chosen = links.find(({ name }) => name === draft.interface) ?? first;
-    const changed = new AbortController();
-    const done = new AbortController();
-    const watching = watchLinks(readLinks, links, interval, changed, done.signal);
-    try {
-      const choices = links.map((link) => ({ value: link.name, label: describeLink(link) }));
-      const name = await prompts.choose("Management interface", choices, chosen?.name, changed.signal);
-      return { ...rest, draft: { ...draft, interface: name } };
-    } catch (error) {
-      if (!(error instanceof WentBack) || !changed.signal.aborted) throw error;
-    } finally {
-      done.abort();
-      await watching;
-    }
+    const choices = links.map((link) => ({ value: link.name, label: describeLink(link) }));
+    const shown = links.map(describeLink).join();
+    const hasChanged = async () => (await readLinks().catch(() => links)).map(describeLink).join() !== shown;
+    const name = await askWhileWatching(interval, hasChanged, (changed) =>
+      prompts.choose("Management interface", choices, chosen?.name, changed).catch((error) => {
+        if (error instanceof WentBack && changed.aborted) return undefined;
+        throw error;
+      }),
+    );
+    if (name !== undefined) return { ...rest, draft: { ...draft, interface: name } };
   }
 };
-
-async function watchLinks(
-  readLinks: ScreensOptions["readLinks"],
-  before: readonly ShownLink[],
-  interval: number,
-  changed: AbortController,
-  done: AbortSignal,
-): Promise<void> {
-  const shown = before.map(describeLink).join();
-  while (!done.aborted) {
-    await sleep(interval, undefined, { signal: done }).catch(() => undefined);
-    if (done.aborted) return;
-    const now = await readLinks().catch(() => before);
-    if (now.map(describeLink).join() !== shown) return changed.abort();
-  }
-}
 
 /** `[*] nic0   up 1000   52:54:00:5e:00:01 virtio_net  switch1 port 7`: at most 70 columns. */
 function describeLink({ name, mac, driver, carrier, speed, neighbour }: ShownLink): string {
@@ -212,11 +194,8 @@ async function askOwnBond(
   return { name: `bond${number}`, mode, members };
 }
 
-export const vlanId = z.coerce
-  .number("expected a whole number from 1 to 4094")
-  .int("expected a whole number from 1 to 4094")
-  .min(1, "expected a whole number from 1 to 4094")
-  .max(4094, "expected a whole number from 1 to 4094");
+const expectedVlan = "expected a whole number from 1 to 4094";
+export const vlanId = z.coerce.number(expectedVlan).int(expectedVlan).min(1, expectedVlan).max(4094, expectedVlan);
 
 export const askVlan: Step = async ({ prompts }, { draft, ...rest }) => {
   const { base } = managementOf(draft);

@@ -15,7 +15,7 @@ import {
 } from "./draft.ts";
 import type { Trial } from "./keep.ts";
 import { fold } from "./prompts.ts";
-import { type Asking, ask, askChoice, askField, askList, askYesNo } from "./questions.ts";
+import { type Asking, ask, askChoice, askField, askList, askYesNo, check } from "./questions.ts";
 import { vlanId } from "./screens-links.ts";
 import type { ScreensOptions } from "./steps.ts";
 import type { Terminal } from "./terminal.ts";
@@ -148,26 +148,16 @@ async function askVlan(asking: Asking, draft: Draft): Promise<number | undefined
   return await ask<number | undefined>(asking, {
     text: `VLAN tag of the management network on ${managementOf(draft).base} (- for none)`,
     preset: draft.vlan === undefined ? "-" : String(draft.vlan),
-    read: (typed) => {
-      if (typed === "-") return { answer: undefined };
-      const result = vlanId.safeParse(typed);
-      return result.success
-        ? { answer: result.data }
-        : { complaint: result.error.issues[0]?.message ?? "expected a number" };
-    },
+    read: (typed) => (typed === "-" ? { answer: undefined } : check(vlanId, typed)),
   });
 }
 
 async function askKey(asking: Asking, before: string | undefined): Promise<string[]> {
-  const key = await ask(asking, {
+  return await ask(asking, {
     text: "SSH key of admin (- for the password alone)",
     preset: before ?? "-",
-    read: (typed) => {
-      const result = user.shape.sshKeys.safeParse(typed === "-" ? [] : [typed]);
-      return result.success ? { answer: typed } : { complaint: result.error.issues[0]?.message ?? "expected a key" };
-    },
+    read: (typed) => check(user.shape.sshKeys, typed === "-" ? [] : [typed]),
   });
-  return key === "-" ? [] : [key];
 }
 
 async function askTimeZone(asking: Asking, before: string): Promise<string> {
@@ -207,13 +197,7 @@ async function askFamily<Method extends string>(
   const gateway = await ask<string | undefined>(asking, {
     text: `${name} gateway (- for none)`,
     preset: before.gateway ?? "-",
-    read: (typed) => {
-      if (typed === "-") return { answer: undefined };
-      const result = gateways.safeParse(typed);
-      return result.success
-        ? { answer: result.data }
-        : { complaint: result.error.issues[0]?.message ?? "expected an address" };
-    },
+    read: (typed) => (typed === "-" ? { answer: undefined } : check(gateways, typed)),
   });
   return { method, addresses: [address], gateway };
 }

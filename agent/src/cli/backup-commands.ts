@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { Act } from "./commands.ts";
-import { forceOption } from "./context.ts";
+import { confirmWithinOption, forceOption } from "./context.ts";
 import { note } from "./notes.ts";
 
 /** The words of `steelyard backup …`, `job follow` and `system factory-reset`, as far as they are not made from the API. */
@@ -40,7 +40,7 @@ export function addBackupCommands(program: Command, act: Act): void {
       .option("--accept-proposals", "take the cards that are only proposed, too")
       .option("--identity", "take the certificate and key of the API and the host keys of SSH too")
       .option("--dry-run", "check everything, change nothing, show what would change")
-      .option("--confirm-within <minutes>", "goes back by itself unless it is confirmed in time; 0: never")
+      .option(...confirmWithinOption)
       .option(...forceOption)
       .action(
         act(async (context, name: string, options: never) =>

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { forceOption, type withContext } from "./context.ts";
+import { dryRunOption, forceOption, type withContext } from "./context.ts";
 import { schemaOfBody } from "./fields.ts";
 import {
   type ApiCommand,
@@ -93,7 +93,7 @@ function addQueryOption(command: Command, parameter: ApiParameter, verb: ApiComm
     return;
   }
   if (name === "dryRun") {
-    command.option("--dry-run", "check everything, change nothing, show the plan");
+    command.option(...dryRunOption);
     return;
   }
   const own = reserved.includes(name) ? `${name}Query` : name;

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { Act } from "./commands.ts";
-import { type ChangeOptions, forceOption } from "./context.ts";
+import { type ChangeOptions, confirmWithinOption, dryRunOption, forceOption } from "./context.ts";
 import type { ApiDocument } from "./model.ts";
 import { note } from "./notes.ts";
 
@@ -105,8 +105,8 @@ export function addConfigurationCommands(program: Command, act: Act, document: A
     configuration
       .command("rollback <generation>")
       .description("make a new generation with the content of an old one")
-      .option("--dry-run", "check everything, change nothing, show the plan")
-      .option("--confirm-within <minutes>", "goes back by itself unless it is confirmed in time; 0: never")
+      .option(...dryRunOption)
+      .option(...confirmWithinOption)
       .option(...forceOption)
       .action(
         act(async (context, generation: string, options: ChangeOptions) =>
@@ -145,7 +145,7 @@ export function addConfigurationCommands(program: Command, act: Act, document: A
 function addCommitOptions(command: Command): Command {
   return command
     .option("--dry-run", "check everything, change nothing, show the plan and the differences")
-    .option("--confirm-within <minutes>", "goes back by itself unless it is confirmed in time; 0: never")
+    .option(...confirmWithinOption)
     .option(...forceOption)
     .option("--message <text>", "what the change is for; stands in the history");
 }

@@ -168,6 +168,10 @@ export function changeQuery(options: ChangeOptions): NonNullable<RequestOptions[
 }
 
 export const forceOption = ["--force", "take addresses that another host has"] as const;
+export const confirmWithinOption = [
+  "--confirm-within <minutes>",
+  "goes back by itself unless it is confirmed in time; 0: never",
+] as const;
 export const dryRunOption = ["--dry-run", "check everything, change nothing, show the plan"] as const;
 
 /** Root's socket, or that of the user who types: the agent knows by it who calls. */

@@ -4,7 +4,15 @@ import { catalogue } from "../errors.ts";
 import { addBackupCommands } from "./backup-commands.ts";
 import { type Act, addApiCommands } from "./commands.ts";
 import { addConfigurationCommands } from "./configuration-commands.ts";
-import { type ChangeOptions, forceOption, type GlobalOptions, type Surroundings, withContext } from "./context.ts";
+import {
+  type ChangeOptions,
+  confirmWithinOption,
+  dryRunOption,
+  forceOption,
+  type GlobalOptions,
+  type Surroundings,
+  withContext,
+} from "./context.ts";
 import { printHelp, topicNames } from "./help.ts";
 import { addImportCommands } from "./import.ts";
 import type { ApiDocument } from "./model.ts";
@@ -105,8 +113,8 @@ const collect = (value: string, all: string[]) => [...all, value];
 /** Options of a change that has a command of its own. */
 export function addChangeOptions(command: Command): Command {
   return command
-    .option("--dry-run", "check everything, change nothing, show the plan")
-    .option("--confirm-within <minutes>", "goes back by itself unless it is confirmed in time; 0: never")
+    .option(...dryRunOption)
+    .option(...confirmWithinOption)
     .option(...forceOption);
 }
 

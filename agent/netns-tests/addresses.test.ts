@@ -8,14 +8,14 @@ import { makeMachine } from "../src/adapters/machine.ts";
 import { type Run, run } from "../src/adapters/process.ts";
 import { makeControl } from "../src/commit/commit.ts";
 import type { CommitRequest } from "../src/commit/control.ts";
-import { type Configuration, configuration } from "../src/configuration/schema.ts";
+import type { Configuration } from "../src/configuration/schema.ts";
 import { openStore } from "../src/configuration/store.ts";
 import { network } from "../src/network/index.ts";
 import { announceArrival } from "../src/network/neighbours/arrivals.ts";
 import { describeConflicts, followConflicts } from "../src/network/neighbours/conflicts.ts";
 import { holdAddress, readHoldStatus, releaseAddress } from "../src/network/released/move.ts";
 import { addressesOf } from "../src/network/render.ts";
-import { enterBox, until } from "./lab.ts";
+import { edited, enterBox, until } from "./lab.ts";
 
 /**
  * Addresses that come, and that others have. A switch in a namespace of its own connects the box's nic0 with a peer that may have an address
@@ -44,11 +44,7 @@ async function test(): Promise<void> {
     await control.commit({
       author: { user: "test", source: "local" },
       message: "test",
-      change: (current) => {
-        const draft = structuredClone(current);
-        change(draft);
-        return configuration.parse(draft);
-      },
+      change: edited(change),
       ...options,
     });
   const give = (addresses: Record<string, string>) => (draft: Configuration) => {

@@ -9,6 +9,8 @@ import { type Machine, makeMachine } from "../src/adapters/machine.ts";
 import { loadRules } from "../src/adapters/nft.ts";
 import { run } from "../src/adapters/process.ts";
 import type { Systemd } from "../src/adapters/systemd.ts";
+import type { CommitRequest } from "../src/commit/control.ts";
+import { type Configuration, configuration } from "../src/configuration/schema.ts";
 import type { Request } from "./traffic.ts";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -194,6 +196,15 @@ export function simulateUnit(root: string): NftlbUnit {
       child?.kill("SIGKILL");
     },
     starts: () => started,
+  };
+}
+
+/** The change of a commit that edits a copy of the configuration, which is then checked as any other. */
+export function edited(edit: (draft: Configuration) => void): CommitRequest["change"] {
+  return (current) => {
+    const draft = structuredClone(current);
+    edit(draft);
+    return configuration.parse(draft);
   };
 }
 

@@ -14,6 +14,7 @@ import { openStore } from "../src/configuration/store.ts";
 import {
   addAddresses,
   applySettings,
+  edited,
   type NftlbUnit,
   overlay,
   type Peer,
@@ -145,11 +146,7 @@ export async function buildUplinksLab(
     const result = await control.commit({
       author: { user: "test", source: "local" },
       message: "test",
-      change: (current) => {
-        const draft = structuredClone(current);
-        change(draft);
-        return configuration.parse(draft);
-      },
+      change: edited(change),
     });
     return result.steps.map(({ summary }) => summary);
   };

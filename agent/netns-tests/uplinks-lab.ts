@@ -137,6 +137,12 @@ export async function buildUplinksLab(
       "route add default via fd50::1",
     ]);
   }
+  // A router asks for its neighbours from a link-local address, and not at all while the kernel still looks whether another host has that.
+  await until("addresses that can be used", 15_000, async () => {
+    const everywhere = [process.pid, lan.pid, backend.pid, ...Object.values(pids)];
+    const open = await Promise.all(everywhere.map((pid) => within(pid, "ip -6 address show tentative")));
+    return open.every((text) => text.trim() === "");
+  });
   await backend.ask({ ask: "serve", name: "b1", tcp: [80], udp: [53] });
   await world.ask({ ask: "serve", name: "world", tcp: [80, 8080], udp: [53] });
 

@@ -21,6 +21,7 @@ export const generatedFiles = {
   answers: "docs/answer-file.md",
   completion: "image/overlay/usr/share/bash-completion/completions/steelyard",
   drivers: "agent/src/network/known-drivers.ts",
+  cards: "agent/src/network/tuning/profile-cards.ts",
 } as const;
 
 const head = "/** Made from the API's OpenAPI document by `npm run generate`: do not edit. */\n\n";
@@ -42,7 +43,9 @@ export async function generate(keep?: (path: string, text: string) => Promise<vo
   await keep?.(generatedFiles.completion, command.completion);
   const drivers = await describeDrivers();
   await keep?.(generatedFiles.drivers, drivers);
-  return { document, types, answers, ...command, drivers };
+  const cards = await describeCards();
+  await keep?.(generatedFiles.cards, cards);
+  return { document, types, answers, ...command, drivers, cards };
 }
 
 /** Of the program that is made from a document. It loads the one just kept: that may have been in conflict, or not there. */
@@ -70,6 +73,35 @@ ${lines
   .replaceAll('","', '", "')
   .replace(/^ {2}"([a-z0-9_]+)":/gm, "  $1:")}};
 `;
+}
+
+/** The settings that the hardware profiles have for cards, for the agent of their images. */
+async function describeCards(): Promise<string> {
+  const profiles = await Promise.all((await listProfiles()).map((name) => readProfile(name)));
+  const entries = profiles.filter(({ cards }) => cards.length > 0).map(({ name, cards }) => [name, cards]);
+  return `import type { Card } from "./schema.ts";
+
+export type ProfileCard = Pick<Card, "rings" | "channels" | "offloads"> & { drivers: readonly string[] };
+
+/** Made from hardware-profiles/ by \`npm run generate\`: do not edit. Settings of cards by profile and driver. */
+export const profileCards: Readonly<Record<string, readonly ProfileCard[]>> = ${writeLiteral(Object.fromEntries(entries))};
+`;
+}
+
+/** As the formatter leaves it: an object has a line for each of its fields, a list of texts one for all. */
+function writeLiteral(value: unknown, indent = ""): string {
+  const inner = `${indent}  `;
+  if (Array.isArray(value)) {
+    if (value.every((each) => typeof each === "string"))
+      return `[${value.map((each) => JSON.stringify(each)).join(", ")}]`;
+    return `[\n${value.map((each) => `${inner}${writeLiteral(each, inner)},\n`).join("")}${indent}]`;
+  }
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  const fields = Object.entries(value).map(([name, each]) => {
+    const key = /^[a-zA-Z_]\w*$/.test(name) ? name : JSON.stringify(name);
+    return `${inner}${key}: ${writeLiteral(each, inner)},\n`;
+  });
+  return `{\n${fields.join("")}${indent}}`;
 }
 
 /** The document as the API serves it, of an application on a root of its own. */

@@ -10,6 +10,7 @@ import { configuration, emptyConfiguration } from "../src/configuration/schema.t
 import { network } from "../src/network/index.ts";
 import { renderNetwork } from "../src/network/render.ts";
 import { readInterfaceStatus, readLinks } from "../src/network/status.ts";
+import { cards } from "../src/network/tuning/index.ts";
 import { enterBox, until } from "./lab.ts";
 
 /** What the agent reads of the network, from a real kernel. systemd-networkd itself runs in the VM suite. */
@@ -96,6 +97,55 @@ async function test(): Promise<void> {
     t.same(await plan(), ["repair interface nic0: gateway 192.0.2.1 is gone"]);
     await ip("route add default via 192.0.2.1");
     t.same(await plan(), []);
+  });
+
+  await t.test("channels and offloads of a card are set, refused, put back after drift, and as at first", async (t) => {
+    await ip("link add card0 numrxqueues 4 numtxqueues 4 type veth peer name far2 numrxqueues 4 numtxqueues 4");
+    const machine = makeMachine({ root });
+    const wanting = (card: object | undefined) =>
+      configuration.parse({ ...emptyConfiguration(), interfaces: { card0: { card } } });
+    const apply = async (card: object | undefined) => {
+      await cards.check(wanting(card), machine);
+      const steps = await cards.plan(wanting(card), machine);
+      for (const step of steps) await step.execute();
+      return steps.map(({ summary }) => summary);
+    };
+    const read = async () => {
+      const index = (await netlink.links()).find(({ name }) => name === "card0")?.index ?? 0;
+      return (await box.readCardStates()).get(index) ?? {};
+    };
+    const first = await read();
+    t.match(first, {
+      "channels.receive": { now: 4, most: 4, fixed: false },
+      "channels.send": { now: 4, most: 4 },
+      "offloads.tcpSegmentation": { now: true, fixed: false },
+    });
+    const settings = { channels: { receive: 2, send: 1 }, offloads: { tcpSegmentation: false, genericReceive: true } };
+    await apply(settings);
+    const set = {
+      "channels.receive": { now: 2 },
+      "channels.send": { now: 1 },
+      "offloads.tcpSegmentation": { now: false },
+      "offloads.genericReceive": { now: true },
+    };
+    t.match(await read(), set);
+    t.same(await apply(settings), []);
+    await t.rejects(apply({ channels: { receive: 8 }, rings: { send: 64 } }), {
+      code: "invalid-configuration",
+      problems: [
+        { path: "interfaces.card0.card.channels.receive", message: /at most 4/ },
+        { path: "interfaces.card0.card.rings.send", message: /nothing of the kind/ },
+      ],
+    });
+    t.match(await read(), set, "and nothing was changed");
+    await run(["ethtool", "-L", "card0", "rx", "3"]);
+    await run(["ethtool", "-K", "card0", "tso", "on"]);
+    t.same(await apply(settings), [
+      "card card0 again: its channels.receive is 3, not 2, its offloads.tcpSegmentation is on, not off",
+    ]);
+    t.match(await read(), set);
+    await apply(undefined);
+    t.same(await read(), first);
   });
 
   await t.test("hundreds of links and addresses come in one piece", async (t) => {

@@ -15,6 +15,7 @@ import { listNamesInUse } from "./network/inventory.ts";
 import { announceArrival } from "./network/neighbours/arrivals.ts";
 import { describeConflicts, followConflicts } from "./network/neighbours/conflicts.ts";
 import { readAllCounters, readInterfaceStatus, readLinks } from "./network/status.ts";
+import { describeRefusals } from "./network/tuning/status.ts";
 import { watchLinks } from "./network/watch.ts";
 import { readRoutes, readRules, routing, watchNetwork } from "./routing/index.ts";
 import { subsystems } from "./subsystems.ts";
@@ -55,9 +56,12 @@ async function main(): Promise<void> {
     readUplinkStatuses: () => readUplinkStatuses(machine, control.current().configuration),
     returnUplink: (farm, uplink) => uplinks.giveBack(farm, uplink),
     readRules: () => readRules(machine, control.current().configuration),
-    readSystemStatus: () => {
+    readSystemStatus: async () => {
       const { problems, warnings } = tls.describe(machine.now());
-      return readSystemStatus(machine, control, { problems: [...problems, ...describeConflicts(machine)], warnings });
+      return await readSystemStatus(machine, control, {
+        problems: [...problems, ...describeConflicts(machine)],
+        warnings: [...warnings, ...(await describeRefusals(machine))],
+      });
     },
   };
   const server = await createServer({

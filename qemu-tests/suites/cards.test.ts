@@ -3,9 +3,9 @@ import type { Suite, SuiteContext } from "../src/suite.ts";
 import { hotplugPort } from "../src/vm/arguments.ts";
 import { waitFor } from "../src/wait.ts";
 
-const [firstMac, secondMac] = ["52:54:00:5e:00:31", "52:54:00:5e:00:32"];
+const [firstMac, secondMac, thirdMac] = ["52:54:00:5e:00:31", "52:54:00:5e:00:32", "52:54:00:5e:00:33"];
 
-/** Network cards under their names: bound, plugged in, pulled out, replaced. */
+/** Network cards under their names: bound, plugged in, pulled out, replaced, told how to work. */
 export const cards: Suite = {
   name: "cards",
   machine: "bios",
@@ -13,6 +13,7 @@ export const cards: Suite = {
     await checkNames(context);
     await checkHotplug(context);
     await checkReplacement(context);
+    await checkSettings(context);
   },
 };
 
@@ -36,8 +37,8 @@ async function checkNames({ box: { machine, api }, check }: SuiteContext): Promi
 }
 
 /** Without a peer: carrier is not the point. */
-async function plug({ box: { machine } }: SuiteContext, mac: string): Promise<void> {
-  await machine.qmp.execute("device_add", { driver: "virtio-net-pci", id: "plugged", bus: hotplugPort, mac });
+async function plug({ box: { machine } }: SuiteContext, mac: string, driver = "virtio-net-pci"): Promise<void> {
+  await machine.qmp.execute("device_add", { driver, id: "plugged", bus: hotplugPort, mac, romfile: "" });
 }
 
 async function pull({ box: { machine } }: SuiteContext): Promise<void> {
@@ -104,4 +105,65 @@ async function checkReplacement(context: SuiteContext): Promise<void> {
     t.match(JSON.parse(await machine.shell("networkctl lldp --json=short")), {});
     t.notMatch(await machine.shell("journalctl -b -u steelyard-agent --no-pager"), /LACP: listening|LLDP neighbours/);
   });
+}
+
+/** QEMU's 82574: its rings, interrupts and offloads can be told, which those of a virtio card cannot. */
+async function checkSettings(context: SuiteContext): Promise<void> {
+  const { machine, api } = context.box;
+  const patience = { timeout: machine.scale(30_000), interval: 500 };
+  const readSettings = async () => (await api.get("/network/links/{link}", { path: { link: "nic2" } })).settings ?? [];
+  const readValues = async () => Object.fromEntries((await readSettings()).map(({ setting, now }) => [setting, now]));
+  const put = async (status: number, card: object) =>
+    await api.expect(status, "PUT", "/network/interfaces/nic2", { body: { card }, timeout: machine.scale(30_000) });
+  const told = {
+    "rings.receive": 1024,
+    "rings.send": 4096,
+    "coalescing.receiveMicroseconds": 50,
+    "offloads.receiveChecksum": false,
+  };
+  await context.check(
+    "a card is told its rings, interrupts and offloads, refuses what it has not, and forgets them",
+    async (t) => {
+      await plug(context, thirdMac, "e1000e");
+      await waitFor("the card", async () => (await bindingOf(context, "nic2")) !== undefined, patience);
+      const first = await readValues();
+      t.match(first, {
+        "rings.receive": Number,
+        "coalescing.receiveMicroseconds": Number,
+        "offloads.receiveChecksum": true,
+      });
+      t.match((await readSettings()).slice(0, 2), [
+        { setting: "rings.receive", most: 4096 },
+        { setting: "rings.send", most: 4096 },
+      ]);
+      const own = { enabled: true, card: { rings: { receive: 8192 }, channels: { combined: 2 } } };
+      const { body } = await api.expect(422, "PUT", "/network/interfaces/nic2", { body: own });
+      t.match(body, {
+        problems: [
+          { path: "interfaces.nic2.card.channels.combined", message: /nothing of the kind/ },
+          { path: "interfaces.nic2.card.rings.receive", message: /at most 4096/ },
+        ],
+      });
+      t.same(await readValues(), first, "nothing was changed");
+      await put(201, {
+        rings: { receive: 1024, send: "max" },
+        coalescing: { receiveMicroseconds: 50 },
+        offloads: { receiveChecksum: false },
+      });
+      t.match(await readValues(), told);
+      t.match(await machine.shell("ethtool -g nic2"), /Current hardware settings:\s+RX:\s+1024[\s\S]*TX:\s+4096/);
+      await machine.shell("ethtool -G nic2 rx 128 && ethtool -K nic2 rx on");
+      await waitFor("the settings", async () => (await readValues())["rings.receive"] === 1024, patience);
+      t.match(await readValues(), told, "what somebody else has changed is put back");
+      await put(200, { rings: { send: "max" } });
+      t.same(await readValues(), { ...first, "rings.send": 4096 }, "what is removed is as it was at first");
+      await api.expect(204, "DELETE", "/network/interfaces/nic2");
+      t.same(await readValues(), first);
+      t.same(
+        (await api.get("/system/status")).warnings.filter((each) => each.startsWith("card")),
+        [],
+      );
+      await pull(context);
+    },
+  );
 }

@@ -7,8 +7,9 @@ export type LinkMode = { speed: number | undefined; duplex: "full" | "half" | un
 /** Modes by index of the link, as the kernel has them now. */
 export type ReadLinkModes = () => Promise<Map<number, LinkMode>>;
 
-/** linux/ethtool_netlink.h. */
-const [getLinkModes, header, speedOf, duplexOf, deviceIndex] = [4, 1, 5, 6, 1];
+/** linux/ethtool_netlink.h: ETHTOOL_MSG_*_GET; the header is the first attribute of each, the index of the link the first in that. */
+export const ethtoolQuestions = { linkModes: 4, features: 11, rings: 15, channels: 17, coalescing: 19 } as const;
+const [header, deviceIndex, speedOf, duplexOf] = [1, 1, 5, 6];
 /** SPEED_UNKNOWN is -1; DUPLEX_HALF and DUPLEX_FULL. */
 const unknownSpeed = 0xffffffff;
 const duplexes = new Map([
@@ -17,21 +18,32 @@ const duplexes = new Map([
 ] as const);
 const timeout = 10_000;
 
-/** The generic netlink family `ethtool`: one dump for all links. Empty for a kernel without it. */
 export const readLinkModes: ReadLinkModes = async () => {
+  const [modes] = await dumpEthtool([ethtoolQuestions.linkModes]);
+  return new Map([...(modes ?? [])].map(([index, attributes]) => [index, toLinkMode(attributes)]));
+};
+
+export type EthtoolAttributes = Map<number, Buffer>;
+
+/**
+ * The generic netlink family `ethtool`: one dump for all links for each question, as attributes by index of the link. A link whose
+ * driver does not know the answer is not in it. Empty for a kernel without the family.
+ */
+export async function dumpEthtool(questions: readonly number[]): Promise<Map<number, EthtoolAttributes>[]> {
   const socket = createGenericNetlink();
   try {
     const family = await findFamily(socket);
-    if (family === undefined) return new Map();
-    const [messages] = await socket.request(family, getLinkModes, 1, [], {
-      flags: FlagsGet.DUMP,
-      timeout,
-    });
-    return new Map(messages.flatMap(({ data }) => toLinkMode(data)));
+    if (family === undefined) return questions.map(() => new Map());
+    const answers = [];
+    for (const question of questions) {
+      const [messages] = await socket.request(family, question, 1, [], { flags: FlagsGet.DUMP, timeout });
+      answers.push(new Map(messages.flatMap(({ data }) => byIndex(data))));
+    }
+    return answers;
   } finally {
     socket.socket.close();
   }
-};
+}
 
 async function findFamily(socket: GenericNetlinkSocket): Promise<number | undefined> {
   try {
@@ -42,13 +54,16 @@ async function findFamily(socket: GenericNetlinkSocket): Promise<number | undefi
   }
 }
 
-function toLinkMode(message: Buffer): [number, LinkMode][] {
+function byIndex(message: Buffer): [number, EthtoolAttributes][] {
   const attributes = parseAttributes(message);
   const index = parseAttributes(attributes.get(header) ?? Buffer.alloc(0))
     .get(deviceIndex)
     ?.readUInt32LE();
+  return index === undefined ? [] : [[index, attributes]];
+}
+
+function toLinkMode(attributes: EthtoolAttributes): LinkMode {
   const speed = attributes.get(speedOf)?.readUInt32LE();
-  if (index === undefined) return [];
   const duplex = duplexes.get(attributes.get(duplexOf)?.readUInt8() as 0 | 1);
-  return [[index, { speed: speed === undefined || speed === unknownSpeed || speed === 0 ? undefined : speed, duplex }]];
+  return { speed: speed === undefined || speed === unknownSpeed || speed === 0 ? undefined : speed, duplex };
 }

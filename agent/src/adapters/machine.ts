@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { type BootClock, makeBootClock } from "./boot-clock.ts";
+import { type ReadCardStates, readCardStates } from "./card-settings.ts";
 import { type ReadLinkModes, readLinkModes } from "./ethtool.ts";
 import { type FollowLinks, followLinks } from "./link-events.ts";
 import { makeNetlink, type Netlink } from "./netlink.ts";
@@ -28,6 +29,7 @@ export type Machine = {
   netlink: Netlink;
   followLinks: FollowLinks;
   readLinkModes: ReadLinkModes;
+  readCardStates: ReadCardStates;
   log: Logger;
 };
 
@@ -65,6 +67,7 @@ export function makeMachine(options: Partial<Omit<Machine, "path">> & { root?: s
     netlink: makeNetlink(),
     followLinks,
     readLinkModes,
+    readCardStates,
     log: journal,
     ...parts,
   };

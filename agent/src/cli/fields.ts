@@ -1,7 +1,7 @@
 import type { Client } from "../client/client.ts";
 import { SteelyardError } from "../errors.ts";
 import { type ApiDocument, type ApiOperation, bodyOf } from "./model.ts";
-import { findSchema, itemsOf, type Schema, typesOf } from "./schemas.ts";
+import { findSchema, itemsOf, numberBesideWords, type Schema, typesOf } from "./schemas.ts";
 
 /**
  * `field=value` arguments, typed by the schemas in the box's own OpenAPI document, so that the command holds no second model
@@ -106,7 +106,8 @@ function readValue(schema: Schema | undefined, path: string, text: string): unkn
       "bad-input",
       `${path}: has fields of its own: write ${path}.field=value, or ${path}:=JSON`,
     );
-  return readScalar(types, path, text);
+  const number = numberBesideWords(schema);
+  return readScalar(number && /^-?\d/.test(text) ? typesOf(number) : types, path, text);
 }
 
 function readScalar(types: ReadonlySet<string>, path: string, text: string): unknown {

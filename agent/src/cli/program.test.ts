@@ -178,12 +178,14 @@ t.test("fields nest along their dots and are typed by their schemas", async (t) 
     list: { type: "array", items: { anyOf: [{ type: "integer" }, { type: "string" }] } },
     numbers: { type: "array", items: { type: "integer" } },
     object: { type: "object", properties: {} },
+    most: { anyOf: [{ type: "integer" }, { type: "string", const: "max" }] },
   };
   const read = (...words: string[]) => mergeFields(words, (segments) => schemas[segments.at(-1) ?? ""]);
   t.same(read("a.b.count=3", "a.b.text=3", "a.list=1,2", "a.numbers=1,2", "a.count=4"), {
     a: { b: { count: 3, text: "3" }, list: ["1", "2"], numbers: [1, 2], count: 4 },
   });
   t.same(read("count=", "text=", "list="), { count: null, text: null, list: null });
+  t.same(read("a.most=3", "b.most=max"), { a: { most: 3 }, b: { most: "max" } });
   t.same(read('object:={"x":[1]}', "text=a=b"), { object: { x: [1] }, text: "a=b" });
   for (const wrong of ["count=x", "object=x", "text", "a..b=1", "__proto__.x=1", "count:={", "=3"])
     t.throws(() => read(wrong), SteelyardError, wrong);

@@ -66,6 +66,15 @@ export function typesOf(schema: Schema | undefined): Set<string> {
   return types;
 }
 
+/** A number, or one of a few words in its place: the number, as its own schema; undefined for anything else. */
+export function numberBesideWords(schema: Schema | undefined): Schema | undefined {
+  const alternatives = [...(schema?.anyOf ?? []), ...(schema?.oneOf ?? [])];
+  const numeric = alternatives.find(({ type }) => type === "integer" || type === "number");
+  const others = alternatives.filter((each) => each !== numeric);
+  const named = others.every((each) => each.const !== undefined || each.enum !== undefined);
+  return numeric && others.length > 0 && named ? numeric : undefined;
+}
+
 export function itemsOf(schema: Schema | undefined): Schema | undefined {
   return schema?.items ?? [...(schema?.anyOf ?? []), ...(schema?.oneOf ?? [])].find(({ items }) => items)?.items;
 }
@@ -129,6 +138,8 @@ function describeType(document: Schemas, schema: Schema): string {
     return item.properties ? "JSON" : `${values.join("|") || describeType(document, item)},…`;
   }
   if (types.has("boolean")) return "true|false";
+  const number = numberBesideWords(schema);
+  if (number) return [describeType(document, number), ...values].join("|");
   if (values.length > 0) return values.join("|");
   if (types.has("object")) return "JSON";
   if (types.has("string")) return "text";

@@ -1019,6 +1019,223 @@ export default {
      }
     ]
    },
+   "CardRingsInput": {
+    "type": "object",
+    "properties": {
+     "receive": {
+      "description": "Receive descriptors of each queue; max: all it can have",
+      "anyOf": [
+       {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 65536
+       },
+       {
+        "type": "string",
+        "const": "max"
+       }
+      ]
+     },
+     "send": {
+      "description": "Transmit descriptors of each queue; max: all it can have",
+      "anyOf": [
+       {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 65536
+       },
+       {
+        "type": "string",
+        "const": "max"
+       }
+      ]
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "receive": 4096,
+      "send": "max"
+     }
+    ]
+   },
+   "CardChannelsInput": {
+    "type": "object",
+    "properties": {
+     "combined": {
+      "description": "Pairs of a receive and a transmit queue; max: all of them",
+      "anyOf": [
+       {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 1024
+       },
+       {
+        "type": "string",
+        "const": "max"
+       }
+      ]
+     },
+     "receive": {
+      "description": "Receive queues, of cards that count them apart",
+      "anyOf": [
+       {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 1024
+       },
+       {
+        "type": "string",
+        "const": "max"
+       }
+      ]
+     },
+     "send": {
+      "description": "Transmit queues, of cards that count them apart",
+      "anyOf": [
+       {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 1024
+       },
+       {
+        "type": "string",
+        "const": "max"
+       }
+      ]
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "combined": 8
+     }
+    ]
+   },
+   "CardCoalescingInput": {
+    "type": "object",
+    "properties": {
+     "adaptiveReceive": {
+      "description": "The card finds the delay of receive interrupts by itself",
+      "type": "boolean"
+     },
+     "adaptiveSend": {
+      "description": "The card finds the delay of transmit interrupts by itself",
+      "type": "boolean"
+     },
+     "receiveMicroseconds": {
+      "description": "Microseconds from a packet received to its interrupt",
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 16384
+     },
+     "receiveFrames": {
+      "description": "Packets received before an interrupt",
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 65535
+     },
+     "sendMicroseconds": {
+      "description": "Microseconds from a packet sent to its interrupt",
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 16384
+     },
+     "sendFrames": {
+      "description": "Packets sent before an interrupt",
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 65535
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "adaptiveReceive": false,
+      "receiveMicroseconds": 50
+     }
+    ]
+   },
+   "CardOffloadsInput": {
+    "type": "object",
+    "properties": {
+     "receiveChecksum": {
+      "description": "The card checks checksums",
+      "type": "boolean"
+     },
+     "sendChecksum": {
+      "description": "The card fills in checksums",
+      "type": "boolean"
+     },
+     "scatterGather": {
+      "description": "The card collects a packet from several places of memory",
+      "type": "boolean"
+     },
+     "tcpSegmentation": {
+      "description": "The card cuts large TCP segments (TSO)",
+      "type": "boolean"
+     },
+     "genericSegmentation": {
+      "description": "The kernel cuts large segments as late as it can (GSO)",
+      "type": "boolean"
+     },
+     "genericReceive": {
+      "description": "The kernel joins segments of a connection as early as it can (GRO)",
+      "type": "boolean"
+     },
+     "genericReceiveHardware": {
+      "description": "The card joins them (GRO in hardware)",
+      "type": "boolean"
+     },
+     "receiveVlan": {
+      "description": "The card takes VLAN tags off",
+      "type": "boolean"
+     },
+     "sendVlan": {
+      "description": "The card puts VLAN tags on",
+      "type": "boolean"
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "tcpSegmentation": false
+     }
+    ]
+   },
+   "CardInput": {
+    "type": "object",
+    "properties": {
+     "rings": {
+      "description": "Packets that wait for the processor or for the wire",
+      "$ref": "#/components/schemas/CardRingsInput"
+     },
+     "channels": {
+      "description": "Queues, each with an interrupt of its own",
+      "$ref": "#/components/schemas/CardChannelsInput"
+     },
+     "coalescing": {
+      "description": "Interrupts for several packets at once",
+      "$ref": "#/components/schemas/CardCoalescingInput"
+     },
+     "offloads": {
+      "description": "Work that the card or the lowest layer of the kernel does for all others",
+      "$ref": "#/components/schemas/CardOffloadsInput"
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "rings": {
+       "receive": 4096,
+       "send": 4096
+      },
+      "channels": {
+       "combined": 8
+      }
+     }
+    ]
+   },
    "Ipv4SettingsInput": {
     "type": "object",
     "properties": {
@@ -1150,6 +1367,10 @@ export default {
      "bridge": {
       "description": "Of kind bridge",
       "$ref": "#/components/schemas/BridgeInput"
+     },
+     "card": {
+      "description": "Of kind ethernet: rings, queues, interrupts and offloads of the card",
+      "$ref": "#/components/schemas/CardInput"
      },
      "ipv4": {
       "description": "IPv4 on this interface",
@@ -4069,6 +4290,10 @@ export default {
       "description": "Of kind bridge",
       "$ref": "#/components/schemas/BridgeInput"
      },
+     "card": {
+      "description": "Of kind ethernet: rings, queues, interrupts and offloads of the card",
+      "$ref": "#/components/schemas/CardInput"
+     },
      "ipv4": {
       "description": "IPv4 on this interface",
       "$ref": "#/components/schemas/Ipv4SettingsInput",
@@ -4161,6 +4386,10 @@ export default {
      "bridge": {
       "description": "Of kind bridge",
       "$ref": "#/components/schemas/BridgeInput"
+     },
+     "card": {
+      "description": "Of kind ethernet: rings, queues, interrupts and offloads of the card",
+      "$ref": "#/components/schemas/CardInput"
      },
      "ipv4": {
       "description": "IPv4 on this interface",
@@ -7071,6 +7300,223 @@ export default {
      }
     ]
    },
+   "CardRings": {
+    "type": "object",
+    "properties": {
+     "receive": {
+      "description": "Receive descriptors of each queue; max: all it can have",
+      "anyOf": [
+       {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 65536
+       },
+       {
+        "type": "string",
+        "const": "max"
+       }
+      ]
+     },
+     "send": {
+      "description": "Transmit descriptors of each queue; max: all it can have",
+      "anyOf": [
+       {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 65536
+       },
+       {
+        "type": "string",
+        "const": "max"
+       }
+      ]
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "receive": 4096,
+      "send": "max"
+     }
+    ]
+   },
+   "CardChannels": {
+    "type": "object",
+    "properties": {
+     "combined": {
+      "description": "Pairs of a receive and a transmit queue; max: all of them",
+      "anyOf": [
+       {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 1024
+       },
+       {
+        "type": "string",
+        "const": "max"
+       }
+      ]
+     },
+     "receive": {
+      "description": "Receive queues, of cards that count them apart",
+      "anyOf": [
+       {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 1024
+       },
+       {
+        "type": "string",
+        "const": "max"
+       }
+      ]
+     },
+     "send": {
+      "description": "Transmit queues, of cards that count them apart",
+      "anyOf": [
+       {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 1024
+       },
+       {
+        "type": "string",
+        "const": "max"
+       }
+      ]
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "combined": 8
+     }
+    ]
+   },
+   "CardCoalescing": {
+    "type": "object",
+    "properties": {
+     "adaptiveReceive": {
+      "description": "The card finds the delay of receive interrupts by itself",
+      "type": "boolean"
+     },
+     "adaptiveSend": {
+      "description": "The card finds the delay of transmit interrupts by itself",
+      "type": "boolean"
+     },
+     "receiveMicroseconds": {
+      "description": "Microseconds from a packet received to its interrupt",
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 16384
+     },
+     "receiveFrames": {
+      "description": "Packets received before an interrupt",
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 65535
+     },
+     "sendMicroseconds": {
+      "description": "Microseconds from a packet sent to its interrupt",
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 16384
+     },
+     "sendFrames": {
+      "description": "Packets sent before an interrupt",
+      "type": "integer",
+      "minimum": 0,
+      "maximum": 65535
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "adaptiveReceive": false,
+      "receiveMicroseconds": 50
+     }
+    ]
+   },
+   "CardOffloads": {
+    "type": "object",
+    "properties": {
+     "receiveChecksum": {
+      "description": "The card checks checksums",
+      "type": "boolean"
+     },
+     "sendChecksum": {
+      "description": "The card fills in checksums",
+      "type": "boolean"
+     },
+     "scatterGather": {
+      "description": "The card collects a packet from several places of memory",
+      "type": "boolean"
+     },
+     "tcpSegmentation": {
+      "description": "The card cuts large TCP segments (TSO)",
+      "type": "boolean"
+     },
+     "genericSegmentation": {
+      "description": "The kernel cuts large segments as late as it can (GSO)",
+      "type": "boolean"
+     },
+     "genericReceive": {
+      "description": "The kernel joins segments of a connection as early as it can (GRO)",
+      "type": "boolean"
+     },
+     "genericReceiveHardware": {
+      "description": "The card joins them (GRO in hardware)",
+      "type": "boolean"
+     },
+     "receiveVlan": {
+      "description": "The card takes VLAN tags off",
+      "type": "boolean"
+     },
+     "sendVlan": {
+      "description": "The card puts VLAN tags on",
+      "type": "boolean"
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "tcpSegmentation": false
+     }
+    ]
+   },
+   "Card": {
+    "type": "object",
+    "properties": {
+     "rings": {
+      "description": "Packets that wait for the processor or for the wire",
+      "$ref": "#/components/schemas/CardRings"
+     },
+     "channels": {
+      "description": "Queues, each with an interrupt of its own",
+      "$ref": "#/components/schemas/CardChannels"
+     },
+     "coalescing": {
+      "description": "Interrupts for several packets at once",
+      "$ref": "#/components/schemas/CardCoalescing"
+     },
+     "offloads": {
+      "description": "Work that the card or the lowest layer of the kernel does for all others",
+      "$ref": "#/components/schemas/CardOffloads"
+     }
+    },
+    "additionalProperties": false,
+    "examples": [
+     {
+      "rings": {
+       "receive": 4096,
+       "send": 4096
+      },
+      "channels": {
+       "combined": 8
+      }
+     }
+    ]
+   },
    "Ipv4Settings": {
     "type": "object",
     "properties": {
@@ -7210,6 +7656,10 @@ export default {
      "bridge": {
       "description": "Of kind bridge",
       "$ref": "#/components/schemas/Bridge"
+     },
+     "card": {
+      "description": "Of kind ethernet: rings, queues, interrupts and offloads of the card",
+      "$ref": "#/components/schemas/Card"
      },
      "ipv4": {
       "default": {
@@ -11088,6 +11538,81 @@ export default {
       ],
       "additionalProperties": false
      },
+     "settings": {
+      "description": "Rings, queues, interrupts and offloads of a card, as far as its driver tells",
+      "type": "array",
+      "items": {
+       "type": "object",
+       "properties": {
+        "setting": {
+         "type": "string",
+         "enum": [
+          "channels.receive",
+          "channels.send",
+          "channels.combined",
+          "rings.receive",
+          "rings.send",
+          "coalescing.receiveMicroseconds",
+          "coalescing.receiveFrames",
+          "coalescing.sendMicroseconds",
+          "coalescing.sendFrames",
+          "coalescing.adaptiveReceive",
+          "coalescing.adaptiveSend",
+          "offloads.receiveChecksum",
+          "offloads.sendChecksum",
+          "offloads.scatterGather",
+          "offloads.tcpSegmentation",
+          "offloads.genericSegmentation",
+          "offloads.genericReceive",
+          "offloads.genericReceiveHardware",
+          "offloads.receiveVlan",
+          "offloads.sendVlan"
+         ],
+         "description": "Field of card of an interface"
+        },
+        "now": {
+         "description": "As the card has it",
+         "type": [
+          "integer",
+          "boolean"
+         ]
+        },
+        "most": {
+         "description": "The greatest number that the card takes",
+         "type": "integer"
+        },
+        "fixed": {
+         "type": "boolean",
+         "description": "The card has it one way only"
+        },
+        "wanted": {
+         "description": "What the card was told",
+         "anyOf": [
+          {
+           "type": "integer"
+          },
+          {
+           "type": "boolean"
+          },
+          {
+           "type": "string",
+           "const": "max"
+          }
+         ]
+        },
+        "refused": {
+         "description": "Why the card does not have it so",
+         "type": "string"
+        }
+       },
+       "required": [
+        "setting",
+        "now",
+        "fixed"
+       ],
+       "additionalProperties": false
+      }
+     },
      "virtualFunctions": {
       "description": "Of a card with SR-IOV",
       "type": "object",
@@ -11288,6 +11813,20 @@ export default {
        "receive": 8,
        "send": 8
       },
+      "settings": [
+       {
+        "setting": "rings.receive",
+        "now": 2048,
+        "most": 4096,
+        "fixed": false,
+        "wanted": 2048
+       },
+       {
+        "setting": "offloads.tcpSegmentation",
+        "now": true,
+        "fixed": false
+       }
+      ],
       "virtualFunctions": {
        "active": 0,
        "greatest": 63
@@ -11493,6 +12032,81 @@ export default {
        "send"
       ],
       "additionalProperties": false
+     },
+     "settings": {
+      "description": "Rings, queues, interrupts and offloads of a card, as far as its driver tells",
+      "type": "array",
+      "items": {
+       "type": "object",
+       "properties": {
+        "setting": {
+         "type": "string",
+         "enum": [
+          "channels.receive",
+          "channels.send",
+          "channels.combined",
+          "rings.receive",
+          "rings.send",
+          "coalescing.receiveMicroseconds",
+          "coalescing.receiveFrames",
+          "coalescing.sendMicroseconds",
+          "coalescing.sendFrames",
+          "coalescing.adaptiveReceive",
+          "coalescing.adaptiveSend",
+          "offloads.receiveChecksum",
+          "offloads.sendChecksum",
+          "offloads.scatterGather",
+          "offloads.tcpSegmentation",
+          "offloads.genericSegmentation",
+          "offloads.genericReceive",
+          "offloads.genericReceiveHardware",
+          "offloads.receiveVlan",
+          "offloads.sendVlan"
+         ],
+         "description": "Field of card of an interface"
+        },
+        "now": {
+         "description": "As the card has it",
+         "type": [
+          "integer",
+          "boolean"
+         ]
+        },
+        "most": {
+         "description": "The greatest number that the card takes",
+         "type": "integer"
+        },
+        "fixed": {
+         "type": "boolean",
+         "description": "The card has it one way only"
+        },
+        "wanted": {
+         "description": "What the card was told",
+         "anyOf": [
+          {
+           "type": "integer"
+          },
+          {
+           "type": "boolean"
+          },
+          {
+           "type": "string",
+           "const": "max"
+          }
+         ]
+        },
+        "refused": {
+         "description": "Why the card does not have it so",
+         "type": "string"
+        }
+       },
+       "required": [
+        "setting",
+        "now",
+        "fixed"
+       ],
+       "additionalProperties": false
+      }
      },
      "virtualFunctions": {
       "description": "Of a card with SR-IOV",
@@ -11780,6 +12394,20 @@ export default {
        "receive": 8,
        "send": 8
       },
+      "settings": [
+       {
+        "setting": "rings.receive",
+        "now": 2048,
+        "most": 4096,
+        "fixed": false,
+        "wanted": 2048
+       },
+       {
+        "setting": "offloads.tcpSegmentation",
+        "now": true,
+        "fixed": false
+       }
+      ],
       "virtualFunctions": {
        "active": 0,
        "greatest": 63
@@ -13152,6 +13780,10 @@ export default {
      "bridge": {
       "description": "Of kind bridge",
       "$ref": "#/components/schemas/Bridge"
+     },
+     "card": {
+      "description": "Of kind ethernet: rings, queues, interrupts and offloads of the card",
+      "$ref": "#/components/schemas/Card"
      },
      "ipv4": {
       "default": {
@@ -26591,7 +27223,7 @@ export default {
       "in": "query",
       "name": "fields",
       "required": false,
-      "description": "Only these fields of each object, with commas between them: name, kind, description, alias, enabled, mtu, bond, vlan, bridge, ipv4, ipv6"
+      "description": "Only these fields of each object, with commas between them: name, kind, description, alias, enabled, mtu, bond, vlan, bridge, card, ipv4, ipv6"
      },
      {
       "schema": {
@@ -27340,6 +27972,446 @@ export default {
       "name": "bridge.stp",
       "required": false,
       "description": "Only those whose bridge.stp is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "card.rings.receive",
+      "required": false,
+      "description": "Only those whose card.rings.receive is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "card.rings.send",
+      "required": false,
+      "description": "Only those whose card.rings.send is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "card.channels.combined",
+      "required": false,
+      "description": "Only those whose card.channels.combined is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "card.channels.receive",
+      "required": false,
+      "description": "Only those whose card.channels.receive is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "card.channels.send",
+      "required": false,
+      "description": "Only those whose card.channels.send is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "card.coalescing.adaptiveReceive",
+      "required": false,
+      "description": "Only those whose card.coalescing.adaptiveReceive is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "card.coalescing.adaptiveSend",
+      "required": false,
+      "description": "Only those whose card.coalescing.adaptiveSend is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "card.coalescing.receiveMicroseconds",
+      "required": false,
+      "description": "Only those whose card.coalescing.receiveMicroseconds is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "card.coalescing.receiveFrames",
+      "required": false,
+      "description": "Only those whose card.coalescing.receiveFrames is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "card.coalescing.sendMicroseconds",
+      "required": false,
+      "description": "Only those whose card.coalescing.sendMicroseconds is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "card.coalescing.sendFrames",
+      "required": false,
+      "description": "Only those whose card.coalescing.sendFrames is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "card.offloads.receiveChecksum",
+      "required": false,
+      "description": "Only those whose card.offloads.receiveChecksum is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "card.offloads.sendChecksum",
+      "required": false,
+      "description": "Only those whose card.offloads.sendChecksum is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "card.offloads.scatterGather",
+      "required": false,
+      "description": "Only those whose card.offloads.scatterGather is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "card.offloads.tcpSegmentation",
+      "required": false,
+      "description": "Only those whose card.offloads.tcpSegmentation is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "card.offloads.genericSegmentation",
+      "required": false,
+      "description": "Only those whose card.offloads.genericSegmentation is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "card.offloads.genericReceive",
+      "required": false,
+      "description": "Only those whose card.offloads.genericReceive is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "card.offloads.genericReceiveHardware",
+      "required": false,
+      "description": "Only those whose card.offloads.genericReceiveHardware is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "card.offloads.receiveVlan",
+      "required": false,
+      "description": "Only those whose card.offloads.receiveVlan is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "card.offloads.sendVlan",
+      "required": false,
+      "description": "Only those whose card.offloads.sendVlan is this (true or false); several times: one of these"
      },
      {
       "schema": {
@@ -29616,6 +30688,20 @@ export default {
           "receive": 8,
           "send": 8
          },
+         "settings": [
+          {
+           "setting": "rings.receive",
+           "now": 2048,
+           "most": 4096,
+           "fixed": false,
+           "wanted": 2048
+          },
+          {
+           "setting": "offloads.tcpSegmentation",
+           "now": true,
+           "fixed": false
+          }
+         ],
          "virtualFunctions": {
           "active": 0,
           "greatest": 63
@@ -29729,7 +30815,7 @@ export default {
       "in": "query",
       "name": "fields",
       "required": false,
-      "description": "Only these fields of each object, with commas between them: name, alternativeNames, kind, mac, permanentMac, driver, bus, firmware, profiles, speed, duplex, carrier, state, mtu, minMtu, maxMtu, queues, virtualFunctions, virtualFunctionOf, master, addresses, counters, neighbour, binding, candidates"
+      "description": "Only these fields of each object, with commas between them: name, alternativeNames, kind, mac, permanentMac, driver, bus, firmware, profiles, speed, duplex, carrier, state, mtu, minMtu, maxMtu, queues, settings, virtualFunctions, virtualFunctionOf, master, addresses, counters, neighbour, binding, candidates"
      },
      {
       "schema": {
@@ -30126,6 +31212,138 @@ export default {
       "name": "queues.send",
       "required": false,
       "description": "Only those whose queues.send is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "settings.setting",
+      "required": false,
+      "description": "Only those whose settings.setting is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "settings.now",
+      "required": false,
+      "description": "Only those whose settings.now is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "settings.most",
+      "required": false,
+      "description": "Only those whose settings.most is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "settings.fixed",
+      "required": false,
+      "description": "Only those whose settings.fixed is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "settings.wanted",
+      "required": false,
+      "description": "Only those whose settings.wanted is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "settings.refused",
+      "required": false,
+      "description": "Only those whose settings.refused is this (any characters stand in for *); several times: one of these"
      },
      {
       "schema": {
@@ -30690,6 +31908,20 @@ export default {
             "receive": 8,
             "send": 8
            },
+           "settings": [
+            {
+             "setting": "rings.receive",
+             "now": 2048,
+             "most": 4096,
+             "fixed": false,
+             "wanted": 2048
+            },
+            {
+             "setting": "offloads.tcpSegmentation",
+             "now": true,
+             "fixed": false
+            }
+           ],
            "virtualFunctions": {
             "active": 0,
             "greatest": 63
@@ -30810,6 +32042,20 @@ export default {
           "receive": 8,
           "send": 8
          },
+         "settings": [
+          {
+           "setting": "rings.receive",
+           "now": 2048,
+           "most": 4096,
+           "fixed": false,
+           "wanted": 2048
+          },
+          {
+           "setting": "offloads.tcpSegmentation",
+           "now": true,
+           "fixed": false
+          }
+         ],
          "virtualFunctions": {
           "active": 0,
           "greatest": 63
@@ -31008,6 +32254,20 @@ export default {
           "receive": 8,
           "send": 8
          },
+         "settings": [
+          {
+           "setting": "rings.receive",
+           "now": 2048,
+           "most": 4096,
+           "fixed": false,
+           "wanted": 2048
+          },
+          {
+           "setting": "offloads.tcpSegmentation",
+           "now": true,
+           "fixed": false
+          }
+         ],
          "virtualFunctions": {
           "active": 0,
           "greatest": 63

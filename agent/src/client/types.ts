@@ -3045,6 +3045,122 @@ export interface components {
             /** @description Name of the user */
             user: string;
         };
+        Card: {
+            /** @description Queues, each with an interrupt of its own */
+            channels?: components["schemas"]["CardChannels"];
+            /** @description Interrupts for several packets at once */
+            coalescing?: components["schemas"]["CardCoalescing"];
+            /** @description Work that the card or the lowest layer of the kernel does for all others */
+            offloads?: components["schemas"]["CardOffloads"];
+            /** @description Packets that wait for the processor or for the wire */
+            rings?: components["schemas"]["CardRings"];
+        };
+        CardChannels: {
+            /** @description Pairs of a receive and a transmit queue; max: all of them */
+            combined?: number | "max";
+            /** @description Receive queues, of cards that count them apart */
+            receive?: number | "max";
+            /** @description Transmit queues, of cards that count them apart */
+            send?: number | "max";
+        };
+        CardChannelsInput: {
+            /** @description Pairs of a receive and a transmit queue; max: all of them */
+            combined?: number | "max";
+            /** @description Receive queues, of cards that count them apart */
+            receive?: number | "max";
+            /** @description Transmit queues, of cards that count them apart */
+            send?: number | "max";
+        };
+        CardCoalescing: {
+            /** @description The card finds the delay of receive interrupts by itself */
+            adaptiveReceive?: boolean;
+            /** @description The card finds the delay of transmit interrupts by itself */
+            adaptiveSend?: boolean;
+            /** @description Packets received before an interrupt */
+            receiveFrames?: number;
+            /** @description Microseconds from a packet received to its interrupt */
+            receiveMicroseconds?: number;
+            /** @description Packets sent before an interrupt */
+            sendFrames?: number;
+            /** @description Microseconds from a packet sent to its interrupt */
+            sendMicroseconds?: number;
+        };
+        CardCoalescingInput: {
+            /** @description The card finds the delay of receive interrupts by itself */
+            adaptiveReceive?: boolean;
+            /** @description The card finds the delay of transmit interrupts by itself */
+            adaptiveSend?: boolean;
+            /** @description Packets received before an interrupt */
+            receiveFrames?: number;
+            /** @description Microseconds from a packet received to its interrupt */
+            receiveMicroseconds?: number;
+            /** @description Packets sent before an interrupt */
+            sendFrames?: number;
+            /** @description Microseconds from a packet sent to its interrupt */
+            sendMicroseconds?: number;
+        };
+        CardInput: {
+            /** @description Queues, each with an interrupt of its own */
+            channels?: components["schemas"]["CardChannelsInput"];
+            /** @description Interrupts for several packets at once */
+            coalescing?: components["schemas"]["CardCoalescingInput"];
+            /** @description Work that the card or the lowest layer of the kernel does for all others */
+            offloads?: components["schemas"]["CardOffloadsInput"];
+            /** @description Packets that wait for the processor or for the wire */
+            rings?: components["schemas"]["CardRingsInput"];
+        };
+        CardOffloads: {
+            /** @description The kernel joins segments of a connection as early as it can (GRO) */
+            genericReceive?: boolean;
+            /** @description The card joins them (GRO in hardware) */
+            genericReceiveHardware?: boolean;
+            /** @description The kernel cuts large segments as late as it can (GSO) */
+            genericSegmentation?: boolean;
+            /** @description The card checks checksums */
+            receiveChecksum?: boolean;
+            /** @description The card takes VLAN tags off */
+            receiveVlan?: boolean;
+            /** @description The card collects a packet from several places of memory */
+            scatterGather?: boolean;
+            /** @description The card fills in checksums */
+            sendChecksum?: boolean;
+            /** @description The card puts VLAN tags on */
+            sendVlan?: boolean;
+            /** @description The card cuts large TCP segments (TSO) */
+            tcpSegmentation?: boolean;
+        };
+        CardOffloadsInput: {
+            /** @description The kernel joins segments of a connection as early as it can (GRO) */
+            genericReceive?: boolean;
+            /** @description The card joins them (GRO in hardware) */
+            genericReceiveHardware?: boolean;
+            /** @description The kernel cuts large segments as late as it can (GSO) */
+            genericSegmentation?: boolean;
+            /** @description The card checks checksums */
+            receiveChecksum?: boolean;
+            /** @description The card takes VLAN tags off */
+            receiveVlan?: boolean;
+            /** @description The card collects a packet from several places of memory */
+            scatterGather?: boolean;
+            /** @description The card fills in checksums */
+            sendChecksum?: boolean;
+            /** @description The card puts VLAN tags on */
+            sendVlan?: boolean;
+            /** @description The card cuts large TCP segments (TSO) */
+            tcpSegmentation?: boolean;
+        };
+        CardRings: {
+            /** @description Receive descriptors of each queue; max: all it can have */
+            receive?: number | "max";
+            /** @description Transmit descriptors of each queue; max: all it can have */
+            send?: number | "max";
+        };
+        CardRingsInput: {
+            /** @description Receive descriptors of each queue; max: all it can have */
+            receive?: number | "max";
+            /** @description Transmit descriptors of each queue; max: all it can have */
+            send?: number | "max";
+        };
         CertificateInput: {
             /** @description PEM: the server's certificate, then each authority that signed the one before; none while a request awaits its answer */
             certificate?: string;
@@ -3729,6 +3845,8 @@ export interface components {
             bond?: components["schemas"]["Bond"];
             /** @description Of kind bridge */
             bridge?: components["schemas"]["Bridge"];
+            /** @description Of kind ethernet: rings, queues, interrupts and offloads of the card */
+            card?: components["schemas"]["Card"];
             /**
              * @description Free text of one line, for people
              * @default
@@ -3776,6 +3894,8 @@ export interface components {
             bond?: components["schemas"]["BondInput"];
             /** @description Of kind bridge */
             bridge?: components["schemas"]["BridgeInput"];
+            /** @description Of kind ethernet: rings, queues, interrupts and offloads of the card */
+            card?: components["schemas"]["CardInput"];
             /**
              * @description Free text of one line, for people
              * @default
@@ -3823,6 +3943,8 @@ export interface components {
             bond?: components["schemas"]["BondInput"];
             /** @description Of kind bridge */
             bridge?: components["schemas"]["BridgeInput"];
+            /** @description Of kind ethernet: rings, queues, interrupts and offloads of the card */
+            card?: components["schemas"]["CardInput"];
             /**
              * @description Free text of one line, for people
              * @default
@@ -3991,6 +4113,24 @@ export interface components {
                 /** @description Transmit queues */
                 send: number;
             };
+            /** @description Rings, queues, interrupts and offloads of a card, as far as its driver tells */
+            settings?: {
+                /** @description The card has it one way only */
+                fixed: boolean;
+                /** @description The greatest number that the card takes */
+                most?: number;
+                /** @description As the card has it */
+                now: number | boolean;
+                /** @description Why the card does not have it so */
+                refused?: string;
+                /**
+                 * @description Field of card of an interface
+                 * @enum {string}
+                 */
+                setting: "channels.receive" | "channels.send" | "channels.combined" | "rings.receive" | "rings.send" | "coalescing.receiveMicroseconds" | "coalescing.receiveFrames" | "coalescing.sendMicroseconds" | "coalescing.sendFrames" | "coalescing.adaptiveReceive" | "coalescing.adaptiveSend" | "offloads.receiveChecksum" | "offloads.sendChecksum" | "offloads.scatterGather" | "offloads.tcpSegmentation" | "offloads.genericSegmentation" | "offloads.genericReceive" | "offloads.genericReceiveHardware" | "offloads.receiveVlan" | "offloads.sendVlan";
+                /** @description What the card was told */
+                wanted?: number | boolean | "max";
+            }[];
             /** @description Mbit/s */
             speed?: number;
             /**
@@ -4379,6 +4519,24 @@ export interface components {
                 /** @description Transmit queues */
                 send: number;
             };
+            /** @description Rings, queues, interrupts and offloads of a card, as far as its driver tells */
+            settings?: {
+                /** @description The card has it one way only */
+                fixed: boolean;
+                /** @description The greatest number that the card takes */
+                most?: number;
+                /** @description As the card has it */
+                now: number | boolean;
+                /** @description Why the card does not have it so */
+                refused?: string;
+                /**
+                 * @description Field of card of an interface
+                 * @enum {string}
+                 */
+                setting: "channels.receive" | "channels.send" | "channels.combined" | "rings.receive" | "rings.send" | "coalescing.receiveMicroseconds" | "coalescing.receiveFrames" | "coalescing.sendMicroseconds" | "coalescing.sendFrames" | "coalescing.adaptiveReceive" | "coalescing.adaptiveSend" | "offloads.receiveChecksum" | "offloads.sendChecksum" | "offloads.scatterGather" | "offloads.tcpSegmentation" | "offloads.genericSegmentation" | "offloads.genericReceive" | "offloads.genericReceiveHardware" | "offloads.receiveVlan" | "offloads.sendVlan";
+                /** @description What the card was told */
+                wanted?: number | boolean | "max";
+            }[];
             /** @description Mbit/s */
             speed?: number;
             /**
@@ -4942,6 +5100,8 @@ export interface components {
             bond?: components["schemas"]["Bond"];
             /** @description Of kind bridge */
             bridge?: components["schemas"]["Bridge"];
+            /** @description Of kind ethernet: rings, queues, interrupts and offloads of the card */
+            card?: components["schemas"]["Card"];
             /**
              * @description Free text of one line, for people
              * @default
@@ -4991,6 +5151,8 @@ export interface components {
             bond?: components["schemas"]["BondInput"];
             /** @description Of kind bridge */
             bridge?: components["schemas"]["BridgeInput"];
+            /** @description Of kind ethernet: rings, queues, interrupts and offloads of the card */
+            card?: components["schemas"]["CardInput"];
             /**
              * @description Free text of one line, for people
              * @default
@@ -17065,11 +17227,51 @@ export interface operations {
                 "bridge.members"?: string | string[];
                 /** @description Only those whose bridge.stp is this (true or false); several times: one of these */
                 "bridge.stp"?: string | string[];
+                /** @description Only those whose card.channels.combined is this (any characters stand in for *); several times: one of these */
+                "card.channels.combined"?: string | string[];
+                /** @description Only those whose card.channels.receive is this (any characters stand in for *); several times: one of these */
+                "card.channels.receive"?: string | string[];
+                /** @description Only those whose card.channels.send is this (any characters stand in for *); several times: one of these */
+                "card.channels.send"?: string | string[];
+                /** @description Only those whose card.coalescing.adaptiveReceive is this (true or false); several times: one of these */
+                "card.coalescing.adaptiveReceive"?: string | string[];
+                /** @description Only those whose card.coalescing.adaptiveSend is this (true or false); several times: one of these */
+                "card.coalescing.adaptiveSend"?: string | string[];
+                /** @description Only those whose card.coalescing.receiveFrames is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "card.coalescing.receiveFrames"?: string | string[];
+                /** @description Only those whose card.coalescing.receiveMicroseconds is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "card.coalescing.receiveMicroseconds"?: string | string[];
+                /** @description Only those whose card.coalescing.sendFrames is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "card.coalescing.sendFrames"?: string | string[];
+                /** @description Only those whose card.coalescing.sendMicroseconds is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "card.coalescing.sendMicroseconds"?: string | string[];
+                /** @description Only those whose card.offloads.genericReceive is this (true or false); several times: one of these */
+                "card.offloads.genericReceive"?: string | string[];
+                /** @description Only those whose card.offloads.genericReceiveHardware is this (true or false); several times: one of these */
+                "card.offloads.genericReceiveHardware"?: string | string[];
+                /** @description Only those whose card.offloads.genericSegmentation is this (true or false); several times: one of these */
+                "card.offloads.genericSegmentation"?: string | string[];
+                /** @description Only those whose card.offloads.receiveChecksum is this (true or false); several times: one of these */
+                "card.offloads.receiveChecksum"?: string | string[];
+                /** @description Only those whose card.offloads.receiveVlan is this (true or false); several times: one of these */
+                "card.offloads.receiveVlan"?: string | string[];
+                /** @description Only those whose card.offloads.scatterGather is this (true or false); several times: one of these */
+                "card.offloads.scatterGather"?: string | string[];
+                /** @description Only those whose card.offloads.sendChecksum is this (true or false); several times: one of these */
+                "card.offloads.sendChecksum"?: string | string[];
+                /** @description Only those whose card.offloads.sendVlan is this (true or false); several times: one of these */
+                "card.offloads.sendVlan"?: string | string[];
+                /** @description Only those whose card.offloads.tcpSegmentation is this (true or false); several times: one of these */
+                "card.offloads.tcpSegmentation"?: string | string[];
+                /** @description Only those whose card.rings.receive is this (any characters stand in for *); several times: one of these */
+                "card.rings.receive"?: string | string[];
+                /** @description Only those whose card.rings.send is this (any characters stand in for *); several times: one of these */
+                "card.rings.send"?: string | string[];
                 /** @description Only those whose description is this (any characters stand in for *); several times: one of these */
                 description?: string | string[];
                 /** @description Only those whose enabled is this (true or false); several times: one of these */
                 enabled?: string | string[];
-                /** @description Only these fields of each object, with commas between them: name, kind, description, alias, enabled, mtu, bond, vlan, bridge, ipv4, ipv6 */
+                /** @description Only these fields of each object, with commas between them: name, kind, description, alias, enabled, mtu, bond, vlan, bridge, card, ipv4, ipv6 */
                 fields?: string;
                 /** @description Only those whose ipv4.addresses is this (any characters stand in for *); several times: one of these */
                 "ipv4.addresses"?: string | string[];
@@ -17737,6 +17939,20 @@ export interface operations {
                      *         "receive": 8,
                      *         "send": 8
                      *       },
+                     *       "settings": [
+                     *         {
+                     *           "setting": "rings.receive",
+                     *           "now": 2048,
+                     *           "most": 4096,
+                     *           "fixed": false,
+                     *           "wanted": 2048
+                     *         },
+                     *         {
+                     *           "setting": "offloads.tcpSegmentation",
+                     *           "now": true,
+                     *           "fixed": false
+                     *         }
+                     *       ],
                      *       "virtualFunctions": {
                      *         "active": 0,
                      *         "greatest": 63
@@ -17822,7 +18038,7 @@ export interface operations {
                 driver?: string | string[];
                 /** @description Only those whose duplex is this (any characters stand in for *); several times: one of these */
                 duplex?: string | string[];
-                /** @description Only these fields of each object, with commas between them: name, alternativeNames, kind, mac, permanentMac, driver, bus, firmware, profiles, speed, duplex, carrier, state, mtu, minMtu, maxMtu, queues, virtualFunctions, virtualFunctionOf, master, addresses, counters, neighbour, binding, candidates */
+                /** @description Only these fields of each object, with commas between them: name, alternativeNames, kind, mac, permanentMac, driver, bus, firmware, profiles, speed, duplex, carrier, state, mtu, minMtu, maxMtu, queues, settings, virtualFunctions, virtualFunctionOf, master, addresses, counters, neighbour, binding, candidates */
                 fields?: string;
                 /** @description Only those whose firmware is this (any characters stand in for *); several times: one of these */
                 firmware?: string | string[];
@@ -17862,6 +18078,18 @@ export interface operations {
                 "queues.receive"?: string | string[];
                 /** @description Only those whose queues.send is this (a number or a range: 3, 1..10, 5..); several times: one of these */
                 "queues.send"?: string | string[];
+                /** @description Only those whose settings.fixed is this (true or false); several times: one of these */
+                "settings.fixed"?: string | string[];
+                /** @description Only those whose settings.most is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "settings.most"?: string | string[];
+                /** @description Only those whose settings.now is this (any characters stand in for *); several times: one of these */
+                "settings.now"?: string | string[];
+                /** @description Only those whose settings.refused is this (any characters stand in for *); several times: one of these */
+                "settings.refused"?: string | string[];
+                /** @description Only those whose settings.setting is this (any characters stand in for *); several times: one of these */
+                "settings.setting"?: string | string[];
+                /** @description Only those whose settings.wanted is this (any characters stand in for *); several times: one of these */
+                "settings.wanted"?: string | string[];
                 /** @description Fields with commas between them, - before one for descending order; name unless told */
                 sort?: string;
                 /** @description Only those whose speed is this (a number or a range: 3, 1..10, 5..); several times: one of these */
@@ -17922,6 +18150,20 @@ export interface operations {
                      *             "receive": 8,
                      *             "send": 8
                      *           },
+                     *           "settings": [
+                     *             {
+                     *               "setting": "rings.receive",
+                     *               "now": 2048,
+                     *               "most": 4096,
+                     *               "fixed": false,
+                     *               "wanted": 2048
+                     *             },
+                     *             {
+                     *               "setting": "offloads.tcpSegmentation",
+                     *               "now": true,
+                     *               "fixed": false
+                     *             }
+                     *           ],
                      *           "virtualFunctions": {
                      *             "active": 0,
                      *             "greatest": 63
@@ -18023,6 +18265,20 @@ export interface operations {
                      *         "receive": 8,
                      *         "send": 8
                      *       },
+                     *       "settings": [
+                     *         {
+                     *           "setting": "rings.receive",
+                     *           "now": 2048,
+                     *           "most": 4096,
+                     *           "fixed": false,
+                     *           "wanted": 2048
+                     *         },
+                     *         {
+                     *           "setting": "offloads.tcpSegmentation",
+                     *           "now": true,
+                     *           "fixed": false
+                     *         }
+                     *       ],
                      *       "virtualFunctions": {
                      *         "active": 0,
                      *         "greatest": 63
@@ -18173,6 +18429,20 @@ export interface operations {
                      *         "receive": 8,
                      *         "send": 8
                      *       },
+                     *       "settings": [
+                     *         {
+                     *           "setting": "rings.receive",
+                     *           "now": 2048,
+                     *           "most": 4096,
+                     *           "fixed": false,
+                     *           "wanted": 2048
+                     *         },
+                     *         {
+                     *           "setting": "offloads.tcpSegmentation",
+                     *           "now": true,
+                     *           "fixed": false
+                     *         }
+                     *       ],
                      *       "virtualFunctions": {
                      *         "active": 0,
                      *         "greatest": 63

@@ -3,6 +3,7 @@ import type { Configuration } from "../configuration/schema.ts";
 import type { Binding, Candidate } from "./identity/assign.ts";
 import { knownDrivers } from "./known-drivers.ts";
 import { lowerOf } from "./topology.ts";
+import type { SettingStatus } from "./tuning/status.ts";
 
 /** What is known of a link besides its addresses; {@link readLinks} of status.ts gathers it. */
 export type LinkStatus = {
@@ -33,6 +34,8 @@ export type LinkStatus = {
   maxMtu: number | undefined;
   /** In use now. */
   queues: { receive: number; send: number } | undefined;
+  /** Rings, channels, interrupts and offloads, as far as the driver tells. */
+  settings: SettingStatus[] | undefined;
   /** Virtual functions that are on, and how many the card can have. */
   virtualFunctions: { active: number; greatest: number } | undefined;
   /** Name of the card this is a virtual function of. */
@@ -80,7 +83,13 @@ export function describeMissing({ name, by, mac, path }: Binding, candidates: Ca
     ...{ name, alternativeNames: [], kind: undefined, mac: undefined, permanentMac: mac, driver: undefined },
     ...{ bus: undefined, firmware: undefined, profiles: undefined, speed: undefined, duplex: undefined },
     ...{ carrier: false, state: "missing", mtu: undefined, minMtu: undefined, maxMtu: undefined, queues: undefined },
-    ...{ virtualFunctions: undefined, virtualFunctionOf: undefined, master: undefined, addresses: [] },
+    ...{
+      settings: undefined,
+      virtualFunctions: undefined,
+      virtualFunctionOf: undefined,
+      master: undefined,
+      addresses: [],
+    },
     ...{ counters: undefined, neighbour: undefined, binding: { by, mac, path }, candidates },
   };
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { isPermitted } from "../access/permissions.ts";
+import { cardSettings } from "../adapters/card-settings.ts";
 import { principalOf } from "../api/change.ts";
 import type { ApiContext, Routes } from "../api/context.ts";
 import { defineList } from "../api/list.ts";
@@ -45,6 +46,10 @@ export const linkExample = {
   minMtu: 68,
   maxMtu: 9710,
   queues: { receive: 8, send: 8 },
+  settings: [
+    { setting: "rings.receive" as const, now: 2048, most: 4096, fixed: false, wanted: 2048 },
+    { setting: "offloads.tcpSegmentation" as const, now: true, fixed: false },
+  ],
   virtualFunctions: { active: 0, greatest: 63 },
   addresses: ["192.0.2.5/24"],
   counters: {
@@ -86,6 +91,22 @@ export const link = z
       .object({ receive: z.int().describe("Receive queues"), send: z.int().describe("Transmit queues") })
       .optional()
       .describe("Queues in use"),
+    settings: z
+      .array(
+        z.object({
+          setting: z.enum(cardSettings).describe("Field of card of an interface"),
+          now: z.union([z.int(), z.boolean()]).describe("As the card has it"),
+          most: z.int().optional().describe("The greatest number that the card takes"),
+          fixed: z.boolean().describe("The card has it one way only"),
+          wanted: z
+            .union([z.int(), z.boolean(), z.literal("max")])
+            .optional()
+            .describe("What the card was told"),
+          refused: z.string().optional().describe("Why the card does not have it so"),
+        }),
+      )
+      .optional()
+      .describe("Rings, queues, interrupts and offloads of a card, as far as its driver tells"),
     virtualFunctions: z
       .object({ active: z.int().describe("That are on"), greatest: z.int().describe("That the card can have") })
       .optional()

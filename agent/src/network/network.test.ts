@@ -44,6 +44,7 @@ function setUp(
   const machine = makeMachine({
     root: t.testdir(),
     netlink,
+    readCardStates: async () => new Map(),
     readLinkModes: async () => new Map([[2, { speed: 10_000, duplex: "full" as const }]]),
     log: { info: () => {}, warn: (text) => warnings.push(text), error: () => {} },
     // Time flies: a wait that does not come to its end comes to its limit.

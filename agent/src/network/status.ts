@@ -1,5 +1,6 @@
 import * as fs from "node:fs/promises";
 import { basename, join } from "node:path";
+import type { CardState } from "../adapters/card-settings.ts";
 import type { LinkMode } from "../adapters/ethtool.ts";
 import { isMissing, readTextIfExists } from "../adapters/files.ts";
 import { keepFor, type Machine } from "../adapters/machine.ts";
@@ -10,6 +11,8 @@ import { assignNames, findCandidates } from "./identity/assign.ts";
 import { readBindings, readCards } from "./identity/status.ts";
 import { describeMissing, type LinkStatus, type Neighbour, profilesOf, stateOf } from "./inventory.ts";
 import { readNeighbours } from "./lldp/status.ts";
+import type { KeptCard } from "./tuning/render.ts";
+import { describeSettings, readKeptCards } from "./tuning/status.ts";
 
 export type { LinkStatus } from "./inventory.ts";
 
@@ -24,13 +27,15 @@ type Readings = {
   links: Link[];
   addresses: Map<number, string[]>;
   modes: Map<number, LinkMode>;
+  states: Map<number, CardState>;
+  kept: Map<string, KeptCard | undefined>;
   neighbours: Map<number, Neighbour>;
   bindings: Map<string, LinkStatus["binding"]>;
 };
 
 /**
  * Every network interface of the machine but loopback, and the names whose card is missing. Names, addresses, MTU, master and
- * counters come by rtnetlink, speed and duplex by ethtool's netlink; sysfs has driver, place, queues and virtual functions, which
+ * counters come by rtnetlink, speed, duplex and settings by ethtool's netlink; sysfs has driver, place, queues and virtual functions, which
  * netlink has not (rtnetlink's queue counts are what the driver could have); `ethtool -i` alone has the firmware.
  */
 export async function readLinks(machine: Machine): Promise<LinkStatus[]> {
@@ -69,28 +74,33 @@ export async function readInterfaceStatus(machine: Machine, name: string): Promi
 }
 
 async function takeReadings(machine: Machine): Promise<Readings> {
-  const [links, addresses, modes, neighbours, bindings] = await Promise.all([
+  const [links, addresses, modes, states, kept, neighbours, bindings] = await Promise.all([
     machine.netlink.links(),
     machine.netlink.addresses(),
-    readModes(machine),
+    readOrNothing(machine, "speed and duplex", machine.readLinkModes),
+    readOrNothing(machine, "settings", machine.readCardStates),
+    readKeptCards(machine),
     readNeighbours(machine),
     readBindings(machine),
   ]);
   return {
     links,
     addresses: group(addresses),
-    modes,
-    neighbours,
+    ...{ modes, states, kept, neighbours },
     bindings: new Map(bindings.map(({ name, by, mac, path }) => [name, { by, mac, path }])),
   };
 }
 
 /** The inventory is worth having without. */
-async function readModes(machine: Machine): Promise<Map<number, LinkMode>> {
+async function readOrNothing<Found>(
+  machine: Machine,
+  what: string,
+  read: () => Promise<Map<number, Found>>,
+): Promise<Map<number, Found>> {
   try {
-    return await machine.readLinkModes();
+    return await read();
   } catch (error) {
-    machine.log.warn(`speed and duplex of the network links: ${messageOf(error)}`);
+    machine.log.warn(`${what} of the network links: ${messageOf(error)}`);
     return new Map();
   }
 }
@@ -130,6 +140,10 @@ async function describeLink(machine: Machine, link: Link, readings: Readings): P
     minMtu: link.minMtu,
     maxMtu: link.maxMtu,
     queues,
+    settings:
+      driver === undefined
+        ? undefined
+        : describeSettings(readings.states.get(link.index) ?? {}, readings.kept.get(link.name)),
     virtualFunctions,
     virtualFunctionOf,
     master: readings.links.find(({ index }) => index === link.master)?.name,

@@ -55,6 +55,12 @@ t.test("a broken profile is told by file, field and what was expected", async (t
   t.match(faults(`${good}colour: red`)[0], 'the whole file: Unrecognized key: "colour"');
   t.match(faults(`${good}kernelArguments: ["a b"]`)[0], "kernelArguments.0: one kernel argument without spaces");
   t.match(faults(`${good}firmwareWaivers: [{ driver: tg3, files: [a], reason: no }]`)[0], "firmwareWaivers.0.reason");
+  t.match(
+    faults(`${good}cards: [{ drivers: [igb], rings: { receive: 0 } }]`)[0],
+    /^cards.0.rings.receive: a whole number/,
+  );
+  for (const drivers of ["ixgbe", "igb, igb"])
+    t.match(faults(`${good}cards: [{ drivers: [${drivers}] }]`)[0], /^cards: ix?gbe?: expected drivers of nicDrivers/);
   t.equal(faults(good.replace("description: A test machine", "").replace("400", "-1")).length, 2, "all faults at once");
 });
 

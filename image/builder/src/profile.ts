@@ -6,7 +6,31 @@ import { BuildError } from "./errors.ts";
 import { repository } from "./paths.ts";
 
 const moduleName = z.string().regex(/^[a-z0-9][a-z0-9_-]*$/i, "a kernel module's name, for example igb");
+const amount = (most: number) => {
+  const words = `a whole number from 1 to ${most}, or max`;
+  return z.union([z.int(words).min(1, words).max(most, words), z.literal("max")], words).optional();
+};
 const packageName = z.string().regex(/^[a-z0-9][a-z0-9.+-]+$/, "a Debian package's name");
+
+/** As `card` of an interface, for every card of these drivers. More than a card takes is as much as it takes. */
+const cardSchema = z.strictObject({
+  drivers: z.array(moduleName).min(1),
+  rings: z.strictObject({ receive: amount(65_536), send: amount(65_536) }).optional(),
+  channels: z.strictObject({ combined: amount(1_024), receive: amount(1_024), send: amount(1_024) }).optional(),
+  offloads: z
+    .strictObject({
+      receiveChecksum: z.boolean().optional(),
+      sendChecksum: z.boolean().optional(),
+      scatterGather: z.boolean().optional(),
+      tcpSegmentation: z.boolean().optional(),
+      genericSegmentation: z.boolean().optional(),
+      genericReceive: z.boolean().optional(),
+      genericReceiveHardware: z.boolean().optional(),
+      receiveVlan: z.boolean().optional(),
+      sendVlan: z.boolean().optional(),
+    })
+    .optional(),
+});
 
 const profileSchema = z.strictObject({
   description: z.string().min(1),
@@ -18,6 +42,8 @@ const profileSchema = z.strictObject({
   }),
   /** Each of these must be in the image, with all firmware it names: the build fails otherwise. */
   nicDrivers: z.array(moduleName).min(1),
+  /** Settings of network cards by driver, under those of the configuration: docs/network.md. */
+  cards: z.array(cardSchema).default([]),
   /** Drivers that the initrd needs to find the system disk. */
   storageDrivers: z.array(moduleName).min(1),
   /** Further modules by name, such as watchdogs and sensors. */
@@ -62,5 +88,10 @@ export function parseProfile(name: string, file: string, text: string): Profile 
     );
     throw new BuildError(lines.join("\n"));
   }
+  const { nicDrivers, cards } = result.data;
+  const named = cards.flatMap(({ drivers }) => drivers);
+  const strange = named.find((driver, at) => !nicDrivers.includes(driver) || named.indexOf(driver) !== at);
+  if (strange !== undefined)
+    throw new BuildError(`${file}: cards: ${strange}: expected drivers of nicDrivers, each once`);
   return { ...result.data, name };
 }

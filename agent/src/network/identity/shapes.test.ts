@@ -65,6 +65,7 @@ async function build(t: Test, ports: readonly Port[], others: readonly Link[] = 
   const machine = makeMachine({
     root: t.testdir(),
     netlink: { links: async () => links, addresses: async () => [], defaultRoutes: async () => [] },
+    readCardStates: async () => new Map(),
     readLinkModes: async () => new Map(),
     log: { info: () => {}, warn: () => {}, error: (text) => errors.push(text) },
     run: async (argv) => {

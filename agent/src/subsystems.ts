@@ -4,6 +4,7 @@ import type { Subsystem } from "./commit/subsystem.ts";
 import { dslb } from "./dslb/index.ts";
 import { firewall } from "./firewall/index.ts";
 import { l4 } from "./lslb/l4/index.ts";
+import { idleCards } from "./network/idle/index.ts";
 import { network } from "./network/index.ts";
 import { cards } from "./network/tuning/index.ts";
 import { routing } from "./routing/index.ts";
@@ -18,6 +19,7 @@ export const subsystems: readonly Subsystem[] = [
   certificates,
   cards,
   network,
+  idleCards,
   routing,
   dslb,
   firewall,

@@ -1749,6 +1749,15 @@ export default {
        "off"
       ]
      },
+     "unconfiguredCards": {
+      "default": "down",
+      "description": "Network cards that nothing uses: down, or up without any address, for their lights and LLDP",
+      "type": "string",
+      "enum": [
+       "down",
+       "up"
+      ]
+     },
      "console": {
       "default": {
        "passwordReset": true
@@ -1843,6 +1852,7 @@ export default {
        "port": 444
       },
       "lldp": "receive",
+      "unconfiguredCards": "down",
       "console": {
        "passwordReset": true
       },
@@ -2505,6 +2515,7 @@ export default {
         "port": 444
        },
        "lldp": "receive",
+       "unconfiguredCards": "down",
        "console": {
         "passwordReset": true
        },
@@ -8310,6 +8321,15 @@ export default {
        "off"
       ]
      },
+     "unconfiguredCards": {
+      "default": "down",
+      "description": "Network cards that nothing uses: down, or up without any address, for their lights and LLDP",
+      "type": "string",
+      "enum": [
+       "down",
+       "up"
+      ]
+     },
      "console": {
       "default": {
        "passwordReset": true
@@ -8375,6 +8395,7 @@ export default {
      "proxy",
      "management",
      "lldp",
+     "unconfiguredCards",
      "console",
      "ssh"
     ],
@@ -8424,6 +8445,7 @@ export default {
        "port": 444
       },
       "lldp": "receive",
+      "unconfiguredCards": "down",
       "console": {
        "passwordReset": true
       },
@@ -10730,6 +10752,7 @@ export default {
         "port": 444
        },
        "lldp": "receive",
+       "unconfiguredCards": "down",
        "console": {
         "passwordReset": true
        },
@@ -41881,6 +41904,7 @@ export default {
           "port": 444
          },
          "lldp": "receive",
+         "unconfiguredCards": "down",
          "console": {
           "passwordReset": true
          },
@@ -41998,6 +42022,7 @@ export default {
          "port": 444
         },
         "lldp": "receive",
+        "unconfiguredCards": "down",
         "console": {
          "passwordReset": true
         },
@@ -42118,6 +42143,7 @@ export default {
           "port": 444
          },
          "lldp": "receive",
+         "unconfiguredCards": "down",
          "console": {
           "passwordReset": true
          },
@@ -42320,6 +42346,7 @@ export default {
           "port": 444
          },
          "lldp": "receive",
+         "unconfiguredCards": "down",
          "console": {
           "passwordReset": true
          },
@@ -42694,6 +42721,7 @@ export default {
            "port": 444
           },
           "lldp": "receive",
+          "unconfiguredCards": "down",
           "console": {
            "passwordReset": true
           },
@@ -43203,6 +43231,7 @@ export default {
             "port": 444
            },
            "lldp": "receive",
+           "unconfiguredCards": "down",
            "console": {
             "passwordReset": true
            },

@@ -3635,6 +3635,7 @@ export interface components {
              *         "port": 444
              *       },
              *       "lldp": "receive",
+             *       "unconfiguredCards": "down",
              *       "console": {
              *         "passwordReset": true
              *       },
@@ -6777,6 +6778,12 @@ export interface components {
              * @default UTC
              */
             timeZone: string;
+            /**
+             * @description Network cards that nothing uses: down, or up without any address, for their lights and LLDP
+             * @default down
+             * @enum {string}
+             */
+            unconfiguredCards: "down" | "up";
         };
         SystemInput: {
             /**
@@ -6912,6 +6919,12 @@ export interface components {
              * @default UTC
              */
             timeZone?: string;
+            /**
+             * @description Network cards that nothing uses: down, or up without any address, for their lights and LLDP
+             * @default down
+             * @enum {string}
+             */
+            unconfiguredCards?: "down" | "up";
         };
         SystemStatus: {
             /** @description Of the clock and its servers; none while no time servers are configured */
@@ -12892,6 +12905,7 @@ export interface operations {
                      *           "port": 444
                      *         },
                      *         "lldp": "receive",
+                     *         "unconfiguredCards": "down",
                      *         "console": {
                      *           "passwordReset": true
                      *         },
@@ -13234,6 +13248,7 @@ export interface operations {
                      *             "port": 444
                      *           },
                      *           "lldp": "receive",
+                     *           "unconfiguredCards": "down",
                      *           "console": {
                      *             "passwordReset": true
                      *           },
@@ -21492,6 +21507,7 @@ export interface operations {
                      *         "port": 444
                      *       },
                      *       "lldp": "receive",
+                     *       "unconfiguredCards": "down",
                      *       "console": {
                      *         "passwordReset": true
                      *       },
@@ -21599,6 +21615,7 @@ export interface operations {
                  *         "port": 444
                  *       },
                  *       "lldp": "receive",
+                 *       "unconfiguredCards": "down",
                  *       "console": {
                  *         "passwordReset": true
                  *       },
@@ -21669,6 +21686,7 @@ export interface operations {
                      *         "port": 444
                      *       },
                      *       "lldp": "receive",
+                     *       "unconfiguredCards": "down",
                      *       "console": {
                      *         "passwordReset": true
                      *       },
@@ -21788,6 +21806,7 @@ export interface operations {
                      *         "port": 444
                      *       },
                      *       "lldp": "receive",
+                     *       "unconfiguredCards": "down",
                      *       "console": {
                      *         "passwordReset": true
                      *       },

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Machine, makeMachine } from "../adapters/machine.ts";
 import { type Client, makeClient } from "../client/client.ts";
 import { messageOf, SteelyardError } from "../errors.ts";
+import { raiseCard } from "../network/idle/apply.ts";
 import type { BondProposal } from "../network/propose-bonds.ts";
 import type { LinkStatus } from "../network/status.ts";
 import type { SystemStatus } from "../system/status.ts";
@@ -123,12 +124,11 @@ async function answerOrNotice(parts: Console, state: FirstBootState, notice: str
   const moved = new AbortController();
   const watch = makeWatch(machine, moved);
   watch.start(state);
-  const raised = new Set<string>();
   const questions = {
-    readLinks: () => readRaisedLinks(parts, raised),
+    readLinks: () => readRaisedLinks(parts),
     proposeBonds: (listen: number) => readProposals(parts, listen),
     testNetwork: (draft: Draft) => testNetwork(machine, draft),
-    complete: (answers: AnswersInput) => complete(parts, answers, watch, raised),
+    complete: (answers: AnswersInput) => complete(parts, answers, watch),
   };
   try {
     if (notice !== "") {
@@ -182,12 +182,7 @@ function makeWatch(machine: Machine, moved: AbortController): Watch {
 }
 
 /** Until the answers stay or are gone the state moves because of us; then it is watched again. */
-async function complete(
-  parts: Console,
-  answers: AnswersInput,
-  watch: Watch,
-  raised: ReadonlySet<string>,
-): Promise<Trial> {
+async function complete(parts: Console, answers: AnswersInput, watch: Watch): Promise<Trial> {
   const { machine, api } = parts;
   const before = await readFirstBootState(machine);
   await watch.stop();
@@ -199,7 +194,6 @@ async function complete(
       ...trial,
       look: async () => {
         const standing = await trial.look();
-        if (standing.state === "kept") await putDown(machine, raised, Object.keys(answers.interfaces ?? {}));
         if (standing.state === "gone") watch.start(await waitForQuestions(machine));
         return standing;
       },
@@ -224,23 +218,18 @@ async function readProposals({ api }: Console, listen: number): Promise<BondProp
   return (await api.send<{ items: BondProposal[] }>("GET", path, { query: { listen } })).body.items;
 }
 
-/** A card that is down shows no link, so all are raised for the question; no address, and the firewall is closed. */
-async function readRaisedLinks({ machine, api }: Console, raised: Set<string>): Promise<LinkStatus[]> {
+/**
+ * A card that is down shows no link, so all are raised for the question; no address, and the firewall is closed. Those that nothing uses then
+ * are put down by the agent, with the first configuration, whoever gave it.
+ */
+async function readRaisedLinks({ machine, api }: Console): Promise<LinkStatus[]> {
   const readCards = async () => (await api.sendList<LinkStatus>(linksPath)).filter(({ kind }) => kind === undefined);
   const links = await readCards();
-  const down = links.filter(({ state, driver }) => state === "down" && driver !== undefined);
+  const down = links.filter(({ state, driver }) => state === "down" && driver !== undefined).map(({ name }) => name);
   if (down.length === 0) return links;
-  for (const { name } of down) {
-    await machine.run(["ip", "link", "set", "dev", name, "up"], { accept: [0, 1, 2] });
-    raised.add(name);
-  }
+  const found = await machine.netlink.links();
+  // One that has just gone is the next look's to tell of.
+  for (const card of found.filter(({ name }) => down.includes(name))) await raiseCard(machine, card).catch(() => {});
   await sleep(linkPatience);
   return await readCards();
-}
-
-async function putDown(machine: Machine, raised: ReadonlySet<string>, configured: readonly string[]): Promise<void> {
-  for (const name of raised) {
-    if (!configured.includes(name))
-      await machine.run(["ip", "link", "set", "dev", name, "down"], { accept: [0, 1, 2] });
-  }
 }

@@ -72,8 +72,8 @@ export async function withTemporaryNetwork<Result>(
   } finally {
     await fs.rm(machine.path(file), { force: true });
     await machine.run(["networkctl", "reload"]);
-    // networkd drops what it leased; what the kernel made of it by itself goes too. The link-local address stays on a card that
-    // stays up: the kernel makes it when a card is raised, and without it nobody hears router advertisements.
+    // networkd drops what it leased; what the kernel made of it by itself goes too. The link-local address is networkd's to take, which
+    // then makes it anew for whoever wants it: flushed by us it would be gone until the card goes down, and no router be heard.
     for (const { name, up, loopback, kind } of before) {
       if (loopback || kind !== undefined) continue;
       await machine.run(["ip", "address", "flush", "dev", name, "scope", "global"], { accept: [0, 1, 2] });

@@ -123,7 +123,7 @@ function renderLldp(lldp: System["lldp"]): string {
     "[Network]",
     "DHCP=no",
     "IPv6AcceptRA=no",
-    "LinkLocalAddressing=ipv6",
+    "LinkLocalAddressing=no",
     ...(lldp === "off" ? ["LLDP=no"] : ["LLDP=routers-only", "EmitLLDP=nearest-bridge"]),
   ]);
 }

@@ -69,6 +69,10 @@ export const system = z
       .enum(["receive", "both", "off"], "expected receive, both or off")
       .default("receive")
       .describe("Link Layer Discovery Protocol on network cards: hear switches; announce this box too; neither"),
+    unconfiguredCards: z
+      .enum(["down", "up"], "expected down or up")
+      .default("down")
+      .describe("Network cards that nothing uses: down, or up without any address, for their lights and LLDP"),
     console: z
       .strictObject({
         passwordReset: z
@@ -104,6 +108,7 @@ export const system = z
         proxy: { url: "http://proxy.example.com:3128", bypass: ["example.com"] },
         management: { interfaces: ["nic0"], port: 444 },
         lldp: "receive",
+        unconfiguredCards: "down",
         console: { passwordReset: true },
         ssh: { enabled: true, port: 22, passwordAuthentication: false },
       },

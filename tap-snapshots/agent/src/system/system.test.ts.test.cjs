@@ -18,7 +18,7 @@ RequiredForOnline=no
 [Network]
 DHCP=no
 IPv6AcceptRA=no
-LinkLocalAddressing=ipv6
+LinkLocalAddressing=no
 LLDP=routers-only
 EmitLLDP=nearest-bridge
 

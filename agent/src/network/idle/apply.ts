@@ -1,0 +1,47 @@
+import * as fs from "node:fs/promises";
+import { isMissing, writeAtomically } from "../../adapters/files.ts";
+import type { Machine } from "../../adapters/machine.ts";
+import type { Executors } from "../../commit/subsystem.ts";
+import type { IdleStep } from "./plan.ts";
+import type { IdleArtefacts } from "./render.ts";
+
+/** A file for each card that was raised, by its index: names change, and so do those who raise (the agent, each console). */
+const directory = "/run/steelyard/raised";
+
+const markOf = (machine: Machine, index: number) => machine.path(`${directory}/${index}`);
+
+export async function observeIdle(machine: Machine): Promise<IdleArtefacts> {
+  const [marks, links] = await Promise.all([listMarks(machine), machine.netlink.links()]);
+  const cards = links
+    .filter(
+      ({ kind, ethernet, loopback, master }) => kind === undefined && ethernet && !loopback && master === undefined,
+    )
+    .map(({ index, name, up }) => ({ index, name, up, raised: marks.includes(String(index)) }));
+  return { raise: false, used: [], cards };
+}
+
+async function listMarks(machine: Machine): Promise<string[]> {
+  return await fs.readdir(machine.path(directory)).catch((error) => {
+    if (isMissing(error)) return [];
+    throw error;
+  });
+}
+
+export const idleExecutors: Executors<IdleStep> = {
+  "raise-card": async ({ card }, machine) => await raiseCard(machine, card),
+  "lower-card": async ({ card: { index, name } }, machine) => {
+    await machine.run(["ip", "link", "set", "dev", name, "down"]);
+    await fs.rm(markOf(machine, index), { force: true });
+  },
+};
+
+/**
+ * Raises a card to be looked at: link light, speed, LLDP, LACP. It gets no address, not even a link-local one, so it sends nothing by itself;
+ * the file of unconfigured cards (90-steelyard-lldp.network) keeps systemd-networkd from giving it any.
+ */
+export async function raiseCard(machine: Machine, { index, name }: { index: number; name: string }): Promise<void> {
+  await writeAtomically(markOf(machine, index), "");
+  // Exit status 2: a kernel without IPv6 has no such mode.
+  await machine.run(["ip", "link", "set", "dev", name, "addrgenmode", "none"], { accept: [0, 1, 2] });
+  await machine.run(["ip", "link", "set", "dev", name, "up"]);
+}

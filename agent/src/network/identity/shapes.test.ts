@@ -1,14 +1,18 @@
+import { readFileSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import t, { type Test } from "tap";
 import { makeMachine } from "../../adapters/machine.ts";
 import type { Link } from "../../adapters/netlink.ts";
+import { listAttributes } from "../../adapters/netlink-codec.ts";
+import { linkOfMessage } from "../../adapters/netlink-link.ts";
 import { readLinks } from "../status.ts";
 import { nameCards } from "./apply.ts";
 
 /**
  * Machines as they come: sysfs as the kernel lays it out (devices by their way through the buses, /sys/class/net as links into
- * it), what udev keeps of each link, and the kernel's list of links.
+ * it), what udev keeps of each link, and the kernel's list of links, in its own bytes: the message of a real card, with what is otherwise
+ * about each of these put in its place.
  *
  * Written by hand, and checked against what people publish of theirs: `udevadm info` of on-board and USB cards in bug reports and installation
  * guides, listings of `virtfn*` and `physfn` in guides to SR-IOV (ixgbe: every second function from 10.0), `ethtool -i` of igb in
@@ -45,6 +49,75 @@ function makeLink(index: number, name: string, mac: string | undefined, more: Pa
   };
 }
 
+const captured: Record<"card" | "member" | "peer" | "bridge", string> = JSON.parse(
+  readFileSync(new URL("fixtures/links.json", import.meta.url), "utf8"),
+);
+
+/** linux/if_link.h: IFLA_*, and in IFLA_LINKINFO the kind. */
+const types = {
+  address: 1,
+  name: 3,
+  mtu: 4,
+  master: 10,
+  info: 18,
+  minMtu: 50,
+  maxMtu: 51,
+  properties: 52,
+  permanent: 54,
+};
+const infoKind = 1;
+
+/** RTM_NEWLINK of this link: a struct ifinfomsg (rtnetlink(7)) and attributes, those of the captured card where nothing else is known. */
+function messageOf(link: Link): Buffer {
+  const card = Buffer.from(captured.card, "hex");
+  const header = Buffer.from(card.subarray(0, 16));
+  header.writeUInt16LE(link.ethernet ? 1 : 772, 2);
+  header.writeInt32LE(link.index, 4);
+  header.writeUInt32LE((link.up ? 0x1 : 0) | (link.loopback ? 0x8 : 0) | (link.carrier ? 0x10000 : 0), 8);
+  const number = (value: number) => Buffer.from(Uint32Array.of(value).buffer);
+  const text = (value: string) => Buffer.from(`${value}\0`, "latin1");
+  const bytes = (mac: string) => Buffer.from(mac.replaceAll(":", ""), "hex");
+  const own: [number, Buffer | undefined][] = [
+    [types.name, text(link.name)],
+    [types.address, link.mac === undefined ? undefined : bytes(link.mac)],
+    [types.permanent, link.permanentMac === undefined ? undefined : bytes(link.permanentMac)],
+    [types.mtu, number(link.mtu)],
+    [types.minMtu, number(link.minMtu ?? 0)],
+    [types.maxMtu, number(link.maxMtu ?? 0)],
+    [types.master, link.master === undefined ? undefined : number(link.master)],
+    [types.info, link.kind === undefined ? undefined : attribute(infoKind, text(link.kind))],
+    [types.properties, undefined],
+  ];
+  const replaced = own.map(([type]) => type);
+  const kept = listAttributes(card.subarray(16)).filter(({ type }) => !replaced.includes(type));
+  const given = own.flatMap(([type, value]) => (value === undefined ? [] : [{ type, value }]));
+  return Buffer.concat([header, ...[...kept, ...given].map(({ type, value }) => attribute(type, value))]);
+}
+
+function attribute(type: number, value: Buffer): Buffer {
+  const header = Buffer.from(Uint16Array.of(value.length + 4, type).buffer);
+  return Buffer.concat([header, value, Buffer.alloc((4 - (value.length % 4)) % 4)]);
+}
+
+t.test("links are read as a kernel sent them: a card, and a link with other names in a bridge", async (t) => {
+  const read = (message: string) => linkOfMessage(Buffer.from(message, "hex"));
+  const card = read(captured.card);
+  t.match(card, {
+    ...{ index: 4, name: "eth0", mac: "02:fc:00:00:00:01", kind: undefined, mtu: 1400, minMtu: 68, maxMtu: 65535 },
+    ...{ up: true, carrier: true, loopback: false, ethernet: true, master: undefined, alternativeNames: [] },
+  });
+  t.ok((card?.counters.receivedBytes ?? 0) > 0);
+  t.match(read(captured.member), {
+    ...{ name: "nic0", mac: "02:00:5e:10:00:01", kind: "veth", mtu: 9000, alias: "to the servers" },
+    alternativeNames: ["enp3s0f0", "enp3s0f0np0"],
+    master: read(captured.bridge)?.index,
+  });
+  t.match(read(captured.peer), { name: "far0", mtu: 1500, kind: "veth", alternativeNames: [], alias: undefined });
+  t.match(read(captured.bridge), { name: "br0", kind: "bridge", info: { attributes: { stp: false } } });
+  const { counters, ...same } = card as Link;
+  t.match(linkOfMessage(messageOf({ ...same, counters })), same, "and what is written here is what the kernel writes");
+});
+
 /** `ethtool -i` of an I350 of a board. */
 const ethtool = (bus: string) => `driver: igb
 version: 6.12.57+deb13-amd64
@@ -64,7 +137,11 @@ async function build(t: Test, ports: readonly Port[], others: readonly Link[] = 
   const errors: string[] = [];
   const machine = makeMachine({
     root: t.testdir(),
-    netlink: { links: async () => links, addresses: async () => [], defaultRoutes: async () => [] },
+    netlink: {
+      links: async () => links.flatMap((link) => linkOfMessage(messageOf(link)) ?? []),
+      addresses: async () => [],
+      defaultRoutes: async () => [],
+    },
     readCardStates: async () => new Map(),
     readLinkModes: async () => new Map(),
     log: { info: () => {}, warn: () => {}, error: (text) => errors.push(text) },

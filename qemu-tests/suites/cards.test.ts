@@ -163,7 +163,26 @@ async function checkSettings(context: SuiteContext): Promise<void> {
         (await api.get("/system/status")).warnings.filter((each) => each.startsWith("card")),
         [],
       );
+    },
+  );
+  await context.check(
+    "a card that nothing uses is raised to be looked at when that is set, without any address",
+    async (t) => {
+      const read = async () => await api.get("/network/links/{link}", { path: { link: "nic2" } });
+      const set = async (unconfiguredCards: string) =>
+        await api.expect(200, "PATCH", "/system", { body: { unconfiguredCards }, timeout: machine.scale(30_000) });
+      t.equal((await read()).state, "down");
+      await set("up");
+      t.not((await read()).state, "down");
+      await machine.shell("ip link set nic2 down");
+      await waitFor("the card to be up again", async () => (await read()).state !== "down", patience);
+      t.match(await machine.shell("ip -d link show nic2"), /addrgenmode none/);
+      t.same((await read()).addresses, []);
+      await set("down");
+      t.equal((await read()).state, "down");
       await pull(context);
+      await waitFor("the card to go", async () => (await read()).state === "missing", patience);
+      await api.expect(204, "DELETE", "/network/links/nic2");
     },
   );
 }

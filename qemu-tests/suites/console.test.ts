@@ -47,6 +47,7 @@ async function answerQuestions({ box: { machine, password }, check }: SuiteConte
     await dialogue.press(clear, hostname, enter);
     const links = await dialogue.see(/2 of 12[\s\S]*Management interface[\s\S]*nic1/, soon);
     t.match(links, /\[\*\] nic0 +up.* 52:54:00:5e:00:01 virtio_net/, "the cards are listed with their lights");
+    t.notMatch(await machine.shell("ip -6 -oneline address show scope link"), /nic/, "raised without any address");
   });
   await check("the lights on the screen change with the cable", async () => {
     const light = async (up: boolean) => {
@@ -154,6 +155,11 @@ async function answerQuestions({ box: { machine, password }, check }: SuiteConte
     );
     t.equal(findFingerprint(screen), before, "what was kept is what was shown");
     t.equal(await machine.shell("ls /config/pending.yaml 2>/dev/null || true"), "");
+    t.match(
+      await machine.shell("ip -oneline link show nic1"),
+      /state DOWN/,
+      "a card that was only looked at is down again",
+    );
     fingerprint = findFingerprint(screen) ?? "";
     t.not(fingerprint, "", screen);
     t.match(screen, /Health +ok/);

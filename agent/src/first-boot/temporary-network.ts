@@ -2,6 +2,7 @@ import * as fs from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isMissing, writeAtomically } from "../adapters/files.ts";
 import type { Machine } from "../adapters/machine.ts";
+import { forgetLinkLocal } from "../network/idle/apply.ts";
 import { answersOption } from "./location.ts";
 
 /**
@@ -72,12 +73,13 @@ export async function withTemporaryNetwork<Result>(
   } finally {
     await fs.rm(machine.path(file), { force: true });
     await machine.run(["networkctl", "reload"]);
-    // networkd drops what it leased; what the kernel made of it by itself goes too. The link-local address is networkd's to take, which
-    // then makes it anew for whoever wants it: flushed by us it would be gone until the card goes down, and no router be heard.
+    // networkd drops what it leased, and the link-local address; what the kernel made of it by itself goes too.
     for (const { name, up, loopback, kind } of before) {
       if (loopback || kind !== undefined) continue;
       await machine.run(["ip", "address", "flush", "dev", name, "scope", "global"], { accept: [0, 1, 2] });
-      if (!up) await machine.run(["ip", "link", "set", "dev", name, "down"], { accept: [0, 1, 2] });
+      // A card that stays up is to make a link-local address anew for its configuration, or it hears no router: see forgetLinkLocal.
+      if (up) await forgetLinkLocal(machine, name);
+      else await machine.run(["ip", "link", "set", "dev", name, "down"], { accept: [0, 1, 2] });
     }
   }
 }

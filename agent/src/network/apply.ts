@@ -5,6 +5,7 @@ import type { Link } from "../adapters/netlink.ts";
 import type { Executors } from "../commit/subsystem.ts";
 import { splitPrefixed } from "../configuration/fields.ts";
 import { SteelyardError } from "../errors.ts";
+import { forgetLinkLocal } from "./idle/apply.ts";
 import { type LinkKind, linkKinds } from "./link-kinds.ts";
 import { listConflicts } from "./neighbours/conflicts.ts";
 import { takeAddresses } from "./neighbours/take.ts";
@@ -15,6 +16,8 @@ import { attributesOf, settle } from "./settle.ts";
 const directory = "/run/systemd/network";
 /** Sorts before what the image may bring, and marks the files as ours. */
 const prefix = "10-steelyard-";
+
+const linkLocal = "\nLinkLocalAddressing=ipv6\n";
 
 const pathOf = (name: string, kind: "network" | "netdev") => `${directory}/${prefix}${name}.${kind}`;
 
@@ -123,8 +126,11 @@ export const networkExecutors: Executors<NetworkStep> = {
   },
   "configure-interface": async ({ file, announce, expect }, machine, manner) => {
     const asked = (await findLink(machine, expect.interface))?.carrier === true;
-    await writeAtomically(machine.path(pathOf(expect.interface, "network")), file);
+    const path = machine.path(pathOf(expect.interface, "network"));
+    const before = await readTextIfExists(path);
+    await writeAtomically(path, file);
     await machine.run(["networkctl", "reload"]);
+    if (before?.includes(linkLocal) && !file.includes(linkLocal)) await forgetLinkLocal(machine, expect.interface);
     const refused = await settle(machine, expect);
     await takeAddresses(machine, announce, { expect, refused, asked, ...manner });
   },

@@ -316,6 +316,18 @@ t.test("applying writes, waits for the kernel and tells the neighbours", async (
   t.same(await network.plan(make({}), machine), []);
 });
 
+t.test("a link that shall have no link-local address any more can be given one again while it is up", async (t) => {
+  const { machine, ran } = setUp(t);
+  const apply = async (settings: object) => {
+    ran.length = 0;
+    for (const step of await network.plan(make({ interfaces: { nic0: settings } }), machine)) await step.execute();
+    return ran;
+  };
+  t.same(await apply({ ipv6: { method: "slaac" } }), ["networkctl reload"]);
+  t.same(await apply({}), ["networkctl reload", "ip link set dev nic0 addrgenmode none"]);
+  t.same(await apply({ mtu: 1500 }), ["networkctl reload"]);
+});
+
 t.test("an address that another host has fails at once", async (t) => {
   const { machine } = setUp(t, {
     networkd: ({ addresses }) => {

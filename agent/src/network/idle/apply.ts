@@ -41,7 +41,16 @@ export const idleExecutors: Executors<IdleStep> = {
  */
 export async function raiseCard(machine: Machine, { index, name }: { index: number; name: string }): Promise<void> {
   await writeAtomically(markOf(machine, index), "");
+  await forgetLinkLocal(machine, name);
+  await machine.run(["ip", "link", "set", "dev", name, "up"]);
+}
+
+/**
+ * No link-local address by the kernel from now on. On a link that is up networkd gives it back by the sysctl addr_gen_mode, which acts only when
+ * it changes; and what networkd sets that way it does not see, so that it takes a later "none" for done (systemd 257). Without this an
+ * address that it drops afterwards would not come again before the link goes down.
+ */
+export async function forgetLinkLocal(machine: Machine, name: string): Promise<void> {
   // Exit status 2: a kernel without IPv6 has no such mode.
   await machine.run(["ip", "link", "set", "dev", name, "addrgenmode", "none"], { accept: [0, 1, 2] });
-  await machine.run(["ip", "link", "set", "dev", name, "up"]);
 }

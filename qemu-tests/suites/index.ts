@@ -12,6 +12,7 @@ import { refusals } from "./refusals.test.ts";
 import { resilience } from "./resilience.test.ts";
 import { rootRefused } from "./root-refused.test.ts";
 import { safety } from "./safety.test.ts";
+import { vrfSuite } from "./vrf.test.ts";
 
 /** Every suite, in the order they run: those that share a machine go from harmless to violent. */
 export const suites: readonly Suite[] = [
@@ -25,6 +26,7 @@ export const suites: readonly Suite[] = [
   resilience,
   powerCut,
   links,
+  vrfSuite,
   bootUefi,
   bootRefused,
   rootRefused,

@@ -38,6 +38,8 @@ export type Rule = {
   /** Interface the packet came in by; `lo` for what the box sends. */
   interface?: string | undefined;
   table: number;
+  /** The table is that of the packet's VRF; the kernel makes such a rule with the first one (vrf.rst). */
+  vrf?: boolean;
   /** Routes with a prefix of at most this length do not count. */
   suppress?: number | undefined;
 };
@@ -135,6 +137,7 @@ export function readRule(family: Family, json: Json): Made<Rule>[] {
         json.fwmark === undefined ? undefined : { value: Number(json.fwmark), mask: Number(json.fwmask ?? 0xffffffff) },
       interface: json.iif,
       table: Number(json.table ?? 0),
+      ...("l3mdev" in json ? { vrf: true } : {}),
       suppress: json.suppress_prefixlen === undefined ? undefined : Number(json.suppress_prefixlen),
       protocol: Number(json.protocol ?? 0),
     },
@@ -173,7 +176,7 @@ function metricOf({ family, metric }: Route): number {
   return family === "ipv6" && metric === 0 ? 1024 : metric;
 }
 
-export function ruleWords({ priority, not, from, to, mark, interface: device, table, suppress }: Rule): string {
+export function ruleWords({ priority, not, from, to, mark, interface: device, table, vrf, suppress }: Rule): string {
   return [
     ...["priority", priority],
     ...(not ? ["not"] : []),
@@ -181,7 +184,7 @@ export function ruleWords({ priority, not, from, to, mark, interface: device, ta
     ...(to === undefined ? [] : ["to", to]),
     ...(mark === undefined ? [] : ["fwmark", `0x${mark.value.toString(16)}/0x${mark.mask.toString(16)}`]),
     ...(device === undefined ? [] : ["iif", device]),
-    ...["lookup", table],
+    ...(vrf ? ["l3mdev"] : ["lookup", table]),
     ...(suppress === undefined ? [] : ["suppress_prefixlength", suppress]),
   ].join(" ");
 }

@@ -1,7 +1,7 @@
 import { formatAddress, formatHardwareAddress, parseAttributes } from "./netlink-codec.ts";
 
 /**
- * What IFLA_LINKINFO says of a bond, VLAN or bridge, and of a link that belongs to one (linux/if_link.h). Words and units are
+ * What IFLA_LINKINFO says of a bond, VLAN, bridge or VRF, and of a link that belongs to one (linux/if_link.h). Words and units are
  * those of the configuration: milliseconds, and the names of systemd.netdev(5).
  */
 
@@ -85,10 +85,14 @@ const bridgeReaders: Record<number, [string, Reader]> = {
   5: ["stp", (value) => value.readUInt32LE(0) !== 0],
 };
 
+/** IFLA_VRF_TABLE. */
+const vrfReaders: Record<number, [string, Reader]> = { 1: ["table", long] };
+
 const readers: Record<string, Record<number, [string, Reader]>> = {
   bond: bondReaders,
   vlan: vlanReaders,
   bridge: bridgeReaders,
+  vrf: vrfReaders,
 };
 
 /** IFLA_INFO_DATA, IFLA_INFO_SLAVE_KIND and IFLA_INFO_SLAVE_DATA within IFLA_LINKINFO. */

@@ -42,14 +42,14 @@ export type Link = {
   loopback: boolean;
   /** Frames are Ethernet's (ARPHRD_ETHER). */
   ethernet: boolean;
-  /** Index of the bond or bridge it belongs to. */
+  /** Index of the bond, bridge or VRF it belongs to. */
   master: number | undefined;
   counters: LinkCounters;
   /** Index of the link that a VLAN stands on. */
   parent?: number | undefined;
   /** A name for people. */
   alias?: string | undefined;
-  /** Of a bond, VLAN or bridge. */
+  /** Of a bond, VLAN, bridge or VRF. */
   info?: LinkInfo | undefined;
   /** Of an 802.3ad bond, and of a member of a bond. */
   lacpPartner?: LacpPartner | undefined;

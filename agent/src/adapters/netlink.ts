@@ -17,14 +17,15 @@ export type LinkAddress = {
   permanent: boolean;
 };
 
-export type DefaultRoute = { index: number; family: "ipv4" | "ipv6"; gateway: string };
+/** `table`: left out for the main one. */
+export type DefaultRoute = { index: number; family: "ipv4" | "ipv6"; gateway: string; table?: number };
 
 /** What the kernel says of the network. Read only: systemd-networkd is the one that writes. */
 export type Netlink = {
   links(): Promise<Link[]>;
   addresses(): Promise<LinkAddress[]>;
-  /** Default routes with a gateway in the main table. */
-  defaultRoutes(): Promise<DefaultRoute[]>;
+  /** Default routes with a gateway: in the main table, and in those that are named. */
+  defaultRoutes(others?: readonly number[]): Promise<DefaultRoute[]>;
 };
 
 const timeout = 10_000;
@@ -63,15 +64,17 @@ export function makeNetlink(): Netlink {
           };
         });
       }),
-    defaultRoutes: () =>
+    defaultRoutes: (others = []) =>
       ask("routes", async (socket) => {
-        const found = [];
+        const found: DefaultRoute[] = [];
         for (const number of [2, 10] as const) {
           for (const { data, attrs } of await socket.getRoutes({ family: number }, {}, { timeout })) {
             const { gateway, oif } = attrs;
-            if ((attrs.table ?? data.table) !== mainTable || data.dstLen !== 0 || !gateway || oif === undefined)
-              continue;
-            found.push({ index: oif, family: families[number], gateway: formatAddress(gateway) });
+            const table = attrs.table ?? data.table ?? mainTable;
+            const isWanted = table === mainTable || others.includes(table);
+            if (!isWanted || data.dstLen !== 0 || !gateway || oif === undefined) continue;
+            const route = { index: oif, family: families[number], gateway: formatAddress(gateway) };
+            found.push(table === mainTable ? route : { ...route, table });
           }
         }
         return found;

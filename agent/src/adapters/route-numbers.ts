@@ -46,7 +46,7 @@ export const labelName = (label: number) => `steelyard-${label}`;
 /** RT_TABLE_MAIN and its neighbours (linux/rtnetlink.h). */
 export const mainTable = 254;
 export const reservedTables = { default: 253, main: 254, local: 255 } as const;
-/** Ids that the operator may give to tables: below those of slots, and not the kernel's own. */
+/** Ids that the operator may give to tables and VRFs: below those of slots, and not the kernel's own. */
 export const highestUserTable = 999;
 
 /**
@@ -54,6 +54,13 @@ export const highestUserTable = 999;
  * of it, and both before any default route: so a table needs no copy of the others' networks.
  */
 export const priorities = {
+  /**
+   * After the kernel's own rule for VRFs, which is 1000: the box's own addresses, when there is a VRF; and what the box sends
+   * through one, by source address and by destination.
+   */
+  local: 1_010,
+  vrfSource: 1_500,
+  vrfDestination: 1_510,
   user: { first: 29_000, last: 30_999 },
   /** The table of a slot without its default route, by mark and by source address. */
   ownMark: 31_000,

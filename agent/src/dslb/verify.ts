@@ -2,6 +2,7 @@ import ipaddr from "ipaddr.js";
 import type { Finding } from "../commit/subsystem.ts";
 import { addressFamily, networkOf, splitPrefixed } from "../configuration/fields.ts";
 import type { Configuration } from "../configuration/schema.ts";
+import { explainKeptApart } from "../configuration/vrf.ts";
 import type { Uplink, UplinkFarm } from "./schema.ts";
 
 const error = (path: string, message: string): Finding => ({ severity: "error", path, message });
@@ -64,6 +65,8 @@ function verifyInterface(path: string, name: string, { interfaces }: Configurati
   const names = Object.keys(interfaces).join(", ");
   if (!settings)
     return [error(path, `expected a configured interface${names === "" ? "; there is none" : `: ${names}`}`)];
+  const words = explainKeptApart(interfaces, name);
+  if (words !== undefined) return [error(path, words)];
   return settings.enabled ? [] : [warning(path, `${name} is disabled`)];
 }
 

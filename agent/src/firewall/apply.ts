@@ -26,7 +26,8 @@ async function readBaseTable(machine: Machine): Promise<string> {
 /** The base table as the kernel has it. */
 export async function observeFirewall(machine: Machine): Promise<FirewallArtefacts> {
   const objects = (await listInetTables(machine)).get("steelyard_base");
-  if (objects === undefined) return { table: { state: "missing" }, management: { interfaces: [], ports: [] } };
+  if (objects === undefined)
+    return { table: { state: "missing" }, management: { interfaces: [], isolated: [], ports: [] } };
   return readBaseObjects(objects);
 }
 
@@ -54,6 +55,7 @@ export function readBaseObjects(objects: readonly NftObject[]): FirewallArtefact
     table: damage ? { state: "altered", reason: `its chain ${damage.name} was changed` } : { state: "loaded" },
     management: {
       interfaces: elements("management_interfaces").map(String).sort(),
+      isolated: elements("isolated_interfaces").map(String).sort(),
       ports: elements("management_ports")
         .map(Number)
         .sort((one, other) => one - other),

@@ -20,28 +20,31 @@ function box(system: object, interfaces: string[] = ["nic0"]): Configuration {
 
 t.test("management follows the configuration: interfaces, the API's port, SSH's when it is on", async (t) => {
   const management = (system: object) => renderFirewall(box(system)).management;
-  t.same(management({}), { interfaces: [], ports: [444] });
+  t.same(management({}), { interfaces: [], isolated: [], ports: [444] });
   t.same(
     management({
       management: { interfaces: ["nic1", "nic0", "nic1"], port: 8444 },
       ssh: { enabled: true, port: 2222 },
     }),
-    { interfaces: ["nic0", "nic1"], ports: [2222, 8444] },
+    { interfaces: ["nic0", "nic1"], isolated: [], ports: [2222, 8444] },
   );
 });
 
-t.test("both sets are replaced in one transaction; an empty one is only emptied", async (t) => {
+t.test("the sets are replaced in one transaction; an empty one is only emptied", async (t) => {
   t.equal(
-    renderManagementRules({ interfaces: ["nic0", "bond0.5"], ports: [22, 444] }),
+    renderManagementRules({ interfaces: ["nic0", "bond0.5"], isolated: ["nic0"], ports: [22, 444] }),
     `flush set inet steelyard_base management_interfaces
 add element inet steelyard_base management_interfaces { "nic0", "bond0.5" }
+flush set inet steelyard_base isolated_interfaces
+add element inet steelyard_base isolated_interfaces { "nic0" }
 flush set inet steelyard_base management_ports
 add element inet steelyard_base management_ports { 22, 444 }
 `,
   );
   t.equal(
-    renderManagementRules({ interfaces: [], ports: [444] }),
+    renderManagementRules({ interfaces: [], isolated: [], ports: [444] }),
     `flush set inet steelyard_base management_interfaces
+flush set inet steelyard_base isolated_interfaces
 flush set inet steelyard_base management_ports
 add element inet steelyard_base management_ports { 444 }
 `,
@@ -63,7 +66,7 @@ t.test("the plan loads the table when it is not the image's, and else changes wh
   t.match(planFirewall(now({ state: "altered", reason: "its chain input was changed" }), wanted), [
     { kind: "load-base-table", summary: /input was changed/ },
   ]);
-  t.match(planFirewall({ ...wanted, management: { interfaces: [], ports: [444] } }, wanted), [
+  t.match(planFirewall({ ...wanted, management: { interfaces: [], isolated: [], ports: [444] } }, wanted), [
     { kind: "set-management", summary: "open management on nic0, tcp port 444" },
   ]);
 });
@@ -75,17 +78,18 @@ t.test("nft's list says what is open and whether a chain was changed", async (t)
     { metainfo: {} },
     { set: { name: "management_interfaces", elem: ["nic1", "nic0"] } },
     { set: { name: "management_ports", elem: [444, 22] } },
+    { set: { name: "isolated_interfaces", elem: ["nic1"] } },
     ...[base("input", "drop"), base("forward", "drop"), base("prerouting", "accept"), base("postrouting", "accept")],
     ...[rule("input"), rule("forward")],
   ];
   t.same(readBaseObjects(whole), {
     table: { state: "loaded" },
-    management: { interfaces: ["nic0", "nic1"], ports: [22, 444] },
+    management: { interfaces: ["nic0", "nic1"], isolated: ["nic1"], ports: [22, 444] },
   });
   const without = (index: number) => readBaseObjects(whole.filter((_, at) => at !== index)).table;
-  t.match(without(7), { state: "altered", reason: /input/ }, "the rules of input were flushed");
-  t.match(without(6), { state: "altered", reason: /postrouting/ }, "without it connections are lost when nftlb starts");
-  t.match(readBaseObjects([...whole.slice(0, 3), base("input", "accept")]).table, { state: "altered" });
+  t.match(without(8), { state: "altered", reason: /input/ }, "the rules of input were flushed");
+  t.match(without(7), { state: "altered", reason: /postrouting/ }, "without it connections are lost when nftlb starts");
+  t.match(readBaseObjects([...whole.slice(0, 4), base("input", "accept")]).table, { state: "altered" });
 });
 
 t.test("the table of the image is loaded and filled", async (t) => {

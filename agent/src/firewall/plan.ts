@@ -12,9 +12,9 @@ export function planFirewall(now: FirewallArtefacts, { management }: FirewallArt
     return [{ kind: "load-base-table", summary: `load the base firewall: ${reason}`, management }];
   }
   if (isDeepStrictEqual(now.management, management)) return [];
-  const { interfaces, ports } = management;
+  const { interfaces, isolated, ports } = management;
   const where = interfaces.length === 0 ? "no interface" : interfaces.join(", ");
-  return [
-    { kind: "set-management", summary: `open management on ${where}, tcp port ${ports.join(" and ")}`, management },
-  ];
+  const apart = isolated.length === 0 ? "" : `, and keep ${isolated.join(", ")} apart`;
+  const summary = `open management on ${where}, tcp port ${ports.join(" and ")}${apart}`;
+  return [{ kind: "set-management", summary, management }];
 }

@@ -12,6 +12,7 @@ import { takeAddresses } from "./neighbours/take.ts";
 import type { NetworkStep } from "./plan.ts";
 import { addressesOf, type InterfaceArtefact, type NetworkArtefacts } from "./render.ts";
 import { attributesOf, settle } from "./settle.ts";
+import { gatewaysOf, vrfTables } from "./vrf-links.ts";
 
 const directory = "/run/systemd/network";
 /** Sorts before what the image may bring, and marks the files as ours. */
@@ -26,10 +27,10 @@ export async function observeNetwork(machine: Machine): Promise<NetworkArtefacts
   const names = await listRendered(machine);
   // What the kernel keeps from use because another host has it is there, as long as that is so.
   const conflicts = new Set(listConflicts(machine).map(({ address }) => address));
-  const [links, addresses, routes] = await Promise.all([
-    machine.netlink.links(),
+  const links = await machine.netlink.links();
+  const [addresses, routes] = await Promise.all([
     machine.netlink.addresses(),
-    machine.netlink.defaultRoutes(),
+    machine.netlink.defaultRoutes(vrfTables(links)),
   ]);
   const entries = names.map(async (name) => {
     const link = links.find((each) => each.name === name);
@@ -42,7 +43,7 @@ export async function observeNetwork(machine: Machine): Promise<NetworkArtefacts
         .filter(({ index, permanent }) => index === link?.index && permanent)
         .filter(({ address, dadFailed }) => !dadFailed || conflicts.has(splitPrefixed(address).address))
         .map(({ address }) => address),
-      gateways: routes.filter(({ index }) => index === link?.index).map(({ gateway }) => gateway),
+      gateways: link ? gatewaysOf(link, links, routes) : [],
       up: link?.up === true,
       master: links.find(({ index }) => index === link?.master)?.name,
       mtu: link?.mtu,

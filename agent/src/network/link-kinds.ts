@@ -1,10 +1,11 @@
 import { z } from "zod";
 import { bondModes } from "../adapters/link-info.ts";
-import { address, interfaceName } from "../configuration/fields.ts";
+import { highestUserTable } from "../adapters/route-numbers.ts";
+import { address, interfaceName, prefixedAddress } from "../configuration/fields.ts";
 
-/** What makes a link of each kind: bond, VLAN, bridge. Names follow systemd.netdev(5), values the kernel's own words. */
+/** What makes a link of each kind: bond, VLAN, bridge, VRF. Names follow systemd.netdev(5), values the kernel's own words. */
 
-export const linkKinds = ["ethernet", "bond", "vlan", "bridge", "dummy"] as const;
+export const linkKinds = ["ethernet", "bond", "vlan", "bridge", "dummy", "vrf"] as const;
 export type LinkKind = (typeof linkKinds)[number];
 
 export type BondMode = (typeof bondModes)[number];
@@ -162,6 +163,34 @@ export const bridge = z
   })
   .meta({ id: "Bridge", examples: [{ members: ["nic2", "nic3"], stp: true }] });
 
+const tableWords = `expected a whole number from 1 to ${highestUserTable}`;
+
+/** Virtual routing and forwarding: interfaces with a routing table of their own, which nothing falls out of. */
+export const vrf = z
+  .strictObject({
+    table: z
+      .int(tableWords)
+      .min(1, tableWords)
+      .max(highestUserTable, tableWords)
+      .describe("Number of its routing table in the kernel; 253 to 255 are the kernel's own"),
+    members: z
+      .array(interfaceName)
+      .max(32, "expected at most 32 interfaces")
+      .default([])
+      .describe(
+        "Interfaces that are kept apart; they keep their addresses, and their gateways become those of the VRF",
+      ),
+    destinations: z
+      .array(prefixedAddress.meta({ examples: ["198.51.100.53/32"] }))
+      .max(64, "expected at most 64 networks")
+      .default([])
+      .describe(
+        "Hosts and networks that the box itself reaches through it: of DNS, NTP, log and directory servers. What comes from there by another interface is dropped",
+      ),
+  })
+  .meta({ id: "Vrf", examples: [{ table: 10, members: ["nic0"], destinations: ["198.51.100.53/32"] }] });
+
 export type Bond = z.output<typeof bond>;
 export type Vlan = z.output<typeof vlan>;
 export type Bridge = z.output<typeof bridge>;
+export type Vrf = z.output<typeof vrf>;

@@ -112,7 +112,7 @@ export const link = z
       .optional()
       .describe("Of a card with SR-IOV"),
     virtualFunctionOf: z.string().optional().describe("Name of the card this is a virtual function of"),
-    master: z.string().optional().describe("Bond or bridge it belongs to"),
+    master: z.string().optional().describe("Bond, bridge or VRF it belongs to"),
     addresses: z.array(z.string()).describe("With prefix length; link-local ones included"),
     counters: counters.optional(),
     neighbour: z

@@ -11,7 +11,7 @@ export type Expectation = {
   present: string[];
   absent: string[];
   up: boolean;
-  /** The bond or bridge it must belong to; undefined: none. */
+  /** The bond, bridge or VRF it must belong to; undefined: none. */
   master?: string | undefined;
   /** Of a link that the box makes. */
   link?: LinkArtefact | undefined;
@@ -71,8 +71,15 @@ export function planNetwork(now: NetworkArtefacts, wanted: NetworkArtefacts): Ne
   return [...removals, ...releases, ...definitions, ...changes.sort((one, other) => rank(one) - rank(other))];
 }
 
+/** What has to be there before: what it stands on, and the VRF it is to be in. */
 function lowerOf(artefacts: NetworkArtefacts): Record<string, string[]> {
-  return Object.fromEntries(Object.entries(artefacts).map(([name, { lower }]) => [name, lower]));
+  const isVrf = (name: string) => Object.hasOwn(artefacts, name) && artefacts[name]?.link?.kind === "vrf";
+  return Object.fromEntries(
+    Object.entries(artefacts).map(([name, { lower, master }]) => [
+      name,
+      master !== undefined && isVrf(master) ? [...lower, master] : lower,
+    ]),
+  );
 }
 
 /** Links that go: unwanted ones, ones that only come anew, and VLANs whose parent goes, for they go with it. */
@@ -97,7 +104,7 @@ function isLost({ seen, link, lower }: InterfaceArtefact, now: NetworkArtefacts)
 }
 
 /**
- * What is made anew above this interface: its bond or bridge, VLANs on it. Its file is written again, for networkd joins a link
+ * What is made anew above this interface: its bond, bridge or VRF, VLANs on it. Its file is written again, for networkd joins a link
  * to what it knew when it read the file.
  */
 function findRemade(

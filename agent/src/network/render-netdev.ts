@@ -16,7 +16,7 @@ const headline = "# Rendered by the Steelyard agent; edits are lost. See systemd
 
 /** Undefined for a network card, which nobody makes. */
 export function renderLink(name: string, settings: NetworkInterface): LinkArtefact | undefined {
-  const { kind, vlan, bond, bridge } = settings;
+  const { kind, vlan, bond, bridge, vrf } = settings;
   if (kind === "ethernet") return undefined;
   const make = (sections: string[], attributes: LinkAttributes): LinkArtefact => ({
     netdev: `${[headline, "[NetDev]", `Name=${name}`, `Kind=${kind}`, ...sections].join("\n")}\n`,
@@ -27,6 +27,7 @@ export function renderLink(name: string, settings: NetworkInterface): LinkArtefa
   if (kind === "bond" && bond) return make(["", "[Bond]", ...renderBond(bond)], bondAttributes(bond));
   if (kind === "bridge" && bridge)
     return make(["", "[Bridge]", `STP=${bridge.stp ? "yes" : "no"}`], { stp: bridge.stp });
+  if (kind === "vrf" && vrf) return make(["", "[VRF]", `Table=${vrf.table}`], { table: vrf.table });
   return make([], {});
 }
 

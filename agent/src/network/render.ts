@@ -1,5 +1,6 @@
 import { addressFamily } from "../configuration/fields.ts";
 import type { Configuration } from "../configuration/schema.ts";
+import type { LinkKind } from "./link-kinds.ts";
 import { type LinkArtefact, renderLink } from "./render-netdev.ts";
 import type { NetworkInterface, VirtualAddress } from "./schema.ts";
 import { type Interfaces, lowerOf, mastersOf, withImplied } from "./topology.ts";
@@ -8,7 +9,7 @@ import { type Interfaces, lowerOf, mastersOf, withImplied } from "./topology.ts"
 export type InterfaceArtefact = {
   /** The systemd.network(5) file. */
   file: string;
-  /** Of a link that the box makes: a bond, VLAN, bridge or dummy. Observed: undefined when the kernel has no such link. */
+  /** Of a link that the box makes: a bond, VLAN, bridge, dummy or VRF. Observed: undefined when the kernel has no such link. */
   link?: LinkArtefact | undefined;
   /** Addresses with prefix length that do not come from a lease. */
   addresses: string[];
@@ -16,7 +17,7 @@ export type InterfaceArtefact = {
   gateways: string[];
   /** Administratively up. */
   up: boolean;
-  /** The bond or bridge it belongs to. */
+  /** The bond, bridge or VRF it belongs to. */
   master?: string | undefined;
   /** Bytes, when they are given. */
   mtu?: number | undefined;
@@ -75,9 +76,10 @@ function findPath(interfaces: Interfaces, name: string): string {
 const headline = "# Rendered by the Steelyard agent; edits are lost. See systemd.network(5).";
 
 function renderInterface(name: string, settings: NetworkInterface, around: Surroundings): InterfaceArtefact {
-  const { ipv4, ipv6, enabled } = settings;
   const { own, masters, interfaces } = around;
   const master = masters.get(name);
+  const vrf = master === undefined ? undefined : interfaces[master]?.vrf;
+  const { ipv4, ipv6, enabled } = vrf ? withGatewayOfVrf(settings) : settings;
   const fixed = enabled ? [...ipv4.addresses, ...ipv6.addresses] : [];
   const virtual = enabled ? own : [];
   const addressPaths = Object.fromEntries([
@@ -96,11 +98,14 @@ function renderInterface(name: string, settings: NetworkInterface, around: Surro
     ...linkSection(enabled ? "up" : "always-down", mtu),
     "[Network]",
     ...relations(name, around),
-    ...(enabled ? renderMethods(settings, virtual) : silent),
+    ...(enabled ? renderMethods({ ipv4, ipv6 }, virtual) : silent),
     ...(settings.kind === "ethernet" ? renderLldp(around.lldp) : []),
     ...fixed.flatMap((address) => ["", "[Address]", `Address=${address}`]),
     ...virtual.flatMap(([label, { address }]) => renderVirtualAddress(label, address)),
-    ...gateways.flatMap((gateway) => ["", "[Route]", `Gateway=${gateway}`]),
+    ...gateways.flatMap((gateway) => [
+      ...["", "[Route]", `Gateway=${gateway}`],
+      ...(vrf ? [`Table=${vrf.table}`] : []),
+    ]),
   ]);
   return {
     file,
@@ -112,8 +117,18 @@ function renderInterface(name: string, settings: NetworkInterface, around: Surro
     master,
     mtu,
     alias: settings.alias,
-    lower: lowerOf(settings).map((lower) => lower.name),
+    // A VRF comes before what it keeps apart, and is made without it.
+    lower: settings.kind === "vrf" ? [] : lowerOf(settings).map((lower) => lower.name),
   };
+}
+
+/** `defaultRoute` is about the box's default gateway; in a VRF a gateway is that of the VRF. */
+function withGatewayOfVrf({
+  ipv4,
+  ipv6,
+  enabled,
+}: NetworkInterface): Pick<NetworkInterface, "ipv4" | "ipv6" | "enabled"> {
+  return { enabled, ipv4: { ...ipv4, defaultRoute: true }, ipv6: { ...ipv6, defaultRoute: true } };
 }
 
 /** networkd hears routers and bridges unless told. Cards tell by themselves, also for the bond they belong to. */
@@ -124,7 +139,10 @@ function renderLldp(lldp: Configuration["system"]["lldp"]): string[] {
 
 const silent = ["DHCP=no", "IPv6AcceptRA=no", "LinkLocalAddressing=no"];
 
-function renderMethods({ ipv4, ipv6 }: NetworkInterface, own: [string, VirtualAddress][]): string[] {
+function renderMethods(
+  { ipv4, ipv6 }: Pick<NetworkInterface, "ipv4" | "ipv6">,
+  own: [string, VirtualAddress][],
+): string[] {
   const hasIpv6 = ipv6.method !== "none" || own.some(([, { address }]) => addressFamily(address) === "ipv6");
   const learns = ipv4.method === "dhcp" || !["none", "static"].includes(ipv6.method);
   const dhcp = { none: "no", ipv4: "ipv4", ipv6: "ipv6", both: "yes" } as const;
@@ -146,7 +164,10 @@ function renderMethods({ ipv4, ipv6 }: NetworkInterface, own: [string, VirtualAd
   ];
 }
 
-/** The bond or bridge above it, and the VLANs on it. */
+/** How systemd.network(5) says what an interface belongs to. */
+const membership: Partial<Record<LinkKind, string>> = { bond: "Bond", bridge: "Bridge", vrf: "VRF" };
+
+/** The bond, bridge or VRF above it, and the VLANs on it. */
 function relations(name: string, { interfaces, masters }: Surroundings): string[] {
   const master = masters.get(name);
   const settings = master === undefined ? undefined : interfaces[master];
@@ -155,7 +176,7 @@ function relations(name: string, { interfaces, masters }: Surroundings): string[
     .map(([each]) => each)
     .sort();
   return [
-    ...(settings?.kind === "bond" ? [`Bond=${master}`] : settings ? [`Bridge=${master}`] : []),
+    ...(settings ? [`${membership[settings.kind]}=${master}`] : []),
     ...(settings?.bond?.primary === name ? ["PrimarySlave=yes"] : []),
     ...vlans.map((each) => `VLAN=${each}`),
   ];

@@ -37,6 +37,13 @@ export const interfaceStatus = link
       })
       .optional()
       .describe("Of a bond"),
+    vrf: z
+      .object({
+        table: z.int().optional().describe("Number of its routing table"),
+        members: z.array(z.string()).describe("Interfaces that are kept apart"),
+      })
+      .optional()
+      .describe("Of a VRF"),
   })
   .meta({
     id: "InterfaceStatus",

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { address, description, interfaceName, prefixedAddress } from "../configuration/fields.ts";
-import { bond, bridge, linkKinds, vlan } from "./link-kinds.ts";
+import { bond, bridge, linkKinds, vlan, vrf } from "./link-kinds.ts";
 import { card } from "./tuning/schema.ts";
 
 /** What both address families have beside their method. */
@@ -66,6 +66,7 @@ export const networkInterface = z
     vlan: vlan.optional().describe("Of kind vlan"),
     bridge: bridge.optional().describe("Of kind bridge"),
     card: card.optional().describe("Of kind ethernet: rings, queues, interrupts and offloads of the card"),
+    vrf: vrf.optional().describe("Of kind vrf"),
     ipv4: ipv4.default({ method: "none", addresses: [] }).describe("IPv4 on this interface"),
     ipv6: ipv6.default({ method: "none", addresses: [] }).describe("IPv6 on this interface"),
   })

@@ -13,6 +13,7 @@ import { describeMissing, type LinkStatus, type Neighbour, profilesOf, stateOf }
 import { readNeighbours } from "./lldp/status.ts";
 import type { KeptCard } from "./tuning/render.ts";
 import { describeSettings, readKeptCards } from "./tuning/status.ts";
+import { describeVrf, gatewaysOf, type VrfStatus, vrfTables } from "./vrf-links.ts";
 
 export type { LinkStatus } from "./inventory.ts";
 
@@ -20,6 +21,7 @@ export type InterfaceStatus = LinkStatus & {
   gateways: string[];
   counters: LinkCounters;
   bond: BondStatus | undefined;
+  vrf: VrfStatus | undefined;
 };
 
 /** What was asked of the whole machine at once. */
@@ -64,12 +66,13 @@ export async function readInterfaceStatus(machine: Machine, name: string): Promi
   const readings = await takeReadings(machine);
   const link = readings.links.find((each) => each.name === name);
   if (!link) throw new SteelyardError("not-found", `the machine has no interface ${name}`);
-  const routes = await machine.netlink.defaultRoutes();
+  const routes = await machine.netlink.defaultRoutes(vrfTables(readings.links));
   return {
     ...(await describeLink(machine, link, readings)),
-    gateways: routes.filter(({ index }) => index === link.index).map(({ gateway }) => gateway),
+    gateways: gatewaysOf(link, readings.links, routes),
     counters: link.counters,
     bond: describeBond(link, readings.links),
+    vrf: describeVrf(link, readings.links),
   };
 }
 

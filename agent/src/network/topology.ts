@@ -1,7 +1,8 @@
 import type { Configuration } from "../configuration/schema.ts";
+import type { LinkKind } from "./link-kinds.ts";
 import { type NetworkInterface, networkInterface } from "./schema.ts";
 
-/** Which interface stands on which: members under a bond or bridge, a parent under its VLANs. Pure. */
+/** Which interface stands on which: members under a bond, bridge or VRF, a parent under its VLANs. Pure. */
 
 export type Interfaces = Configuration["interfaces"];
 
@@ -14,13 +15,13 @@ export function findInterface(interfaces: Interfaces, name: string): NetworkInte
 }
 
 /** The links that this one is made of, in the order they are written. */
-export function lowerOf({ kind, bond, bridge, vlan }: NetworkInterface): Lower[] {
+export function lowerOf({ kind, bond, bridge, vlan, vrf }: NetworkInterface): Lower[] {
   if (kind === "vlan" && vlan) return [{ name: vlan.parent, path: "vlan.parent" }];
-  const members = kind === "bond" ? bond?.members : kind === "bridge" ? bridge?.members : undefined;
-  return (members ?? []).map((name, at) => ({ name, path: `${kind}.members.${at}` }));
+  const made: Partial<Record<LinkKind, { members: string[] } | undefined>> = { bond, bridge, vrf };
+  return (made[kind]?.members ?? []).map((name, at) => ({ name, path: `${kind}.members.${at}` }));
 }
 
-/** The bond or bridge of each member; the first one that names it. */
+/** The bond, bridge or VRF of each member; the first one that names it. */
 export function mastersOf(interfaces: Interfaces): Map<string, string> {
   const masters = new Map<string, string>();
   for (const [name, settings] of Object.entries(interfaces)) {
@@ -28,6 +29,12 @@ export function mastersOf(interfaces: Interfaces): Map<string, string> {
     for (const member of lowerOf(settings)) if (!masters.has(member.name)) masters.set(member.name, name);
   }
   return masters;
+}
+
+/** The bond or bridge of each member, which has addresses and VLANs in its place. Members of a VRF keep theirs. */
+export function carriersOf(interfaces: Interfaces): Map<string, string> {
+  const masters = [...mastersOf(interfaces)];
+  return new Map(masters.filter(([, master]) => findInterface(interfaces, master)?.kind !== "vrf"));
 }
 
 const bare = networkInterface.parse({});

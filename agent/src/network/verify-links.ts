@@ -1,8 +1,9 @@
 import type { Finding } from "../commit/subsystem.ts";
 import type { Configuration } from "../configuration/schema.ts";
 import type { NetworkInterface } from "./schema.ts";
-import { findInterface, foundationsOf, type Interfaces, lowerOf, mastersOf } from "./topology.ts";
+import { carriersOf, findInterface, foundationsOf, type Interfaces, lowerOf } from "./topology.ts";
 import { verifyBond } from "./verify-bond.ts";
+import { verifyVrfs } from "./verify-vrf.ts";
 
 /** What is wrong or odd with links and with what stands on what. */
 
@@ -15,7 +16,7 @@ const usualMtu = 1500;
 /** Names with a meaning of their own: to the kernel's sysctl tree, to the bonding driver, to systemd-networkd. */
 const reserved = ["lo", "all", "default", "bonding_masters"];
 
-const kindNames = { bond: "a bond", vlan: "a VLAN", bridge: "a bridge" } as const;
+const kindNames = { bond: "a bond", vlan: "a VLAN", bridge: "a bridge", vrf: "a VRF" } as const;
 
 export function verifyLinks(
   configuration: Pick<Configuration, "interfaces" | "virtualAddresses" | "system">,
@@ -26,13 +27,14 @@ export function verifyLinks(
     ...findSharedMembers(interfaces),
     ...findSharedVlans(interfaces),
     ...verifyUsers(configuration),
+    ...verifyVrfs(configuration),
   ];
 }
 
 function verifyLink(interfaces: Interfaces, name: string, settings: NetworkInterface): Finding[] {
   const path = `interfaces.${name}`;
   const findings = verifyName(path, name, settings);
-  for (const part of ["bond", "vlan", "bridge"] as const) {
+  for (const part of ["bond", "vlan", "bridge", "vrf"] as const) {
     const given = settings[part] !== undefined;
     if (part === settings.kind && !given)
       findings.push(error(`${path}.${part}`, `expected the settings of ${kindNames[part]}`));
@@ -76,6 +78,7 @@ function findLoop(interfaces: Interfaces, name: string): string | undefined {
 const mayBelong = {
   bond: ["ethernet", "dummy"],
   bridge: ["ethernet", "bond", "vlan", "dummy"],
+  vrf: ["ethernet", "bond", "vlan", "bridge", "dummy"],
 } as const;
 
 function verifyMember(
@@ -90,10 +93,11 @@ function verifyMember(
   const member = findInterface(interfaces, name);
   if (!member) return [];
   const own = `interfaces.${name}`;
-  const kinds: readonly string[] = kind === "bond" ? mayBelong.bond : mayBelong.bridge;
+  const kinds: readonly string[] = kind === "bond" || kind === "vrf" ? mayBelong[kind] : mayBelong.bridge;
   if (!kinds.includes(member.kind))
     findings.push(error(at, `expected a member of kind ${kinds.join(", ")}; ${name} is a ${member.kind}`));
   if (!member.enabled) findings.push(warning(at, `${name} is disabled, so it carries nothing`));
+  if (kind === "vrf") return findings;
   for (const family of ["ipv4", "ipv6"] as const)
     if (member[family].method !== "none")
       findings.push(
@@ -109,7 +113,7 @@ function verifyVlan(path: string, interfaces: Interfaces, { vlan, mtu, enabled }
   const findings: Finding[] = [];
   const at = `${path}.vlan.parent`;
   if (vlan.parent === "lo") return [error(at, "expected a network card: lo belongs to the system")];
-  const master = mastersOf(interfaces).get(vlan.parent);
+  const master = carriersOf(interfaces).get(vlan.parent);
   if (master !== undefined) findings.push(error(at, `expected ${master}, of which ${vlan.parent} is a member`));
   const parent = findInterface(interfaces, vlan.parent);
   if (parent && !parent.enabled && enabled)
@@ -129,7 +133,7 @@ function verifyBridgeMtu(path: string, interfaces: Interfaces, settings: Network
   return [error(`${path}.mtu`, `expected at most the MTU of its member ${small.name} (${most})`)];
 }
 
-/** An interface belongs to one bond or bridge. */
+/** An interface belongs to one bond, bridge or VRF. */
 function findSharedMembers(interfaces: Interfaces): Finding[] {
   const first = new Map<string, string>();
   return Object.entries(interfaces).flatMap(([name, settings]) =>
@@ -162,7 +166,7 @@ function verifyUsers({
   virtualAddresses,
   system,
 }: Pick<Configuration, "interfaces" | "virtualAddresses" | "system">): Finding[] {
-  const masters = mastersOf(interfaces);
+  const masters = carriersOf(interfaces);
   return [
     ...Object.entries(virtualAddresses).flatMap(([name, { interface: parent }]) => {
       const master = masters.get(parent);

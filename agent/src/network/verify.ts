@@ -4,6 +4,7 @@ import type { Configuration } from "../configuration/schema.ts";
 import { explainUnusable, isWithin, overlaps } from "./addresses.ts";
 import type { NetworkInterface, VirtualAddress } from "./schema.ts";
 import { verifyLinks } from "./verify-links.ts";
+import { groupByVrf } from "./verify-vrf.ts";
 
 const families = ["ipv4", "ipv6"] as const;
 const familyNames = { ipv4: "an IPv4 address", ipv6: "an IPv6 address" };
@@ -24,8 +25,11 @@ export function verifyNetwork(configuration: Networks): Finding[] {
     ...verifyLinks(configuration),
     ...verifyVirtualAddresses(configuration),
     ...findDuplicates(configuration),
-    ...findOverlaps(interfaces),
-    ...families.flatMap((family) => verifyDefaultRoutes(interfaces, family)),
+    // The same network, and a gateway, may be on either side of a VRF.
+    ...[...groupByVrf(configuration.interfaces)].flatMap(([vrf, group]) => [
+      ...findOverlaps(group),
+      ...families.flatMap((family) => verifyDefaultRoutes(group, family, vrf)),
+    ]),
   ];
 }
 
@@ -129,17 +133,22 @@ function findOverlaps(interfaces: [string, NetworkInterface][]): Finding[] {
   });
 }
 
-/** One default gateway per family; one that DHCP may add beside it is only odd, for it has the lower priority. */
-function verifyDefaultRoutes(interfaces: [string, NetworkInterface][], family: Family): Finding[] {
-  const active = interfaces.filter(([, settings]) => settings.enabled && settings[family].defaultRoute !== false);
+/**
+ * One default gateway per family, of the box or of a VRF; one that DHCP may add beside it is only odd, for it has the lower
+ * priority. In a VRF every gateway is meant for it: `defaultRoute` is about the box.
+ */
+function verifyDefaultRoutes(interfaces: [string, NetworkInterface][], family: Family, vrf?: string): Finding[] {
+  const counts = (settings: NetworkInterface) => vrf !== undefined || settings[family].defaultRoute !== false;
+  const active = interfaces.filter(([, settings]) => settings.enabled && counts(settings));
   const given = active.filter(([, settings]) => settings[family].gateway !== undefined);
   const learned = active.filter(([, settings]) => learning[family].includes(settings[family].method));
   const [first] = given;
   const second = given.slice(1).map(([name, settings]) => {
-    return error(
-      `interfaces.${name}.${family}.gateway`,
-      `expected one default gateway; ${first?.[0]} has ${first?.[1][family].gateway}, this one ${settings[family].gateway}: set defaultRoute to false for one that only serves answers`,
-    );
+    const path = `interfaces.${name}.${family}.gateway`;
+    const both = `${first?.[0]} has ${first?.[1][family].gateway}, this one ${settings[family].gateway}`;
+    if (vrf !== undefined) return error(path, `expected one gateway in the VRF ${vrf}; ${both}`);
+    const words = "set defaultRoute to false for one that only serves answers";
+    return error(path, `expected one default gateway; ${both}: ${words}`);
   });
   const rivals = [...given.slice(0, 1), ...learned].map(([name]) => name);
   const [winner] = rivals;

@@ -1,5 +1,7 @@
 import type { NftTable } from "../adapters/nft-table.ts";
 import { arrivalLabel, clearSlot, setSlot } from "../adapters/route-numbers.ts";
+import { addressFamily } from "../configuration/fields.ts";
+import type { Vrf } from "../configuration/vrf.ts";
 
 export const marksTable = "steelyard_routing";
 
@@ -11,8 +13,12 @@ export const marksTable = "steelyard_routing";
  * Our bits of the packet mark are cleared when a packet arrives and before it leaves, because nftlb copies marks between
  * packets and connections and compares them as a whole.
  */
-export function renderMarks(slots: readonly { name: string; slot: number }[]): NftTable | undefined {
-  if (slots.length === 0) return undefined;
+export function renderMarks(
+  slots: readonly { name: string; slot: number }[],
+  vrfs: readonly Vrf[] = [],
+): NftTable | undefined {
+  const guards = vrfs.flatMap(renderGuards);
+  if (slots.length === 0 && guards.length === 0) return undefined;
   return {
     name: marksTable,
     chains: [
@@ -39,6 +45,19 @@ export function renderMarks(slots: readonly { name: string; slot: number }[]): N
         base: "type filter hook postrouting priority 90; policy accept;",
         rules: [clearSlot],
       },
+      // Before translations: whom the box answers through a VRF must come by it, or a stranger could send through it.
+      ...(guards.length === 0
+        ? []
+        : [{ name: "guard", base: "type filter hook prerouting priority -145; policy accept;", rules: guards }]),
     ],
   };
+}
+
+/** The packets of a VRF come past twice: by the card, and by the VRF. */
+function renderGuards({ name, members, destinations }: Vrf): string[] {
+  const inside = ["lo", name, ...members].map((each) => `"${each}"`).join(", ");
+  return destinations.map((each) => {
+    const protocol = addressFamily(each) === "ipv4" ? "ip" : "ip6";
+    return `iifname != { ${inside} } ${protocol} saddr ${each} counter drop`;
+  });
 }

@@ -2,6 +2,7 @@ import { type Family, families, type Route, type Rule, spellNetwork } from "../a
 import { mainTable } from "../adapters/route-numbers.ts";
 import { addressFamily } from "../configuration/fields.ts";
 import type { Configuration } from "../configuration/schema.ts";
+import { listVrfs, type Vrf } from "../configuration/vrf.ts";
 import type { RoutingRoute, RoutingRule } from "./schema.ts";
 
 /** A table by its id, or by the interface whose own it is: that has an id once it is applied. */
@@ -20,15 +21,20 @@ export type OwnTable = {
   wanted: boolean;
 };
 
-export type RoutingIntent = { interfaces: OwnTable[]; rules: WantedRule[]; routes: WantedRoute[] };
+export type RoutingIntent = { interfaces: OwnTable[]; vrfs: Vrf[]; rules: WantedRule[]; routes: WantedRoute[] };
 
 /** What the operator wants of routing. Interfaces and objects by name, so that nothing depends on the order of reading. */
 export function renderRouting(configuration: Configuration): RoutingIntent {
   const { interfaces, routingTables } = configuration;
+  const vrfs = listVrfs(interfaces);
+  // Their table is that of the VRF, and nothing of ours is in its way.
+  const apart = new Set(vrfs.flatMap(({ name, members }) => [name, ...members]));
   const refer = (name: string): TableReference => {
     if (name === "main") return mainTable;
-    const table = Object.hasOwn(routingTables, name) ? routingTables[name] : undefined;
-    return table ? table.id : { interface: name };
+    const table = Object.hasOwn(routingTables, name)
+      ? routingTables[name]?.id
+      : vrfs.find((each) => each.name === name)?.table;
+    return table ?? { interface: name };
   };
   const rules = sorted(configuration.routingRules).flatMap(([, rule]) =>
     rule.enabled ? renderRule(rule, refer(rule.table)) : [],
@@ -45,7 +51,7 @@ export function renderRouting(configuration: Configuration): RoutingIntent {
   ]);
   return {
     interfaces: sorted(interfaces)
-      .filter(([, { enabled }]) => enabled)
+      .filter(([name, { enabled }]) => enabled && !apart.has(name))
       .map(([name, { ipv4, ipv6 }]) => ({
         name,
         gateways: {
@@ -62,6 +68,7 @@ export function renderRouting(configuration: Configuration): RoutingIntent {
         ],
         wanted: named.has(name),
       })),
+    vrfs,
     rules,
     routes,
   };

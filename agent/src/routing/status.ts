@@ -14,6 +14,7 @@ import { mainTable, protocols, tableOf } from "../adapters/route-numbers.ts";
 import { readSlots } from "../adapters/route-slots.ts";
 import { splitPrefixed } from "../configuration/fields.ts";
 import type { Configuration } from "../configuration/schema.ts";
+import { listVrfs } from "../configuration/vrf.ts";
 import { marksTable } from "./marks.ts";
 import type { RoutingState } from "./target.ts";
 
@@ -106,19 +107,23 @@ export async function readRules(machine: Machine, configuration: Configuration):
   return rules.map((rule) => ({
     family: rule.family,
     priority: rule.priority,
-    table: nameTable(rule.table),
+    table: rule.vrf ? "that of the VRF" : nameTable(rule.table),
     origin: originOf(rule) === "static" ? "unmanaged" : originOf(rule),
     text: ruleWords(rule),
   }));
 }
 
-async function makeTableNames(machine: Machine, { routingTables }: Configuration): Promise<(id: number) => string> {
+async function makeTableNames(
+  machine: Machine,
+  { routingTables, interfaces }: Configuration,
+): Promise<(id: number) => string> {
   const slots = await readSlots(machine);
   const names = new Map([
     [mainTable, "main"],
     [253, "default"],
     [255, "local"],
     ...Object.entries(routingTables).map(([name, { id }]) => [id, name] as const),
+    ...listVrfs(interfaces).map(({ name, table }) => [table, name] as const),
     ...Object.entries(slots).map(([key, slot]) => [tableOf(slot), key.replace(/^interface /, "")] as const),
   ]);
   return (id) => names.get(id) ?? String(id);

@@ -15,6 +15,7 @@ import { addressFamily } from "../configuration/fields.ts";
 import { SteelyardError } from "../errors.ts";
 import { renderMarks } from "./marks.ts";
 import type { OwnTable, RoutingIntent, TableReference } from "./render.ts";
+import { closeTables, vrfRules } from "./vrf.ts";
 
 /** What the machine has: all that the wanted tables follow from beside the configuration. */
 export type RoutingState = {
@@ -28,7 +29,14 @@ export type RoutingState = {
   marks: TableState;
 };
 
-export type RoutingTarget = { slots: Slots; routes: Route[]; rules: Rule[]; marks: NftTable | undefined };
+export type RoutingTarget = {
+  slots: Slots;
+  routes: Route[];
+  rules: Rule[];
+  /** Whether the kernel's own rule for the box's addresses is the first of all. */
+  localFirst: boolean;
+  marks: NftTable | undefined;
+};
 
 const keyOf = (name: string) => `interface ${name}`;
 
@@ -62,14 +70,17 @@ export function resolveRouting(intent: RoutingIntent, state: RoutingState): Rout
   for (const owner of tables)
     for (const route of ownRoutes(owner, state))
       if (!taken.has(`${route.family} ${route.table} ${route.destination}`)) routes.push(route);
+  routes.push(...closeTables(intent.vrfs, routes));
   return {
     slots,
     routes,
+    localFirst: intent.vrfs.length === 0,
     rules: [
+      ...families.flatMap((family) => vrfRules(intent.vrfs, state.addresses, family)),
       ...intent.rules.filter(present).map((rule): Rule => ({ ...rule, table: idOf(rule.table) })),
       ...(tables.length === 0 ? [] : families.flatMap((family) => ownRules(family, tables, state))),
     ],
-    marks: renderMarks(tables),
+    marks: renderMarks(tables, intent.vrfs),
   };
 }
 

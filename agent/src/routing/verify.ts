@@ -3,6 +3,7 @@ import { mainTable, permitBit, reservedTables, slotMask } from "../adapters/rout
 import type { Finding } from "../commit/subsystem.ts";
 import { addressFamily, networkOf, splitPrefixed } from "../configuration/fields.ts";
 import type { Configuration } from "../configuration/schema.ts";
+import { explainKeptApart, listVrfs, vrfsOfMembers } from "../configuration/vrf.ts";
 import type { RoutingRoute, RoutingRule } from "./schema.ts";
 
 const error = (path: string, message: string): Finding => ({ severity: "error", path, message });
@@ -30,6 +31,8 @@ function verifyTables({ routingTables, interfaces }: Configuration): Finding[] {
       findings.push(error(path, `expected another name: that of an interface means its own table`));
     if (Object.values<number>(reservedTables).includes(id))
       findings.push(error(`${path}.id`, "253 to 255 are the kernel's own"));
+    const vrf = listVrfs(interfaces).find(({ table }) => table === id);
+    if (vrf) findings.push(error(`${path}.id`, `${id} is the number of the VRF ${vrf.name}`));
     const other = seen.get(id);
     if (other !== undefined) findings.push(error(`${path}.id`, `${id} is the number of table ${other}`));
     seen.set(id, name);
@@ -41,6 +44,8 @@ function verifyTables({ routingTables, interfaces }: Configuration): Finding[] {
 function verifyTable(path: string, name: string, { routingTables, interfaces }: Configuration): Finding[] {
   if (name === "main" || Object.hasOwn(routingTables, name)) return [];
   const owner = Object.hasOwn(interfaces, name) ? interfaces[name] : undefined;
+  const vrf = vrfsOfMembers(interfaces).get(name);
+  if (vrf) return [error(path, `expected ${vrf.name}, the VRF whose table ${name} uses`)];
   if (owner?.enabled) return [];
   if (owner) return [warning(path, `${name} is disabled: its table is not there`)];
   const names = ["main", ...Object.keys(routingTables), ...Object.keys(interfaces)];
@@ -48,7 +53,11 @@ function verifyTable(path: string, name: string, { routingTables, interfaces }: 
 }
 
 function verifyInterface(path: string, name: string | undefined, { interfaces }: Configuration): Finding[] {
-  if (name === undefined || Object.hasOwn(interfaces, name)) return [];
+  if (name === undefined) return [];
+  if (Object.hasOwn(interfaces, name)) {
+    const words = explainKeptApart(interfaces, name);
+    return words === undefined ? [] : [error(path, words)];
+  }
   const names = Object.keys(interfaces).join(", ");
   return [error(path, `expected a configured interface${names === "" ? "; there is none" : `: ${names}`}`)];
 }
@@ -67,6 +76,7 @@ function verifyRule(name: string, rule: RoutingRule, configuration: Configuratio
     ...verifyNetwork(`${path}.from`, from),
     ...verifyNetwork(`${path}.to`, to),
     ...verifyTable(`${path}.table`, rule.table, configuration),
+    ...verifyNoVrf(`${path}.table`, rule.table, configuration),
     ...(rule.interface === "lo" ? [] : verifyInterface(`${path}.interface`, rule.interface, configuration)),
   ];
   if (from !== undefined && to !== undefined && addressFamily(from) !== addressFamily(to))
@@ -82,6 +92,12 @@ function verifyRule(name: string, rule: RoutingRule, configuration: Configuratio
   else if (from === undefined && to === undefined && mark === undefined && rule.interface === undefined)
     findings.push(warning(path, "the rule holds for every packet"));
   return findings;
+}
+
+/** A VRF is led into by being its member alone, or by its destinations. */
+function verifyNoVrf(path: string, table: string, { interfaces }: Configuration): Finding[] {
+  const isVrf = listVrfs(interfaces).some(({ name }) => name === table);
+  return isVrf ? [error(path, `expected another table: ${table} is a VRF, and no rule leads into it`)] : [];
 }
 
 /** Of two rules with one priority, the one that was made first counts: it changes with each start. */
@@ -104,7 +120,7 @@ function verifyRoute(name: string, route: RoutingRoute, configuration: Configura
   const findings = [
     ...verifyNetwork(`${path}.destination`, destination),
     ...verifyTable(`${path}.table`, route.table, configuration),
-    ...verifyInterface(`${path}.interface`, route.interface, configuration),
+    ...verifyDevice(path, route, configuration),
   ];
   for (const [field, address] of [
     ["via", via],
@@ -129,6 +145,19 @@ function verifyRoute(name: string, route: RoutingRoute, configuration: Configura
   return findings;
 }
 
+/** What leads through a VRF stands in its table, and names the member. */
+function verifyDevice(
+  path: string,
+  { type, table, interface: device }: RoutingRoute,
+  configuration: Configuration,
+): Finding[] {
+  const vrf = listVrfs(configuration.interfaces).find(({ name }) => name === table);
+  if (!vrf) return verifyInterface(`${path}.interface`, device, configuration);
+  if (type !== "unicast" || (device !== undefined && vrf.members.includes(device))) return [];
+  const names = vrf.members.join(", ") || "there is none";
+  return [error(`${path}.interface`, `expected a member of the VRF ${vrf.name}: ${names}`)];
+}
+
 /** A router must be on a network of the box, and not the box. */
 function verifyRouter(path: string, via: string, route: RoutingRoute, configuration: Configuration): Finding[] {
   const family = addressFamily(via);
@@ -137,13 +166,13 @@ function verifyRouter(path: string, via: string, route: RoutingRoute, configurat
   if (family === "ipv6" && ipaddr.parse(via).range() === "linkLocal")
     return route.interface === undefined ? [error(path, "expected an interface beside a link-local router")] : [];
   if (route.onlink) return [];
-  const near = listAddresses(configuration).filter(
-    (each) => route.interface === undefined || each.interface === route.interface,
-  );
+  const apart = vrfsOfMembers(configuration.interfaces);
+  const isMeant = (name: string) => (route.interface === undefined ? !apart.has(name) : name === route.interface);
+  const near = listAddresses(configuration).filter((each) => isMeant(each.interface));
   if (near.some(({ address }) => isWithin(via, address))) return [];
   const learning = Object.entries(configuration.interfaces).some(
     ([name, settings]) =>
-      (route.interface === undefined || name === route.interface) &&
+      isMeant(name) &&
       (family === "ipv4" ? settings.ipv4.method === "dhcp" : !["none", "static"].includes(settings.ipv6.method)),
   );
   const where = route.interface === undefined ? "no interface has" : `${route.interface} does not have`;
@@ -180,14 +209,19 @@ function findEqualRoutes({ routingRoutes, interfaces, routingTables }: Configura
   const seen = new Map<string, string>();
   const keyOf = (family: string, table: number | string, destination: string, metric: number) =>
     `${table} ${destination} ${family === "ipv6" && metric === 0 ? 1024 : metric}`;
+  const vrfs = vrfsOfMembers(interfaces);
   for (const [name, { enabled, ipv4, ipv6 }] of Object.entries(interfaces)) {
     if (!enabled) continue;
+    const vrf = vrfs.get(name)?.name;
     for (const [family, { gateway, defaultRoute }] of [
       ["ipv4", ipv4],
       ["ipv6", ipv6],
     ] as const)
-      if (gateway !== undefined && defaultRoute !== false)
-        seen.set(keyOf(family, mainTable, family === "ipv4" ? "0.0.0.0/0" : "::/0", 0), `the gateway of ${name}`);
+      if (gateway !== undefined && (vrf !== undefined || defaultRoute !== false))
+        seen.set(
+          keyOf(family, vrf ?? mainTable, family === "ipv4" ? "0.0.0.0/0" : "::/0", 0),
+          `the gateway of ${name}`,
+        );
   }
   return Object.entries(routingRoutes).flatMap(([name, { enabled, table, destination, metric }]) => {
     if (!enabled) return [];

@@ -1,6 +1,7 @@
 import type { Finding } from "../commit/subsystem.ts";
 import { isAddress } from "../configuration/fields.ts";
 import type { Configuration } from "../configuration/schema.ts";
+import { verifyWays } from "./verify-ways.ts";
 
 const error = (path: string, message: string): Finding => ({ severity: "error", path, message });
 const warning = (path: string, message: string): Finding => ({ severity: "warning", path, message });
@@ -14,6 +15,7 @@ export function verifySystem(configuration: Configuration): Finding[] {
     ...verifyReachable(configuration),
     ...verifyNames(configuration),
     ...verifyServices(configuration),
+    ...verifyWays(configuration),
   ];
 }
 

@@ -2,6 +2,7 @@ import ipaddr from "ipaddr.js";
 import type { Finding } from "../../commit/subsystem.ts";
 import { addressFamily, splitPortRange, splitPrefixed } from "../../configuration/fields.ts";
 import type { Configuration } from "../../configuration/schema.ts";
+import { findWayOut, vrfsOfMembers } from "../../configuration/vrf.ts";
 import { highestBackendCount } from "./document.ts";
 import type { L4Farm } from "./schema.ts";
 
@@ -20,6 +21,7 @@ export function verifyFarms(configuration: Configuration): Finding[] {
     ...verifyManagement(farms, configuration, owned),
     ...verifyOverlaps(farms),
     ...verifyBackendAddresses(farms, owned),
+    ...verifyKeptApart(farms, configuration, owned),
     ...verifyCount(farms),
   ];
 }
@@ -234,6 +236,29 @@ function verifyBackendAddresses(farms: Farms, { fixed, virtual }: OwnedAddresses
         findings.push(error(where, `${address} is an address of the box itself: a backend must be another machine`));
       if (range !== undefined)
         findings.push(error(where, `${address} is a ${range} address: no packet can be forwarded to it`));
+    }
+  }
+  return findings;
+}
+
+/** Farms serve from the main routing table: neither an address nor a backend of theirs is behind a VRF. */
+function verifyKeptApart(farms: Farms, { interfaces }: Configuration, { fixed }: OwnedAddresses): Finding[] {
+  const vrfs = vrfsOfMembers(interfaces);
+  if (vrfs.size === 0) return [];
+  const findings: Finding[] = [];
+  for (const [name, farm] of farms) {
+    farm.virtualAddresses.forEach((address, at) => {
+      const vrf = vrfs.get(fixed.get(address) ?? "");
+      if (vrf)
+        findings.push(
+          error(`farms.${name}.virtualAddresses.${at}`, `${address} is in the VRF ${vrf.name}, which no farm serves`),
+        );
+    });
+    for (const [backend, { address }] of Object.entries(farm.backends)) {
+      const vrf = findWayOut(interfaces, address);
+      if (!vrf) continue;
+      const words = `${address} is among the destinations of the VRF ${vrf.name}: what it answers is dropped`;
+      findings.push(error(`farms.${name}.backends.${backend}.address`, words));
     }
   }
   return findings;

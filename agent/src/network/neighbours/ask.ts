@@ -45,7 +45,7 @@ export async function findHolders(machine: Machine, places: readonly Place[]): P
 }
 
 export function hasNeighbours({ carrier, up, ethernet, loopback, kind }: Link): boolean {
-  return up && carrier && ethernet && !loopback && kind !== "dummy";
+  return up && carrier && ethernet && !loopback && kind !== "dummy" && kind !== "vrf";
 }
 
 async function askOn(

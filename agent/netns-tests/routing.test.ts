@@ -2,8 +2,10 @@ import { fileURLToPath } from "node:url";
 import t from "tap";
 import { listRoutes, listRules, routeWords, ruleWords } from "../src/adapters/iproute.ts";
 import { run } from "../src/adapters/process.ts";
+import { priorities } from "../src/adapters/route-numbers.ts";
 import { farm } from "../src/configuration/schema.ts";
 import { l4 } from "../src/lslb/l4/index.ts";
+import { networkInterface } from "../src/network/schema.ts";
 import { readRoutes, readRules, routing, watchNetwork } from "../src/routing/index.ts";
 import { routingRoute, routingRule } from "../src/routing/schema.ts";
 import { enterBox, type Peer, until } from "./lab.ts";
@@ -234,6 +236,54 @@ async function test(): Promise<void> {
     stop.abort();
     await watch;
   });
+
+  await t.test(
+    "a VRF's routes and rules come, hold and go without a moment in which the box has no addresses",
+    async (t) => {
+      // The kernel of a build machine may have no VRFs: what the routing adds to one is the same without.
+      const rules = async () =>
+        (await listRules(machine))
+          .filter(({ priority }) => priority < priorities.user.first)
+          .map((each) => `${each.protocol} ${ruleWords(each)}`);
+      await apply((draft) => Object.assign(draft, { farms: {}, routingRules: {}, routingRoutes: {} }));
+      const before = await rules();
+      t.same(before, Array(2).fill("2 priority 0 from all lookup 255"));
+      const refused = ["box", "box"].map(() => "ECONNREFUSED");
+      await apply((draft) => {
+        const vrf = { table: 50, members: ["wan2"], destinations: ["10.99.0.0/24", "fd99:1::/64"] };
+        draft.interfaces.mgmt = networkInterface.parse({ kind: "vrf", vrf });
+      });
+      const words = await rules();
+      t.notMatch(words.join("\n"), /^2 priority 0 /m, "the kernel's first rule is gone, in both families");
+      t.equal(words.filter((each) => each === "83 priority 1010 from all lookup 255").length, 2);
+      t.ok(words.includes("83 priority 1500 from 10.2.0.2/32 iif lo lookup 50"));
+      t.ok(words.includes("83 priority 1510 from all to fd99:1::/64 iif lo lookup 50"));
+      const ends = (await listRoutes(machine)).filter(({ table }) => table === 50).map(routeWords);
+      t.same(
+        ends,
+        ["ipv4", "ipv6"].map(() => "unreachable default table 50 metric 4278198272"),
+      );
+      t.match(
+        (await run(["nft", "list", "chain", "inet", "steelyard_routing", "guard"])).stdout,
+        /ip saddr 10\.99\.0\.0/,
+      );
+      t.same(await connect(world, "10.1.0.2"), refused, "the box has its addresses all the same");
+      await t.rejects(ip("route get 10.99.0.1"), "what is sent to a destination looks in that table, and no further");
+      t.match(await ip("-4 route get 10.99.1.1"), /dev wan1/);
+      const { configuration } = control.current();
+      t.same(
+        (await routing.plan(configuration, machine)).map(({ summary }) => summary),
+        [],
+      );
+      await ip("rule add priority 0 from all lookup local");
+      t.match(await routing.plan(configuration, machine), [{ summary: /^remove rule priority 0 / }]);
+      await apply((draft) => {
+        delete draft.interfaces.mgmt;
+      });
+      t.same(await rules(), before);
+      t.same(await connect(world, "10.1.0.2"), refused);
+    },
+  );
 
   await t.test("without interfaces nothing of ours is left", async (t) => {
     await apply((draft) => {

@@ -1019,6 +1019,57 @@ export default {
      }
     ]
    },
+   "VrfInput": {
+    "type": "object",
+    "properties": {
+     "table": {
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 999,
+      "description": "Number of its routing table in the kernel; 253 to 255 are the kernel's own"
+     },
+     "members": {
+      "default": [],
+      "description": "Interfaces that are kept apart; they keep their addresses, and their gateways become those of the VRF",
+      "maxItems": 32,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+       "examples": [
+        "nic0"
+       ]
+      }
+     },
+     "destinations": {
+      "description": "Hosts and networks that the box itself reaches through it: of DNS, NTP, log and directory servers. What comes from there by another interface is dropped",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "examples": [
+        "198.51.100.53/32"
+       ]
+      },
+      "default": []
+     }
+    },
+    "required": [
+     "table"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "table": 10,
+      "members": [
+       "nic0"
+      ],
+      "destinations": [
+       "198.51.100.53/32"
+      ]
+     }
+    ]
+   },
    "CardRingsInput": {
     "type": "object",
     "properties": {
@@ -1329,7 +1380,8 @@ export default {
        "bond",
        "vlan",
        "bridge",
-       "dummy"
+       "dummy",
+       "vrf"
       ]
      },
      "description": {
@@ -1371,6 +1423,10 @@ export default {
      "card": {
       "description": "Of kind ethernet: rings, queues, interrupts and offloads of the card",
       "$ref": "#/components/schemas/CardInput"
+     },
+     "vrf": {
+      "description": "Of kind vrf",
+      "$ref": "#/components/schemas/VrfInput"
      },
      "ipv4": {
       "description": "IPv4 on this interface",
@@ -4262,7 +4318,8 @@ export default {
        "bond",
        "vlan",
        "bridge",
-       "dummy"
+       "dummy",
+       "vrf"
       ]
      },
      "description": {
@@ -4304,6 +4361,10 @@ export default {
      "card": {
       "description": "Of kind ethernet: rings, queues, interrupts and offloads of the card",
       "$ref": "#/components/schemas/CardInput"
+     },
+     "vrf": {
+      "description": "Of kind vrf",
+      "$ref": "#/components/schemas/VrfInput"
      },
      "ipv4": {
       "description": "IPv4 on this interface",
@@ -4359,7 +4420,8 @@ export default {
        "bond",
        "vlan",
        "bridge",
-       "dummy"
+       "dummy",
+       "vrf"
       ]
      },
      "description": {
@@ -4401,6 +4463,10 @@ export default {
      "card": {
       "description": "Of kind ethernet: rings, queues, interrupts and offloads of the card",
       "$ref": "#/components/schemas/CardInput"
+     },
+     "vrf": {
+      "description": "Of kind vrf",
+      "$ref": "#/components/schemas/VrfInput"
      },
      "ipv4": {
       "description": "IPv4 on this interface",
@@ -7311,6 +7377,59 @@ export default {
      }
     ]
    },
+   "Vrf": {
+    "type": "object",
+    "properties": {
+     "table": {
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 999,
+      "description": "Number of its routing table in the kernel; 253 to 255 are the kernel's own"
+     },
+     "members": {
+      "default": [],
+      "description": "Interfaces that are kept apart; they keep their addresses, and their gateways become those of the VRF",
+      "maxItems": 32,
+      "type": "array",
+      "items": {
+       "type": "string",
+       "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$",
+       "examples": [
+        "nic0"
+       ]
+      }
+     },
+     "destinations": {
+      "default": [],
+      "description": "Hosts and networks that the box itself reaches through it: of DNS, NTP, log and directory servers. What comes from there by another interface is dropped",
+      "maxItems": 64,
+      "type": "array",
+      "items": {
+       "examples": [
+        "198.51.100.53/32"
+       ],
+       "type": "string"
+      }
+     }
+    },
+    "required": [
+     "table",
+     "members",
+     "destinations"
+    ],
+    "additionalProperties": false,
+    "examples": [
+     {
+      "table": 10,
+      "members": [
+       "nic0"
+      ],
+      "destinations": [
+       "198.51.100.53/32"
+      ]
+     }
+    ]
+   },
    "CardRings": {
     "type": "object",
     "properties": {
@@ -7629,7 +7748,8 @@ export default {
        "bond",
        "vlan",
        "bridge",
-       "dummy"
+       "dummy",
+       "vrf"
       ]
      },
      "description": {
@@ -7671,6 +7791,10 @@ export default {
      "card": {
       "description": "Of kind ethernet: rings, queues, interrupts and offloads of the card",
       "$ref": "#/components/schemas/Card"
+     },
+     "vrf": {
+      "description": "Of kind vrf",
+      "$ref": "#/components/schemas/Vrf"
      },
      "ipv4": {
       "default": {
@@ -11660,7 +11784,7 @@ export default {
       "type": "string"
      },
      "master": {
-      "description": "Bond or bridge it belongs to",
+      "description": "Bond, bridge or VRF it belongs to",
       "type": "string"
      },
      "addresses": {
@@ -12155,7 +12279,7 @@ export default {
       "type": "string"
      },
      "master": {
-      "description": "Bond or bridge it belongs to",
+      "description": "Bond, bridge or VRF it belongs to",
       "type": "string"
      },
      "addresses": {
@@ -12377,6 +12501,27 @@ export default {
       },
       "required": [
        "mode",
+       "members"
+      ],
+      "additionalProperties": false
+     },
+     "vrf": {
+      "description": "Of a VRF",
+      "type": "object",
+      "properties": {
+       "table": {
+        "description": "Number of its routing table",
+        "type": "integer"
+       },
+       "members": {
+        "type": "array",
+        "items": {
+         "type": "string"
+        },
+        "description": "Interfaces that are kept apart"
+       }
+      },
+      "required": [
        "members"
       ],
       "additionalProperties": false
@@ -13765,7 +13910,8 @@ export default {
        "bond",
        "vlan",
        "bridge",
-       "dummy"
+       "dummy",
+       "vrf"
       ]
      },
      "description": {
@@ -13807,6 +13953,10 @@ export default {
      "card": {
       "description": "Of kind ethernet: rings, queues, interrupts and offloads of the card",
       "$ref": "#/components/schemas/Card"
+     },
+     "vrf": {
+      "description": "Of kind vrf",
+      "$ref": "#/components/schemas/Vrf"
      },
      "ipv4": {
       "default": {
@@ -27246,7 +27396,7 @@ export default {
       "in": "query",
       "name": "fields",
       "required": false,
-      "description": "Only these fields of each object, with commas between them: name, kind, description, alias, enabled, mtu, bond, vlan, bridge, card, ipv4, ipv6"
+      "description": "Only these fields of each object, with commas between them: name, kind, description, alias, enabled, mtu, bond, vlan, bridge, card, vrf, ipv4, ipv6"
      },
      {
       "schema": {
@@ -28435,6 +28585,72 @@ export default {
       "name": "card.offloads.sendVlan",
       "required": false,
       "description": "Only those whose card.offloads.sendVlan is this (true or false); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "vrf.table",
+      "required": false,
+      "description": "Only those whose vrf.table is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "vrf.members",
+      "required": false,
+      "description": "Only those whose vrf.members is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "vrf.destinations",
+      "required": false,
+      "description": "Only those whose vrf.destinations is this (any characters stand in for *); several times: one of these"
      },
      {
       "schema": {

@@ -3879,11 +3879,13 @@ export interface components {
              * @default ethernet
              * @enum {string}
              */
-            kind: "ethernet" | "bond" | "vlan" | "bridge" | "dummy";
+            kind: "ethernet" | "bond" | "vlan" | "bridge" | "dummy" | "vrf";
             /** @description Bytes; left out, the driver's own */
             mtu?: number;
             /** @description Of kind vlan */
             vlan?: components["schemas"]["Vlan"];
+            /** @description Of kind vrf */
+            vrf?: components["schemas"]["Vrf"];
         };
         InterfaceInput: {
             /**
@@ -3928,11 +3930,13 @@ export interface components {
              * @default ethernet
              * @enum {string}
              */
-            kind?: "ethernet" | "bond" | "vlan" | "bridge" | "dummy";
+            kind?: "ethernet" | "bond" | "vlan" | "bridge" | "dummy" | "vrf";
             /** @description Bytes; left out, the driver's own */
             mtu?: number;
             /** @description Of kind vlan */
             vlan?: components["schemas"]["VlanInput"];
+            /** @description Of kind vrf */
+            vrf?: components["schemas"]["VrfInput"];
         };
         InterfaceReplacementInput: {
             /**
@@ -3977,13 +3981,15 @@ export interface components {
              * @default ethernet
              * @enum {string}
              */
-            kind?: "ethernet" | "bond" | "vlan" | "bridge" | "dummy";
+            kind?: "ethernet" | "bond" | "vlan" | "bridge" | "dummy" | "vrf";
             /** @description Bytes; left out, the driver's own */
             mtu?: number;
             /** @description When given, the name in the address: an object keeps its name */
             name?: string;
             /** @description Of kind vlan */
             vlan?: components["schemas"]["VlanInput"];
+            /** @description Of kind vrf */
+            vrf?: components["schemas"]["VrfInput"];
         };
         InterfaceStatus: {
             /** @description With prefix length; link-local ones included */
@@ -4080,7 +4086,7 @@ export interface components {
             kind?: string;
             /** @description Hardware address in use */
             mac?: string;
-            /** @description Bond or bridge it belongs to */
+            /** @description Bond, bridge or VRF it belongs to */
             master?: string;
             /** @description Bytes; the most the driver takes */
             maxMtu?: number;
@@ -4147,6 +4153,13 @@ export interface components {
                 active: number;
                 /** @description That the card can have */
                 greatest: number;
+            };
+            /** @description Of a VRF */
+            vrf?: {
+                /** @description Interfaces that are kept apart */
+                members: string[];
+                /** @description Number of its routing table */
+                table?: number;
             };
         };
         Ipv4Settings: {
@@ -4486,7 +4499,7 @@ export interface components {
             kind?: string;
             /** @description Hardware address in use */
             mac?: string;
-            /** @description Bond or bridge it belongs to */
+            /** @description Bond, bridge or VRF it belongs to */
             master?: string;
             /** @description Bytes; the most the driver takes */
             maxMtu?: number;
@@ -5134,13 +5147,15 @@ export interface components {
              * @default ethernet
              * @enum {string}
              */
-            kind: "ethernet" | "bond" | "vlan" | "bridge" | "dummy";
+            kind: "ethernet" | "bond" | "vlan" | "bridge" | "dummy" | "vrf";
             /** @description Bytes; left out, the driver's own */
             mtu?: number;
             /** @description Name of the interface */
             name: string;
             /** @description Of kind vlan */
             vlan?: components["schemas"]["Vlan"];
+            /** @description Of kind vrf */
+            vrf?: components["schemas"]["Vrf"];
         };
         NamedInterfaceInput: {
             /**
@@ -5185,13 +5200,15 @@ export interface components {
              * @default ethernet
              * @enum {string}
              */
-            kind?: "ethernet" | "bond" | "vlan" | "bridge" | "dummy";
+            kind?: "ethernet" | "bond" | "vlan" | "bridge" | "dummy" | "vrf";
             /** @description Bytes; left out, the driver's own */
             mtu?: number;
             /** @description Name of the interface */
             name: string;
             /** @description Of kind vlan */
             vlan?: components["schemas"]["VlanInput"];
+            /** @description Of kind vrf */
+            vrf?: components["schemas"]["VrfInput"];
         };
         NamedRole: {
             /**
@@ -7560,6 +7577,34 @@ export interface components {
              * @enum {string}
              */
             protocol?: "802.1Q" | "802.1ad";
+        };
+        Vrf: {
+            /**
+             * @description Hosts and networks that the box itself reaches through it: of DNS, NTP, log and directory servers. What comes from there by another interface is dropped
+             * @default []
+             */
+            destinations: string[];
+            /**
+             * @description Interfaces that are kept apart; they keep their addresses, and their gateways become those of the VRF
+             * @default []
+             */
+            members: string[];
+            /** @description Number of its routing table in the kernel; 253 to 255 are the kernel's own */
+            table: number;
+        };
+        VrfInput: {
+            /**
+             * @description Hosts and networks that the box itself reaches through it: of DNS, NTP, log and directory servers. What comes from there by another interface is dropped
+             * @default []
+             */
+            destinations?: string[];
+            /**
+             * @description Interfaces that are kept apart; they keep their addresses, and their gateways become those of the VRF
+             * @default []
+             */
+            members?: string[];
+            /** @description Number of its routing table in the kernel; 253 to 255 are the kernel's own */
+            table: number;
         };
     };
     responses: {
@@ -17286,7 +17331,7 @@ export interface operations {
                 description?: string | string[];
                 /** @description Only those whose enabled is this (true or false); several times: one of these */
                 enabled?: string | string[];
-                /** @description Only these fields of each object, with commas between them: name, kind, description, alias, enabled, mtu, bond, vlan, bridge, card, ipv4, ipv6 */
+                /** @description Only these fields of each object, with commas between them: name, kind, description, alias, enabled, mtu, bond, vlan, bridge, card, vrf, ipv4, ipv6 */
                 fields?: string;
                 /** @description Only those whose ipv4.addresses is this (any characters stand in for *); several times: one of these */
                 "ipv4.addresses"?: string | string[];
@@ -17322,6 +17367,12 @@ export interface operations {
                 "vlan.parent"?: string | string[];
                 /** @description Only those whose vlan.protocol is this (any characters stand in for *); several times: one of these */
                 "vlan.protocol"?: string | string[];
+                /** @description Only those whose vrf.destinations is this (any characters stand in for *); several times: one of these */
+                "vrf.destinations"?: string | string[];
+                /** @description Only those whose vrf.members is this (any characters stand in for *); several times: one of these */
+                "vrf.members"?: string | string[];
+                /** @description Only those whose vrf.table is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                "vrf.table"?: string | string[];
             };
             header?: {
                 /**

@@ -229,7 +229,10 @@ const state = (parts: Partial<RoutingState> = {}): RoutingState => ({
     { interface: "nic1", address: "2001:db8::9" },
   ],
   routes: [],
-  rules: (["ipv4", "ipv6"] as const).map((family) => ({ family, priority: 0, table: 255, protocol: 2 })),
+  rules: (["ipv4", "ipv6"] as const).flatMap((family) => [
+    { family, priority: 0, table: 255, protocol: 2 },
+    { family, priority: 1000, table: 0, vrf: true, protocol: 2 },
+  ]),
   marks: undefined,
   ...parts,
 });
@@ -261,6 +264,12 @@ t.test(
     const gone = "rule delete priority 0 from all lookup 255 protocol 2";
     t.same(remove.lines, { ipv4: [gone], ipv6: [gone] });
     t.equal(marks?.kind, "load-marks");
+
+    const flushed = planRouting({ state: state({ rules: [] }) }, wanted);
+    t.match(flushed, [
+      { lines: { ipv4: ["rule add priority 1000 from all l3mdev protocol 2", /unreachable/, /priority 1010/] } },
+      { kind: "load-marks" },
+    ]);
 
     const moved = (["ipv4", "ipv6"] as const).map((family) => ({ family, priority: 1010, table: 255, protocol: 83 }));
     const back = planRouting({ state: state({ rules: moved }) }, routed(make({})));

@@ -14,7 +14,7 @@ import { protocols, type Slots } from "../adapters/route-numbers.ts";
 import type { StepBase } from "../commit/subsystem.ts";
 import type { RoutingIntent } from "./render.ts";
 import { type RoutingState, resolveRouting } from "./target.ts";
-import { moveFirstRule } from "./vrf.ts";
+import { moveKernelRules } from "./vrf.ts";
 
 /** One side of a plan has the wish, the other the machine. */
 export type RoutingArtefacts = { intent?: RoutingIntent; state?: RoutingState };
@@ -39,14 +39,14 @@ export function planRouting({ state }: RoutingArtefacts, { intent }: RoutingArte
   const target = resolveRouting(intent, state);
   const { added, removed } = compareRoutes(state.routes, target.routes);
   const rules = compareRules(state.rules, target.rules);
-  const first = (family: Family) => moveFirstRule(family, target.localFirst, state.rules);
+  const moved = (family: Family) => moveKernelRules(family, intent.vrfs, state);
   const add = byFamily((family) => [
-    ...first(family).add,
+    ...moved(family).add,
     ...added.filter((each) => each.family === family).map(({ words }) => words),
     ...rules.added.filter((each) => each.family === family).map(({ words }) => words),
   ]);
   const remove = byFamily((family) => [
-    ...first(family).remove,
+    ...moved(family).remove,
     ...rules.removed.filter((each) => each.family === family).map(({ words }) => words),
     ...removed.filter((each) => each.family === family).map(({ words }) => words),
   ]);

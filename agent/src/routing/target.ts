@@ -33,8 +33,6 @@ export type RoutingTarget = {
   slots: Slots;
   routes: Route[];
   rules: Rule[];
-  /** Whether the kernel's own rule for the box's addresses is the first of all. */
-  localFirst: boolean;
   marks: NftTable | undefined;
 };
 
@@ -74,7 +72,6 @@ export function resolveRouting(intent: RoutingIntent, state: RoutingState): Rout
   return {
     slots,
     routes,
-    localFirst: intent.vrfs.length === 0,
     rules: [
       ...families.flatMap((family) => vrfRules(intent.vrfs, state.addresses, family)),
       ...intent.rules.filter(present).map((rule): Rule => ({ ...rule, table: idOf(rule.table) })),

@@ -49,22 +49,26 @@ export function vrfRules(
   return [{ family, priority: priorities.local, table: reservedTables.local }, ...ways];
 }
 
-/** The rule for the box's own addresses that the kernel begins with: the first of all (ip-rule(8)). */
+/** The kernel's own rules (ip-rule(8), vrf.rst): the first of all, for the box's addresses; and that which comes with the first VRF. */
 const firstRule = `priority 0 from all lookup ${reservedTables.local} protocol 2`;
+const vrfRule = "priority 1000 from all l3mdev protocol 2";
 
 /**
  * Takes the kernel's first rule away once ours is there, and puts it back before ours goes: there is no moment without one. A box
- * on which somebody else took it away is left as it is.
+ * without VRFs on which somebody else took it away is left as it is. The rule for VRFs is made once by the kernel, and never again.
  */
-export function moveFirstRule(
+export function moveKernelRules(
   family: Family,
-  isWanted: boolean,
-  rules: readonly Rule[],
+  vrfs: readonly Vrf[],
+  { rules, up }: { rules: readonly Rule[]; up: readonly string[] },
 ): { add: string[]; remove: string[] } {
+  const own = rules.filter((each) => each.family === family);
   const has = (priority: number) =>
-    rules.some((each) => each.family === family && each.priority === priority && each.table === reservedTables.local);
+    own.some((each) => each.priority === priority && each.table === reservedTables.local);
+  if (vrfs.length === 0) return { add: !has(0) && has(priorities.local) ? [`rule add ${firstRule}`] : [], remove: [] };
+  const lacksVrfs = vrfs.some(({ name }) => up.includes(name)) && !own.some(({ vrf }) => vrf);
   return {
-    add: isWanted && !has(0) && has(priorities.local) ? [`rule add ${firstRule}`] : [],
-    remove: !isWanted && has(0) ? [`rule delete ${firstRule}`] : [],
+    add: lacksVrfs ? [`rule add ${vrfRule}`] : [],
+    remove: has(0) ? [`rule delete ${firstRule}`] : [],
   };
 }

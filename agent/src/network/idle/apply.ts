@@ -1,7 +1,8 @@
 import * as fs from "node:fs/promises";
 import { isMissing, writeAtomically } from "../../adapters/files.ts";
-import type { Machine } from "../../adapters/machine.ts";
+import { keepFor, type Machine } from "../../adapters/machine.ts";
 import type { Executors } from "../../commit/subsystem.ts";
+import { messageOf } from "../../errors.ts";
 import type { IdleStep } from "./plan.ts";
 import type { IdleArtefacts } from "./render.ts";
 
@@ -10,9 +11,14 @@ const directory = "/run/steelyard/raised";
 
 const markOf = (machine: Machine, index: number) => machine.path(`${directory}/${index}`);
 
+/** Indexes of cards that would not be raised: nothing needs them, so they fail no commit and are not tried again. */
+const stubbornOf = keepFor(() => new Set<number>());
+
 export async function observeIdle(machine: Machine): Promise<IdleArtefacts> {
   const [marks, links] = await Promise.all([listMarks(machine), machine.netlink.links()]);
+  const stubborn = stubbornOf(machine);
   const cards = links
+    .filter(({ index }) => !stubborn.has(index))
     .filter(
       ({ kind, ethernet, loopback, master }) => kind === undefined && ethernet && !loopback && master === undefined,
     )
@@ -28,9 +34,17 @@ async function listMarks(machine: Machine): Promise<string[]> {
 }
 
 export const idleExecutors: Executors<IdleStep> = {
-  "raise-card": async ({ card }, machine) => await raiseCard(machine, card),
+  "raise-card": async ({ card }, machine) => {
+    try {
+      await raiseCard(machine, card);
+    } catch (error) {
+      machine.log.warn(`card ${card.name}: ${messageOf(error)}`);
+      stubbornOf(machine).add(card.index);
+    }
+  },
   "lower-card": async ({ card: { index, name } }, machine) => {
-    await machine.run(["ip", "link", "set", "dev", name, "down"]);
+    // Exit status 1: it has just gone.
+    await machine.run(["ip", "link", "set", "dev", name, "down"], { accept: [0, 1] });
     await fs.rm(markOf(machine, index), { force: true });
   },
 };

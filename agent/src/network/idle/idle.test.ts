@@ -111,3 +111,20 @@ t.test(
     t.equal(ran.at(-1), "ip link set dev nic3 down");
   },
 );
+
+t.test("a card that cannot be raised fails no commit, and is told once", async (t) => {
+  const warnings: string[] = [];
+  const machine = makeMachine({
+    root: t.testdir(),
+    netlink: { links: async () => [nic(2)], addresses: async () => [], defaultRoutes: async () => [] },
+    log: { info: () => {}, warn: (text) => warnings.push(text), error: () => {} },
+    run: async (argv) => {
+      if (argv.at(-1) === "up") throw new Error("RTNETLINK answers: No such device or address");
+      return { code: 0, stdout: "", stderr: "" };
+    },
+  });
+  const [step] = await idleCards.plan(make("up"), machine);
+  await step?.execute();
+  t.same(warnings, ["card nic2: RTNETLINK answers: No such device or address"]);
+  t.same(await idleCards.plan(make("up"), machine), []);
+});

@@ -1,7 +1,11 @@
 import type { StepBase } from "../../commit/subsystem.ts";
 import type { IdleArtefacts } from "./render.ts";
 
-export type IdleStep = StepBase & { kind: "raise-card" | "lower-card"; card: { index: number; name: string } };
+type Card = { index: number; name: string };
+
+export type IdleStep =
+  | (StepBase & { kind: "raise-card"; card: Card })
+  | (StepBase & { kind: "lower-card"; card: Card });
 
 /** What somebody else has raised is his. */
 export function planIdle({ cards }: IdleArtefacts, { raise, used }: IdleArtefacts): IdleStep[] {

@@ -1,5 +1,6 @@
 import { keepFor, type Machine } from "../../adapters/machine.ts";
 import type { Configuration } from "../../configuration/schema.ts";
+import { localizeNetwork } from "../localize.ts";
 import { networkInterface } from "../schema.ts";
 import { findInterface } from "../topology.ts";
 import { fitToCard } from "./explain.ts";
@@ -21,7 +22,9 @@ export async function localizeCards(
   const rules = Object.hasOwn(profiles, profile) ? (profiles[profile] ?? []) : [];
   if (rules.length === 0) return { configuration, findings: [] };
   const interfaces = { ...configuration.interfaces };
-  for (const name of listCards(configuration.interfaces)) {
+  // Members that a bond names by a pattern are cards too.
+  const named = (await localizeNetwork(configuration, machine)).configuration.interfaces;
+  for (const name of listCards(named)) {
     const below = await readDefaults(machine, name, rules);
     if (!below) continue;
     const settings = findInterface(configuration.interfaces, name) ?? networkInterface.parse({});

@@ -385,6 +385,8 @@ t.test(
     const whole = { "rings.receive": 4096, "rings.send": 1024, "offloads.tcpSegmentation": false };
     t.match(await wishes(metal, { nic0: {} }), { nic0: { wanted: whole } });
     t.match(await wishes(metal, { bond0: { kind: "bond", bond: { members: ["nic0"] } } }), { nic0: { wanted: whole } });
+    const pattern = { bond0: { kind: "bond", bond: { memberPattern: { driver: "ixgbe" } } } };
+    t.match(await wishes(metal, pattern), { nic0: { wanted: whole } });
     const own = { nic0: { card: { rings: { receive: 256 }, offloads: { tcpSegmentation: true } } } };
     const mixed = { "rings.receive": 256, "rings.send": 1024, "offloads.tcpSegmentation": true };
     t.match(await wishes(metal, own), { nic0: { wanted: mixed } });

@@ -153,7 +153,11 @@ async function checkSettings(context: SuiteContext): Promise<void> {
       t.match(await readValues(), told);
       t.match(await machine.shell("ethtool -g nic2"), /Current hardware settings:\s+RX:\s+1024[\s\S]*TX:\s+4096/);
       await machine.shell("ethtool -G nic2 rx 128 && ethtool -K nic2 rx on");
-      await waitFor("the settings", async () => (await readValues())["rings.receive"] === 1024, patience);
+      const isRepaired = async () => {
+        const values = await readValues();
+        return values["rings.receive"] === 1024 && values["offloads.receiveChecksum"] === false;
+      };
+      await waitFor("the settings", isRepaired, patience);
       t.match(await readValues(), told, "what somebody else has changed is put back");
       await put(200, { rings: { send: "max" } });
       t.same(await readValues(), { ...first, "rings.send": 4096 }, "what is removed is as it was at first");

@@ -270,6 +270,11 @@ async function test(): Promise<void> {
       t.same(await connect(world, "10.1.0.2"), refused, "the box has its addresses all the same");
       await t.rejects(ip("route get 10.99.0.1"), "what is sent to a destination looks in that table, and no further");
       t.match(await ip("-4 route get 10.99.1.1"), /dev wan1/);
+      const shown = await readRoutes(machine, control.current().configuration);
+      t.match(
+        shown.filter(({ type }) => type === "unreachable"),
+        Array(2).fill({ table: "mgmt", origin: "steelyard" }),
+      );
       const { configuration } = control.current();
       t.same(
         (await routing.plan(configuration, machine)).map(({ summary }) => summary),

@@ -261,7 +261,7 @@ t.test(
         "rule add priority 1510 from all to 2001:db8:9::/48 iif lo lookup 10 protocol 83",
       ],
     });
-    const gone = "rule delete priority 0 from all lookup 255 protocol 2";
+    const gone = "rule delete priority 0 from all lookup 255";
     t.same(remove.lines, { ipv4: [gone], ipv6: [gone] });
     t.equal(marks?.kind, "load-marks");
 

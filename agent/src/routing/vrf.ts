@@ -49,8 +49,11 @@ export function vrfRules(
   return [{ family, priority: priorities.local, table: reservedTables.local }, ...ways];
 }
 
-/** The kernel's own rules (ip-rule(8), vrf.rst): the first of all, for the box's addresses; and that which comes with the first VRF. */
-const firstRule = `priority 0 from all lookup ${reservedTables.local} protocol 2`;
+/**
+ * The kernel's own rules (ip-rule(8), vrf.rst): the first of all, for the box's addresses; and that which comes with the first VRF. The first
+ * one is deleted whoever made it: a rule is found by its maker too, when that is given.
+ */
+const firstWords = `priority 0 from all lookup ${reservedTables.local}`;
 const vrfRule = "priority 1000 from all l3mdev protocol 2";
 
 /**
@@ -65,10 +68,11 @@ export function moveKernelRules(
   const own = rules.filter((each) => each.family === family);
   const has = (priority: number) =>
     own.some((each) => each.priority === priority && each.table === reservedTables.local);
-  if (vrfs.length === 0) return { add: !has(0) && has(priorities.local) ? [`rule add ${firstRule}`] : [], remove: [] };
+  if (vrfs.length === 0)
+    return { add: !has(0) && has(priorities.local) ? [`rule add ${firstWords} protocol 2`] : [], remove: [] };
   const lacksVrfs = vrfs.some(({ name }) => up.includes(name)) && !own.some(({ vrf }) => vrf);
   return {
     add: lacksVrfs ? [`rule add ${vrfRule}`] : [],
-    remove: has(0) ? [`rule delete ${firstRule}`] : [],
+    remove: has(0) ? [`rule delete ${firstWords}`] : [],
   };
 }

@@ -85,9 +85,11 @@ async function main(): Promise<void> {
     publish: (kind, data) => server.publish("states", kind, data),
     onCarrier: (name) => announceArrival(machine, name),
     onNewCard: async () => {
-      const configured = listNamesInUse(control.current().configuration.interfaces);
+      const { interfaces, system } = control.current().configuration;
+      const configured = listNamesInUse(interfaces);
       const named = await nameCards(machine, configured);
-      if (named.some((name) => configured.includes(name))) await control.reconcile(`${named.join(", ")} came`);
+      const wanted = system.unconfiguredCards === "up" ? named : named.filter((name) => configured.includes(name));
+      if (wanted.length > 0) await control.reconcile(`${named.join(", ")} came`);
     },
     signal: stop.signal,
   }).catch((error) => machine.log.error(`following the network links: ${messageOf(error)}`));

@@ -102,7 +102,11 @@ async function tune(machine: Machine, card: string, wanted: Wishes, path: string
       refused[name] ??=
         `it is ${now ? "on" : "off"} all the same: what it needs, or what needs it, is not as it has to be`;
   }
-  if (!tolerant && Object.keys(refused).length > 0) throw refusal("apply-failed", listProblems(path, refused));
+  // What this card has refused before is known, and stands in nobody's way.
+  const known = (name: string) =>
+    kept?.index === index && kept.wanted[name as CardSetting] === wanted[name as CardSetting];
+  const fresh = Object.fromEntries(Object.entries(refused).filter(([name]) => !known(name)));
+  if (!tolerant && Object.keys(fresh).length > 0) throw refusal("apply-failed", listProblems(path, fresh));
   for (const [name, words] of Object.entries(refused)) machine.log.warn(`card ${card}: ${name}: ${words}`);
   const original = Object.entries(before).filter(([name]) => wanted[name as CardSetting] !== undefined);
   await keep(machine, card, { index, wanted, before: Object.fromEntries(original), granted, refused });

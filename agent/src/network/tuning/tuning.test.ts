@@ -311,7 +311,19 @@ t.test("at a boot what the card refuses is a warning, told once, and the rest of
   t.same(box.warnings, words);
   t.same(await describeRefusals(box.machine), words, "a warning of the system's status");
   t.same(await cards.plan(wanted, box.machine), [], "and not tried again and again");
-  t.same(await cards.check(wanted, box.machine), undefined, "nor does it stand in the way of other changes");
+  const more = { rings: { receive: 64 }, channels: { combined: 128 } };
+  t.same(
+    await apply(box, wanting(more)),
+    ["card nic0: offloads.tcpSegmentation as at first"],
+    "nor in the way of changes",
+  );
+  t.match(box.kernel.state, { "offloads.tcpSegmentation": { now: true } });
+  t.same(await describeRefusals(box.machine), words, "and it is still a warning");
+  await t.rejects(
+    apply(box, wanting({ ...more, rings: { receive: 65 } })),
+    { code: "apply-failed" },
+    "a new wish is told",
+  );
 });
 
 t.test("an offload that stays off for want of another one is told", async (t) => {

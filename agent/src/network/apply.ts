@@ -4,7 +4,7 @@ import type { Machine } from "../adapters/machine.ts";
 import type { Link } from "../adapters/netlink.ts";
 import type { Executors } from "../commit/subsystem.ts";
 import { splitPrefixed } from "../configuration/fields.ts";
-import { SteelyardError } from "../errors.ts";
+import { messageOf, SteelyardError } from "../errors.ts";
 import { forgetLinkLocal } from "./idle/apply.ts";
 import { type LinkKind, linkKinds } from "./link-kinds.ts";
 import { listConflicts } from "./neighbours/conflicts.ts";
@@ -117,7 +117,9 @@ export async function checkInterfaces(wanted: NetworkArtefacts, machine: Machine
 export const networkExecutors: Executors<NetworkStep> = {
   "remove-link": async ({ interface: name }, machine) => {
     for (const kind of ["network", "netdev"] as const) await fs.rm(machine.path(pathOf(name, kind)), { force: true });
-    if (await findLink(machine, name)) await machine.run(["ip", "link", "delete", "dev", name]);
+    const link = await findLink(machine, name);
+    if (link?.kind === "vrf") await endConnections(machine, name);
+    if (link) await machine.run(["ip", "link", "delete", "dev", name]);
     // networkd forgets the link, so that one of the same name is a new one to it.
     await machine.run(["networkctl", "reload"]);
   },
@@ -154,6 +156,18 @@ export const networkExecutors: Executors<NetworkStep> = {
     await settle(machine, { ...expect, absent: given });
   },
 };
+
+/**
+ * Connections that came in by a VRF are bound to it and cannot outlive it: whoever is at the other end is told so, and need not wait
+ * for his own time-out.
+ */
+async function endConnections(machine: Machine, vrf: string): Promise<void> {
+  try {
+    await machine.run(["ss", "--kill", "--no-header", "--tcp", "dev", vrf]);
+  } catch (error) {
+    machine.log.warn(`ending the connections of ${vrf}: ${messageOf(error)}`);
+  }
+}
 
 /** The kernel does not try an address again that duplicate address detection has refused; as a new one it does. */
 async function dropRefused(machine: Machine, name: string): Promise<void> {

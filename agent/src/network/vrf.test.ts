@@ -1,6 +1,7 @@
 import t from "tap";
 import { readRule, ruleWords } from "../adapters/iproute.ts";
 import { parseLinkInfo } from "../adapters/link-info.ts";
+import { makeMachine } from "../adapters/machine.ts";
 import type { DefaultRoute, Link } from "../adapters/netlink.ts";
 import { renderTable } from "../adapters/nft-table.ts";
 import { type Configuration, configuration, emptyConfiguration } from "../configuration/schema.ts";
@@ -11,6 +12,7 @@ import { renderRouting } from "../routing/render.ts";
 import type { RoutingState } from "../routing/target.ts";
 import { subsystems } from "../subsystems.ts";
 import { endangersNetwork } from "./endangers.ts";
+import { network } from "./index.ts";
 import { planNetwork } from "./plan.ts";
 import { type NetworkArtefacts, renderNetwork } from "./render.ts";
 import { describeVrf, gatewaysOf, vrfTables } from "./vrf-links.ts";
@@ -168,6 +170,8 @@ t.test("the rendered files of a VRF and its members", async (t) => {
   t.notMatch(nic3?.file, /RouteMetric/, "and so is one that is learned");
 });
 
+const link = (name: string, index: number, more: Partial<Link> = {}) => ({ name, index, ...more }) as Link;
+
 /** What the kernel would have of it. */
 function observed(parts: object): NetworkArtefacts {
   const artefacts = Object.entries(renderNetwork(make(parts)));
@@ -204,7 +208,6 @@ t.test("the kernel's links: the table of a VRF, its members, and gateways in the
   const table = Buffer.from([8, 0, 1, 0, 10, 0, 0, 0]);
   const linkinfo = Buffer.concat([Buffer.from([8, 0, 1, 0, 0x76, 0x72, 0x66, 0, 12, 0, 2, 0]), table]);
   t.same(parseLinkInfo("vrf", linkinfo)?.attributes, { table: 10 });
-  const link = (name: string, index: number, more: Partial<Link> = {}) => ({ name, index, ...more }) as Link;
   const info = { attributes: { table: 10 }, references: {} };
   const [nic0, nic1, mgmt] = [link("nic0", 2), link("nic1", 3, { master: 4 }), link("mgmt", 4, { kind: "vrf", info })];
   const links = [nic0, nic1, mgmt];
@@ -218,6 +221,33 @@ t.test("the kernel's links: the table of a VRF, its members, and gateways in the
   t.same(gatewaysOf(nic1, links, routes), ["192.0.2.2"], "one that stands in main is of no use to it");
   t.same(describeVrf(mgmt, links), { table: 10, members: ["nic1"] });
   t.equal(describeVrf(nic1, links), undefined);
+});
+
+t.test("connections that are bound to a VRF are ended before it goes", async (t) => {
+  const { mgmt } = renderNetwork(make(box));
+  const root = t.testdir({
+    run: {
+      systemd: {
+        network: {
+          "10-steelyard-mgmt.netdev": mgmt?.link?.netdev ?? "",
+          "10-steelyard-mgmt.network": mgmt?.file ?? "",
+        },
+      },
+    },
+  });
+  const info = { attributes: { table: 10 }, references: {} };
+  const links = [link("mgmt", 4, { kind: "vrf", up: true, info })];
+  const ran: string[] = [];
+  const machine = makeMachine({
+    root,
+    netlink: { links: async () => links, addresses: async () => [], defaultRoutes: async () => [] },
+    run: async (argv) => {
+      ran.push(argv.join(" "));
+      return { code: 0, stdout: "", stderr: "" };
+    },
+  });
+  for (const step of await network.plan(make({}), machine)) await step.execute();
+  t.same(ran, ["ss --kill --no-header --tcp dev mgmt", "ip link delete dev mgmt", "networkctl reload"]);
 });
 
 const state = (parts: Partial<RoutingState> = {}): RoutingState => ({

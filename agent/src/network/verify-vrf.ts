@@ -73,6 +73,7 @@ function findSharedTables({ interfaces }: Networks): Finding[] {
 /** Farms serve from the main table alone; where the box is managed, the interface is named and not its VRF. */
 function verifyUsers({ interfaces, virtualAddresses, system }: Networks): Finding[] {
   const vrfs = new Map(listVrfs(interfaces).map((vrf) => [vrf.name, vrf]));
+  if (vrfs.size === 0) return [];
   return [
     ...Object.entries(virtualAddresses).flatMap(([name, { interface: parent }]) => {
       const words = explainKeptApart(interfaces, parent);

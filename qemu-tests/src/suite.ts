@@ -20,7 +20,7 @@ export type Suite = {
   name: string;
   machine: MachineKind;
   /** Instead of the lab's own answer file. The machine is then left off: it is not expected to serve at once. */
-  setup?: Pick<BoxOptions, "answerFile" | "blank" | "disc" | "crossedPairs">;
+  setup?: Pick<BoxOptions, "answerFile" | "blank" | "disc" | "crossedPairs" | "uplinkCards">;
   run(context: SuiteContext): Promise<void>;
 };
 

@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import type { Test } from "tap";
 import type { Box } from "../src/box/box.ts";
+import { bootOnce, crossedSetup, putInterface } from "../src/box/crossed.ts";
 import { front } from "../src/lab/plan.ts";
 import type { Suite, SuiteContext } from "../src/suite.ts";
 import { sleep, waitFor } from "../src/wait.ts";
@@ -35,10 +36,10 @@ const interval = 100;
 export const links: Suite = {
   name: "links",
   machine: "crossed",
-  setup: { crossedPairs: members.length },
+  setup: crossedSetup,
   run: async (context) => {
     const { box, all } = context;
-    await box.boot();
+    await bootOnce(box);
     await makePartner(box);
     const quiet = watchOtherInterface();
     for (const mode of Object.keys(modes) as Mode[]) await checkMode(context, mode, all || timed.includes(mode));
@@ -77,11 +78,6 @@ async function setPartner(box: Box, kind: (typeof modes)[Mode]): Promise<void> {
   );
 }
 
-async function put(box: Box, name: string, body: object): Promise<void> {
-  const { status, body: answer } = await box.api.send("PUT", `/network/interfaces/${name}`, { body, timeout: 180_000 });
-  if (status >= 300) throw new Error(`PUT ${name}: status ${status}: ${JSON.stringify(answer)}`);
-}
-
 const onBond = (bond: object) => ({
   kind: "bond",
   bond: { members, ...bond },
@@ -100,7 +96,11 @@ async function checkMode({ box, check }: SuiteContext, mode: Mode, failover: boo
     `a bond in mode ${mode} carries traffic${failover ? ", and a cut link moves it in time" : ""}`,
     async (t) => {
       await setPartner(box, modes[mode]);
-      await put(box, "bond0", onBond({ mode, ...(lacp ? { lacpRate: "fast", transmitHashPolicy: "layer3+4" } : {}) }));
+      await putInterface(
+        box,
+        "bond0",
+        onBond({ mode, ...(lacp ? { lacpRate: "fast", transmitHashPolicy: "layer3+4" } : {}) }),
+      );
       t.match(await machine.shell("cat /sys/class/net/bond0/bonding/mode"), new RegExp(`^${mode} `));
       t.same((await machine.shell("cat /sys/class/net/bond0/bonding/slaves")).split(" ").sort(), members);
       await reach(box, near.partner);
@@ -154,7 +154,12 @@ async function checkTrunk({ box, check }: SuiteContext): Promise<void> {
       `ip -n partner link add link far name tagged type vlan id ${tagged.id} && ip -n partner address add ${tagged.partner}/24 dev tagged && ip -n partner link set tagged up`,
     );
     const ipv4 = { method: "static", addresses: [`${tagged.own}/24`] };
-    await put(box, "vlan30", { kind: "vlan", vlan: { parent: "bond0", id: tagged.id }, alias: "to the racks", ipv4 });
+    await putInterface(box, "vlan30", {
+      kind: "vlan",
+      vlan: { parent: "bond0", id: tagged.id },
+      alias: "to the racks",
+      ipv4,
+    });
     await reach(box, tagged.partner);
     const shown = await machine.shell("ip -d link show dev vlan30");
     t.match(shown, /vlan protocol 802.1Q id 30/);

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { runCommand } from "../run-command.ts";
 import { namespaceName, networkCommands, ownerOfNamespace, type Role, roles } from "./plan.ts";
+import { uplinkCommands } from "./uplinks.ts";
 
 /** Prefixes a command so that it runs in a namespace of the lab. */
 export function inNamespace(labId: string, role: Role, argv: readonly string[]): [string, ...string[]] {
@@ -10,7 +11,7 @@ export function inNamespace(labId: string, role: Role, argv: readonly string[]):
 /** Makes namespaces, bridges, taps and addresses. What a failed try left is removed. */
 export async function createNetwork(labId: string): Promise<void> {
   try {
-    for (const command of networkCommands(labId)) await runCommand(["ip", ...command]);
+    for (const command of [...networkCommands(labId), ...uplinkCommands(labId)]) await runCommand(["ip", ...command]);
   } catch (error) {
     await removeNetwork(labId);
     throw error;

@@ -1,5 +1,8 @@
 import t from "tap";
 import { makeLabId, namespaceName, networkCommands, ownerOfNamespace, roles } from "./plan.ts";
+import { uplinkCommands } from "./uplinks.ts";
+
+const commands = (id: string) => [...networkCommands(id), ...uplinkCommands(id)];
 
 t.test("a namespace's name tells the process that made it", async (t) => {
   const id = makeLabId(4711);
@@ -10,7 +13,7 @@ t.test("a namespace's name tells the process that made it", async (t) => {
 
 t.test("every command stays inside the lab's own namespaces", async (t) => {
   const id = makeLabId(1);
-  for (const command of networkCommands(id)) {
+  for (const command of commands(id)) {
     const target = command[0] === "-n" ? command[1] : command[2];
     t.ok(
       roles.some((role) => namespaceName(id, role) === target),
@@ -20,7 +23,7 @@ t.test("every command stays inside the lab's own namespaces", async (t) => {
 });
 
 t.test("interface names fit into the kernel's 15 characters", async (t) => {
-  for (const command of networkCommands(makeLabId(4_194_304))) {
+  for (const command of commands(makeLabId(4_194_304))) {
     const added = command.indexOf("add");
     if (command[2] === "link" && added === 3) t.ok((command[4] ?? "").length <= 15, command.join(" "));
   }

@@ -47,9 +47,10 @@ export function ownerOfNamespace(namespace: string): number | undefined {
   return match?.[1] === undefined ? undefined : Number(match[1]);
 }
 
-export type Role = "switch" | "client" | BackendName;
+/** The routers and the world stand behind uplinks: see `uplinks.ts`. */
+export type Role = "switch" | "client" | BackendName | "router1" | "router2" | "world";
 
-export const roles: readonly Role[] = ["switch", "client", "b1", "b2"];
+export const roles: readonly Role[] = ["switch", "client", "b1", "b2", "router1", "router2", "world"];
 
 export function namespaceName(labId: string, role: Role): string {
   return `${labId}-${role}`;
@@ -62,15 +63,20 @@ export function tapName(bridge: string): string {
 
 type IpCommand = string[];
 
+/** A command of `ip` in a namespace of the lab, without the leading `ip`. */
+export function inside(labId: string, role: Role, ...command: string[]): IpCommand {
+  return ["-n", namespaceName(labId, role), ...command];
+}
+
 /** The `ip` commands that build the lab, without the leading `ip`. */
 export function networkCommands(labId: string): IpCommand[] {
-  const inside = (role: Role, ...command: string[]): IpCommand => ["-n", namespaceName(labId, role), ...command];
+  const at = (role: Role, ...command: string[]): IpCommand => inside(labId, role, ...command);
   const bridge = (name: string): IpCommand[] => [
     // Snooping would hold back neighbour discovery until a querier is heard, and there is none.
-    inside("switch", "link", "add", name, "type", "bridge", "mcast_snooping", "0", "forward_delay", "0"),
-    inside("switch", "link", "set", name, "up"),
-    inside("switch", "tuntap", "add", tapName(name), "mode", "tap"),
-    inside("switch", "link", "set", tapName(name), "master", name, "up"),
+    at("switch", "link", "add", name, "type", "bridge", "mcast_snooping", "0", "forward_delay", "0"),
+    at("switch", "link", "set", name, "up"),
+    at("switch", "tuntap", "add", tapName(name), "mode", "tap"),
+    at("switch", "link", "set", tapName(name), "master", name, "up"),
   ];
   const host = (
     role: Role,
@@ -78,23 +84,23 @@ export function networkCommands(labId: string): IpCommand[] {
     own: { ipv4: string; ipv6: string },
     routed: boolean,
   ): IpCommand[] => [
-    inside("switch", "link", "add", role, "type", "veth", "peer", "name", "eth0", "netns", namespaceName(labId, role)),
-    inside("switch", "link", "set", role, "master", net.bridge, "up"),
-    inside(role, "link", "set", "lo", "up"),
-    inside(role, "link", "set", "eth0", "up"),
-    inside(role, "address", "add", `${own.ipv4}/${net.prefix.ipv4}`, "dev", "eth0"),
+    at("switch", "link", "add", role, "type", "veth", "peer", "name", "eth0", "netns", namespaceName(labId, role)),
+    at("switch", "link", "set", role, "master", net.bridge, "up"),
+    at(role, "link", "set", "lo", "up"),
+    at(role, "link", "set", "eth0", "up"),
+    at(role, "address", "add", `${own.ipv4}/${net.prefix.ipv4}`, "dev", "eth0"),
     // Nobody else has the address, so duplicate detection would only cost a second.
-    inside(role, "address", "add", `${own.ipv6}/${net.prefix.ipv6}`, "dev", "eth0", "nodad"),
+    at(role, "address", "add", `${own.ipv6}/${net.prefix.ipv6}`, "dev", "eth0", "nodad"),
     ...(routed
       ? [
-          inside(role, "route", "add", "default", "via", net.box.ipv4),
-          inside(role, "-6", "route", "add", "default", "via", net.box.ipv6),
+          at(role, "route", "add", "default", "via", net.box.ipv4),
+          at(role, "-6", "route", "add", "default", "via", net.box.ipv6),
         ]
       : []),
   ];
   return [
     ...roles.map((role) => ["netns", "add", namespaceName(labId, role)]),
-    inside("switch", "link", "set", "lo", "up"),
+    at("switch", "link", "set", "lo", "up"),
     ...bridge(front.bridge),
     ...bridge(back.bridge),
     ...host("client", front, front.client, false),

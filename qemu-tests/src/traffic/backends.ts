@@ -4,14 +4,19 @@ import { createConnection } from "node:net";
 import type { Lab } from "../lab/enter.ts";
 import { sourcePath } from "../lab/enter.ts";
 import { inNamespace } from "../lab/namespaces.ts";
-import { type BackendName, backends } from "../lab/plan.ts";
+import { type BackendName, backends, type Role } from "../lab/plan.ts";
 import { withTimeout } from "../wait.ts";
 
 /** Starts the servers behind the box; they end with {@link stop} or with the lab. */
 export async function startBackends(lab: Lab): Promise<{ stop(): void }> {
   const names = Object.keys(backends) as BackendName[];
-  const servers = names.map((name) => startBackend(lab, name));
-  await Promise.all(servers.map((server) => withTimeout("backend to start", 30_000, once(server, "message"))));
+  return await startServers(lab, names);
+}
+
+/** The same servers in any namespaces of the lab, each under the name of its own. */
+export async function startServers(lab: Lab, names: readonly Role[]): Promise<{ stop(): void }> {
+  const servers = names.map((name) => startServer(lab, name));
+  await Promise.all(servers.map((server) => withTimeout("server to start", 30_000, once(server, "message"))));
   return {
     stop: () => {
       for (const server of servers) server.kill();
@@ -19,7 +24,7 @@ export async function startBackends(lab: Lab): Promise<{ stop(): void }> {
   };
 }
 
-function startBackend(lab: Lab, name: BackendName): ChildProcess {
+function startServer(lab: Lab, name: Role): ChildProcess {
   const server = [process.execPath, "--import", "./register.mjs", sourcePath("traffic", "backend-server.ts"), name];
   const [file, ...args] = inNamespace(lab.id, name, server);
   return spawn(file, args, { stdio: ["ignore", "inherit", "inherit", "ipc"] });

@@ -31,6 +31,13 @@ export class HeldConnections {
     return counts;
   }
 
+  /** How many that live come from each address, in the backends' eyes. */
+  get peers(): Record<string, number> {
+    const counts: Record<string, number> = {};
+    for (const { peer, lost } of this.#held) if (lost === undefined) counts[peer] = (counts[peer] ?? 0) + 1;
+    return counts;
+  }
+
   /** Why connections were lost; empty when all live. */
   get losses(): string[] {
     return this.#held.flatMap(({ lost, name }) => (lost === undefined ? [] : [`${name}: ${lost}`]));

@@ -1,4 +1,5 @@
 import { back, front, tapName } from "../lab/plan.ts";
+import { uplinks } from "../lab/uplinks.ts";
 import { type CrossedPair, crossedArguments } from "./crossed-cards.ts";
 
 export type Accelerator = "kvm" | "tcg";
@@ -19,6 +20,8 @@ export type MachineDescription = {
   uefi?: { code: string; variables: string };
   /** Cards that are wired to each other. */
   crossed?: readonly CrossedPair[];
+  /** Cards towards the routers of `lab/uplinks.ts`. */
+  uplinkCards?: boolean;
   /** Disk with the answer file. */
   answerDisk?: string;
   /** What lies in the CD-ROM drive; left out, there is no drive. */
@@ -66,6 +69,7 @@ export function qemuArguments(machine: MachineDescription): string[] {
       ),
     ]),
     ...crossedArguments(machine.crossed ?? []),
+    ...(machine.uplinkCards ? uplinkArguments() : []),
     ...["-device", `pcie-root-port,id=${hotplugPort},chassis=9,addr=0x1c`],
     ...["-object", "rng-random,id=random,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=random"],
     ...[
@@ -111,6 +115,14 @@ function networkCard(card: string, index: number, hardware: Hardware): string[] 
   const slot = `addr=0x${(0x10 + index).toString(16)}`;
   if (hardware === "virtual") return ["-device", `${card},${slot}`];
   return ["-device", `pcie-root-port,id=port${index},chassis=${index},${slot}`, "-device", `${card},bus=port${index}`];
+}
+
+/** Slots behind those of the crossed cards, of which there are two pairs. */
+function uplinkArguments(): string[] {
+  return Object.values(uplinks).flatMap(({ bridge, mac }, at) => [
+    ...["-netdev", `tap,id=${bridge},ifname=${tapName(bridge)},script=no,downscript=no`],
+    ...["-device", `virtio-net-pci,netdev=${bridge},mac=${mac},romfile=,addr=0x${(0x18 + at).toString(16)}`],
+  ]);
 }
 
 function answerDisk(path: string | undefined, hardware: Hardware): string[] {

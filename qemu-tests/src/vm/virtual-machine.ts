@@ -28,6 +28,8 @@ export type VirtualMachineOptions = {
   disc?: Disc;
   /** How many pairs of cards the machine has beside the lab's that are wired to each other. */
   crossedPairs?: number;
+  /** Whether it has cards towards the lab's routers. */
+  uplinkCards?: boolean;
   memoryMegabytes?: number;
   processors?: number;
   directKernel?: MachineDescription["directKernel"];
@@ -88,6 +90,7 @@ export class VirtualMachine {
       ...(options.crossedPairs === undefined
         ? {}
         : { crossed: crossedPairs(lab.sockets, options.name, options.crossedPairs) }),
+      ...(options.uplinkCards === undefined ? {} : { uplinkCards: options.uplinkCards }),
       ...(options.kernelArguments === undefined ? {} : { kernelArguments: options.kernelArguments }),
       ...(options.directKernel ? { directKernel: options.directKernel } : {}),
     });

@@ -2,6 +2,9 @@ import { interfaces } from "../src/box/answer-file.ts";
 import type { Box } from "../src/box/box.ts";
 import { ask, makeFarm } from "../src/box/farms.ts";
 import { currentGeneration, hashRules } from "../src/box/state.ts";
+import { front } from "../src/lab/plan.ts";
+import { report } from "../src/progress.ts";
+import { runCommand } from "../src/run-command.ts";
 import type { Suite, SuiteContext } from "../src/suite.ts";
 import { waitFor } from "../src/wait.ts";
 
@@ -12,7 +15,7 @@ export const safety: Suite = {
   run: async (context) => {
     const { box } = context;
     await box.api.expect(201, "POST", "/farms", { body: { name: "web", ...makeFarm() } });
-    await checkClockJump(context);
+    await checkWrongGateway(context);
     await checkFullDisk(context);
     await checkDamage(context);
     await checkBackup(context);
@@ -24,29 +27,57 @@ async function describeFarm(box: Box): Promise<string> {
   return (await box.api.get("/farms/{farm}", { path: { farm: "web" } })).description;
 }
 
-async function checkClockJump({ box, check }: SuiteContext): Promise<void> {
+/** An operator in another network, which the box reaches through its default gateway alone. */
+const remote = "10.77.0.1";
+const wrongGateway = "10.10.0.254";
+const frontPath = { path: { interface: interfaces.front } };
+
+async function checkWrongGateway({ box, check }: SuiteContext): Promise<void> {
   const { machine, api } = box;
-  await check("an unconfirmed change goes back on time, though the clock jumps a day back and forth", async (t) => {
-    const body = { description: "unconfirmed" };
-    const begin = await readUptime(box);
-    await api.expect(200, "PATCH", "/farms/web?confirmWithin=1", { body });
-    t.equal((await api.send("PATCH", "/farms/web", { body })).status, 409, "another change has to wait");
-    for (const jump of ["+1 day", "-2 days"]) {
-      await machine.run(["date", "--set", jump]);
-      await machine.shell("sleep 3");
-      // The session may have ended by the new clock: a new one is a matter of a second.
+  const nic = `/network/interfaces/${interfaces.front}`;
+  const shownGateway = async () => (await api.get("/network/interfaces/{interface}", frontPath)).ipv4.gateway;
+  await runCommand(["ip", "address", "add", `${remote}/32`, "dev", "lo"]);
+  await api.expect(200, "PATCH", `${nic}?confirmWithin=0`, { body: { ipv4: { gateway: front.client.ipv4 } } });
+  const operator = box.newApi({ localAddress: remote, timeout: machine.scale(2_000) });
+  await check(
+    "a wrong gateway, which cuts its author off, goes back on time, though the clock jumps a day back and forth",
+    async (t) => {
+      await operator.login("admin", box.password);
+      const generation = await currentGeneration(box);
+      const begin = await readUptime(box);
+      // The answer takes the wrong way already.
+      const change = operator.send("PATCH", `${nic}?confirmWithin=1`, { body: { ipv4: { gateway: wrongGateway } } });
+      await t.rejects(change, "its author hears nothing more");
+      t.equal(await shownGateway(), wrongGateway, "but it was made");
+      t.match(await machine.shell("ip -4 route show default"), new RegExp(`via ${wrongGateway} `));
+      const other = await api.send("PATCH", "/farms/web", { body: { description: "another" } });
+      t.equal(other.status, 409, "another change has to wait");
+      for (const jump of ["+1 day", "-2 days"]) {
+        await machine.run(["date", "--set", jump]);
+        await machine.shell("sleep 3");
+        // The session may have ended by the new clock: a new one is a matter of a second.
+        await api.login("admin", box.password);
+        t.equal(await shownGateway(), wrongGateway, `after ${jump} it waits on`);
+      }
+      operator.close();
+      const patience = { timeout: 60_000 + machine.scale(10_000), interval: 1_000 };
+      const again = box.newApi({ localAddress: remote, timeout: machine.scale(500) });
+      await waitFor("the author to be let in", () => again.login("admin", box.password).then(() => true), patience);
+      again.close();
+      const seconds = (await readUptime(box)) - begin;
+      report(`safety: the author of a wrong gateway was let in again after ${seconds.toFixed(0)} s`);
+      t.ok(seconds >= 60, `${seconds.toFixed(0)} s of the boot after it was made`);
+      t.equal(await shownGateway(), front.client.ipv4);
+      t.match(await machine.shell("steelyard config history | head -3"), /not confirmed in time/);
+      const query = { from: generation, to: await currentGeneration(box) };
+      t.same((await api.get("/configuration/diff", { query })).differences, [], "the configuration is that of before");
+      t.match(await ask({}, 4, machine.scale(2_000)), { counts: { b1: 2, b2: 2 }, errors: [] });
+      await machine.run(["date", "--set", "+1 day"]);
       await api.login("admin", box.password);
-      t.equal(await describeFarm(box), "unconfirmed", `after ${jump} it waits on`);
-    }
-    const gone = async () => (await describeFarm(box)) === "";
-    await waitFor("the change to go back", gone, { timeout: 60_000 + machine.scale(10_000), interval: 1_000 });
-    const seconds = (await readUptime(box)) - begin;
-    t.ok(seconds >= 60, `${seconds.toFixed(0)} s of the boot after it was made`);
-    t.match(await machine.shell("steelyard config history | head -3"), /not confirmed in time/);
-    t.match(await ask({}, 4, machine.scale(2_000)), { counts: { b1: 2, b2: 2 }, errors: [] });
-    await machine.run(["date", "--set", "+1 day"]);
-    await api.login("admin", box.password);
-  });
+    },
+  );
+  await api.expect(200, "PATCH", `${nic}?confirmWithin=0`, { body: { ipv4: { gateway: null } } });
+  await runCommand(["ip", "address", "delete", `${remote}/32`, "dev", "lo"]);
 }
 
 async function readUptime(box: Box): Promise<number> {

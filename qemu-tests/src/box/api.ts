@@ -14,7 +14,14 @@ export type ApiResponse = {
 export type ApiRequest = { body?: unknown; ifMatch?: string; contentType?: string; rawBody?: string; timeout?: number };
 
 /** Which box to talk to and how to know it is the one: the fingerprint its console shows. */
-export type ApiTarget = { address: string; port: number; fingerprint: string; timeout: number };
+export type ApiTarget = {
+  address: string;
+  port: number;
+  fingerprint: string;
+  timeout: number;
+  /** Address of the client; the one that the route says unless told. */
+  localAddress?: string;
+};
 
 /** The paths that can be read, without what all begin with. */
 type Shown = PathOf<"get"> extends infer P ? (P extends `/api/v1${infer Rest}` ? Rest : never) : never;
@@ -85,9 +92,9 @@ export class Api {
   }
 
   async #sendOnce(method: string, path: string, options: ApiRequest): Promise<ApiResponse> {
-    const { address, port, fingerprint } = this.#target;
+    const { address, port } = this.#target;
     const timeout = options.timeout ?? this.#target.timeout;
-    this.#agent ??= await pinCertificate(address, port, fingerprint, timeout);
+    this.#agent ??= await pinCertificate({ ...this.#target, timeout });
     const agent = this.#agent;
     const text = options.rawBody ?? (options.body === undefined ? undefined : JSON.stringify(options.body));
     const kind = options.contentType ?? (method === "PATCH" ? "application/merge-patch+json" : "application/json");

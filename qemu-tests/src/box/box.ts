@@ -4,7 +4,7 @@ import { report } from "../progress.ts";
 import { VirtualMachine, type VirtualMachineOptions } from "../vm/virtual-machine.ts";
 import { InVainError, waitFor } from "../wait.ts";
 import { makeAnswerFile, makePassword } from "./answer-file.ts";
-import { Api } from "./api.ts";
+import { Api, type ApiTarget } from "./api.ts";
 
 export const managementPort = 444;
 
@@ -71,9 +71,9 @@ export class Box {
   }
 
   /** A client without a session. */
-  newApi(): Api {
+  newApi(more: Partial<ApiTarget> = {}): Api {
     const timeout = this.machine.scale(5_000);
-    return new Api({ address: front.box.ipv4, port: managementPort, fingerprint: this.fingerprint, timeout });
+    return new Api({ address: front.box.ipv4, port: managementPort, fingerprint: this.fingerprint, timeout, ...more });
   }
 
   async #readFingerprint(): Promise<string | undefined> {

@@ -15,7 +15,10 @@ export type EventStream = {
 
 /** Follows the states that the box tells over HTTPS, as a client of an operator does. */
 export async function openEventStream(box: Box): Promise<EventStream> {
-  const agent = await pinCertificate(front.box.ipv4, managementPort, box.fingerprint, box.machine.scale(5_000));
+  const agent = await pinCertificate({
+    ...{ address: front.box.ipv4, port: managementPort },
+    ...{ fingerprint: box.fingerprint, timeout: box.machine.scale(5_000) },
+  });
   const seen: SeenEvent[] = [];
   const outgoing = request({
     ...{ agent, host: front.box.ipv4, port: managementPort, path: "/api/v1/events?topic=states" },

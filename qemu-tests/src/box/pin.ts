@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { Agent } from "node:https";
 import { connect } from "node:tls";
 import { withTimeout } from "../wait.ts";
+import type { ApiTarget } from "./api.ts";
 
 /** `AB:CD`, `abcd` and `SHA256:abcd…` are the same fingerprint. */
 export function plainFingerprint(text: string): string {
@@ -15,8 +16,10 @@ export function plainFingerprint(text: string): string {
  * Fetches the certificate, compares it with the fingerprint, and returns an agent that trusts this one certificate and no
  * other: the box signs its own, so no authority vouches for it. Nothing is sent to a server that shows another.
  */
-export async function pinCertificate(address: string, port: number, fingerprint: string, timeout: number) {
-  const socket = connect({ host: address, port, rejectUnauthorized: false });
+export async function pinCertificate(target: ApiTarget) {
+  const { address, port, fingerprint, timeout, localAddress } = target;
+  const from = localAddress === undefined ? {} : { localAddress };
+  const socket = connect({ host: address, port, rejectUnauthorized: false, ...from });
   try {
     await withTimeout(`TLS with ${address} port ${port}`, timeout, once(socket, "secureConnect"));
     const { fingerprint256, raw } = socket.getPeerCertificate();
@@ -25,7 +28,7 @@ export async function pinCertificate(address: string, port: number, fingerprint:
     }
     const pem = `-----BEGIN CERTIFICATE-----\n${raw.toString("base64")}\n-----END CERTIFICATE-----\n`;
     // The certificate itself is what is trusted, whatever name it carries.
-    return new Agent({ keepAlive: true, maxSockets: 4, ca: pem, checkServerIdentity: () => undefined });
+    return new Agent({ keepAlive: true, maxSockets: 4, ca: pem, checkServerIdentity: () => undefined, ...from });
   } finally {
     socket.destroy();
   }

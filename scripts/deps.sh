@@ -12,8 +12,8 @@ curl wrk bind9-dnsutils iperf3 socat tcpdump perl dnsmasq-base xorriso testssl.s
 # qemu-storage-daemon, which records the writes for the sweep of power cuts: in the one on Debian 12, in the other on Debian 13.
 packages="$packages qemu-system-common qemu-utils"
 
-# Daemons that the namespace tests run and no machine should have running for it: unpacked into build/daemons, not installed.
-daemons="slapd ldap-utils rsyslog rsyslog-gnutls"
+# Daemons that the tests run and no machine should have running for it: unpacked into build/daemons, not installed.
+daemons="slapd ldap-utils rsyslog rsyslog-gnutls chrony"
 
 say() { printf '%s\n' "$*" >&2; }
 

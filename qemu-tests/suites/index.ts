@@ -3,6 +3,7 @@ import { bootBios, bootUefi } from "./boot.test.ts";
 import { bootRefused } from "./boot-refused.test.ts";
 import { cards } from "./cards.test.ts";
 import { cli } from "./cli.test.ts";
+import { clock } from "./clock.test.ts";
 import { consoleSuite } from "./console.test.ts";
 import { daemons } from "./daemons.test.ts";
 import { farms } from "./farms.test.ts";
@@ -24,6 +25,7 @@ export const suites: readonly Suite[] = [
   cli,
   daemons,
   cards,
+  clock,
   safety,
   resilience,
   powerCut,

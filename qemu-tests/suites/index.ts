@@ -10,6 +10,7 @@ import { farms } from "./farms.test.ts";
 import { leases } from "./leases.test.ts";
 import { links } from "./links.test.ts";
 import { powerCut } from "./power-cut.test.ts";
+import { recovery } from "./recovery.test.ts";
 import { refusals } from "./refusals.test.ts";
 import { resilience } from "./resilience.test.ts";
 import { rootRefused } from "./root-refused.test.ts";
@@ -34,6 +35,7 @@ export const suites: readonly Suite[] = [
   leases,
   vrfSuite,
   bootUefi,
+  recovery,
   bootRefused,
   rootRefused,
   consoleSuite,

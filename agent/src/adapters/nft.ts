@@ -1,6 +1,6 @@
 import { SteelyardError } from "../errors.ts";
 import type { Machine } from "./machine.ts";
-import type { RunOptions } from "./process.ts";
+import { rememberPieces } from "./pieces.ts";
 
 /** One entry of `nft --json list …` (libnftables-json(5)): an object with one key, its kind. */
 export type NftObject = Record<string, unknown>;
@@ -20,24 +20,29 @@ export async function listTable(machine: Machine, family: NftFamily, table: stri
 }
 
 /**
- * Everything in the tables of families, as the JSON text nft writes for each: one process, whose start costs more than what it
- * reads. To ask for the names of tables first takes nft just as long, for it fetches all rules for that too.
+ * A reader of all that is in the tables of families. `read` makes something of entries that stand together: a rule and what follows
+ * it, or all before the first one. It is pure, and what it made of entries that are as they were is given again.
+ *
+ * One process lists all families, for its start costs more than what it reads. To ask for the names of tables first takes nft just
+ * as long: it fetches all rules for that too.
  */
-export async function listFamilies(
-  machine: Machine,
+export function makeRulesReader<Result>(
   families: readonly NftFamily[],
-  options: Pick<RunOptions, "question"> = {},
-): Promise<string[]> {
+  read: (entries: NftObject[]) => Result,
+): (machine: Machine) => Promise<readonly Result[]> {
   const commands = families.map((family) => `list ruleset ${family}`).join("; ");
-  const { stdout } = await machine.run(["nft", "--json", commands], { timeout, ...options });
-  return stdout.split("\n").filter((line) => line !== "");
+  const readPieces = rememberPieces({ mark: ', {"rule": ', joint: ']}\n{"nftables": [' }, read);
+  return async (machine) => {
+    const { parts = [], stdout } = await machine.run(["nft", "--json", commands], { timeout, binary: true });
+    return readPieces(parts.length > 0 ? parts : [Buffer.from(stdout)]);
+  };
 }
 
 /** The tables of family inet by name. They are ours and small, and one process lists them for all subsystems that plan. */
 export async function listInetTables(machine: Machine): Promise<Map<string, NftObject[]>> {
-  const [text = ""] = await listFamilies(machine, ["inet"], { question: true });
+  const { stdout } = await machine.run(["nft", "--json", "list ruleset inet"], { timeout, question: true });
   const tables = new Map<string, NftObject[]>();
-  for (const object of text === "" ? [] : parseRules(text)) {
+  for (const object of stdout === "" ? [] : parseRules(stdout)) {
     const [[kind, content] = []] = Object.entries(object);
     const { table, name } = content as { table?: string; name?: string };
     const of = kind === "table" ? name : table;
@@ -48,7 +53,7 @@ export async function listInetTables(machine: Machine): Promise<Map<string, NftO
   return tables;
 }
 
-export function parseRules(text: string): NftObject[] {
+function parseRules(text: string): NftObject[] {
   return (JSON.parse(text) as { nftables: NftObject[] }).nftables;
 }
 

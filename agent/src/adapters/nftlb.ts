@@ -2,6 +2,7 @@ import * as http from "node:http";
 import { SteelyardError } from "../errors.ts";
 import { readTextIfExists, writeAtomically } from "./files.ts";
 import type { Machine } from "./machine.ts";
+import { rememberPieces } from "./pieces.ts";
 
 /**
  * The JSON API of nftlb 1.0.7 on the loopback interface. All values are strings, as nftlb writes them.
@@ -38,6 +39,9 @@ export type NftlbFarm = {
   backends: NftlbBackend[];
 };
 
+/** What nftlb says of a farm: more than we ever set. */
+export type HeldFarm = NftlbFarm & Record<string, unknown>;
+
 /** What nftlb is given: the name, and what is to change. */
 export type NftlbFarmChange = Partial<Omit<NftlbFarm, "name" | "backends" | "addresses">> & {
   name: string;
@@ -46,8 +50,8 @@ export type NftlbFarmChange = Partial<Omit<NftlbFarm, "name" | "backends" | "add
 };
 
 export type Nftlb = {
-  /** Every farm. Throws `not-ready` when nftlb does not answer. */
-  farms(): Promise<(NftlbFarm & Record<string, unknown>)[]>;
+  /** Every farm, or those of the names that it has. Throws `not-ready` when nftlb does not answer. */
+  farms(names?: readonly string[]): Promise<HeldFarm[]>;
   /** True when nftlb has the farm: the cheapest question it answers, for it comes from its memory alone. */
   has(farm: string): Promise<boolean>;
   /** Adds or changes; what is not named stays. nftlb says "success" also when nft refused: read back and compare. */
@@ -82,7 +86,7 @@ async function readKey(machine: Machine): Promise<string | undefined> {
 }
 
 type Request = { method: "GET" | "POST" | "DELETE"; path: string; body?: unknown };
-type Answer = { status: number; text: string };
+type Answer = { status: number; parts: Buffer[] };
 
 /** A connection per request: nftlb closes it after each. Throws `not-ready` when nobody answers. */
 async function ask(key: string, { method, path, body }: Request): Promise<Answer> {
@@ -95,9 +99,7 @@ async function ask(key: string, { method, path, body }: Request): Promise<Answer
         const parts: Buffer[] = [];
         response.on("data", (part: Buffer) => parts.push(part));
         response.on("error", fail);
-        response.on("end", () =>
-          resolve({ status: response.statusCode ?? 0, text: Buffer.concat(parts).toString("utf8") }),
-        );
+        response.on("end", () => resolve({ status: response.statusCode ?? 0, parts }));
       },
     );
     request.on("timeout", () => request.destroy(new Error(`no answer in ${timeout} ms`)));
@@ -113,16 +115,25 @@ export async function openNftlb(machine: Machine): Promise<Nftlb> {
   const demand = async (request: Request, accept: readonly number[]): Promise<Answer> => {
     const answer = await ask(key, request);
     if (accept.includes(answer.status)) return answer;
-    const words = `nftlb: ${request.method} ${request.path}: status ${answer.status}: ${answer.text.trim()}`;
+    const words = `nftlb: ${request.method} ${request.path}: status ${answer.status}: ${Buffer.concat(answer.parts).toString("utf8").trim()}`;
     throw new SteelyardError("command-failed", words);
   };
+  // An unknown farm is answered with 500 "invalid request".
+  const askFor = (farm: string) => demand({ method: "GET", path: `/farms/${farm}` }, [200, 404, 500]);
   const remove = async (path: string) => {
     await demand({ method: "DELETE", path }, [200, 404]);
   };
   return {
-    farms: async () => parseFarms((await demand({ method: "GET", path: "/farms" }, [200])).text),
-    // An unknown farm is answered with 500 "invalid request".
-    has: async (farm) => (await demand({ method: "GET", path: `/farms/${farm}` }, [200, 404, 500])).status === 200,
+    farms: async (names) => {
+      if (!names) return parseFarms((await demand({ method: "GET", path: "/farms" }, [200])).parts, readFarms);
+      const found = [];
+      for (const name of names) {
+        const { status, parts } = await askFor(name);
+        if (status === 200) found.push(...parseFarms(parts, readFarm));
+      }
+      return found;
+    },
+    has: async (farm) => (await askFor(farm)).status === 200,
     put: async (change) => {
       await demand({ method: "POST", path: "/farms", body: { farms: [change] } }, [200]);
     },
@@ -132,14 +143,19 @@ export async function openNftlb(machine: Machine): Promise<Nftlb> {
   };
 }
 
-/** Parsed once while nftlb says the same: the objects are not to be changed. */
-let last: { text: string; farms: (NftlbFarm & Record<string, unknown>)[] } | undefined;
+/** nftlb indents by eight spaces, so this begins a farm and nothing that is in one. */
+const farmMark = `\n${" ".repeat(16)}{`;
 
-function parseFarms(text: string): (NftlbFarm & Record<string, unknown>)[] {
-  if (last?.text === text) return last.farms;
+/** What nftlb says of a farm is read once while it says the same: the objects are not to be changed. */
+const readFarms = rememberPieces({ mark: farmMark }, (farms: HeldFarm[]) => farms);
+
+const readFarm = (parts: readonly Buffer[]) => [
+  (JSON.parse(Buffer.concat(parts).toString("utf8")) as { farms: HeldFarm[] }).farms,
+];
+
+function parseFarms(parts: readonly Buffer[], read: (parts: readonly Buffer[]) => readonly HeldFarm[][]): HeldFarm[] {
   try {
-    last = { text, farms: (JSON.parse(text) as { farms: (NftlbFarm & Record<string, unknown>)[] }).farms };
-    return last.farms;
+    return read(parts).flat();
   } catch (cause) {
     throw new SteelyardError("command-failed", "nftlb: answered with something that is not JSON", { cause });
   }

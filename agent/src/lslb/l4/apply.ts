@@ -6,10 +6,9 @@ import { removeTable } from "../../adapters/nft.ts";
 import { ensureNftlbKey, type NftlbAddress, type NftlbBackend, nftlbUnit, openNftlb } from "../../adapters/nftlb.ts";
 import type { Executors } from "../../commit/subsystem.ts";
 import { SteelyardError } from "../../errors.ts";
-import { compareFarms } from "./compare.ts";
 import { type AddressDocument, addressName, type BackendDocument, type FarmDocument, highestMark } from "./document.ts";
 import { type Cut, type L4Step, parseRanges } from "./plan.ts";
-import { handoverTable, marksFile, observeDataPlane, ruleFamilies } from "./status.ts";
+import { findDifferences, handoverTable, marksFile, ruleFamilies } from "./status.ts";
 
 /** Milliseconds nftlb is given to answer after its start. */
 const startTimeout = 30_000;
@@ -53,10 +52,8 @@ export const executors: Executors<L4Step> = {
   "add-address": async ({ farm, address, document }, machine) => {
     await (await openNftlb(machine)).put({ name: farm, addresses: [toAddress(farm, address, document)] });
   },
-  "confirm-rules": async ({ farms }, machine) => {
-    const now = await observeDataPlane(machine);
-    const differences = now.dataPlane.state === "damaged" ? [now.dataPlane.reason] : compareFarms(now.farms, farms);
-    if (now.dataPlane.state === "stopped") differences.unshift("nftlb does not answer");
+  "confirm-rules": async ({ farms, marks, touched }, machine) => {
+    const differences = await findDifferences(machine, farms, marks, touched);
     if (differences.length === 0) return;
     throw new SteelyardError("apply-failed", `the rules are not what was asked for: ${differences.join("; ")}`);
   },

@@ -6,7 +6,7 @@ const same = new WeakMap<FarmDocument, FarmDocument>();
 
 /** True when two farms are the same: as isDeepStrictEqual has it, in a tenth of its time. */
 export function isSameFarm(one: FarmDocument, other: FarmDocument): boolean {
-  if (same.get(one) === other) return true;
+  if (one === other || same.get(one) === other) return true;
   const found = compareFields(one, other);
   if (found) same.set(one, other);
   return found;

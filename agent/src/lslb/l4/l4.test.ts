@@ -9,7 +9,7 @@ import type { Farms, L4Artefacts, Marks } from "./document.ts";
 import { assignMarks } from "./marks.ts";
 import { type L4Step, planDataPlane, subtractPorts } from "./plan.ts";
 import { joinPortRanges, renderFarms } from "./render.ts";
-import { activePriority, compareRules, readRules } from "./rules.ts";
+import { activePriority, combineReadings, compareRules, readEntry } from "./rules.ts";
 
 /** Rendering, planning and reading back: all that is pure. What the kernel makes of it is tested in agent/netns-tests. */
 
@@ -238,6 +238,8 @@ t.test("priorities: one more is used for each in use that is not up", async (t) 
 t.test("nft's list of the rules is compared with what nftlb says it has", async (t) => {
   const fixture = join(dirname(fileURLToPath(import.meta.url)), "fixtures", "nftlb-tables.json");
   const read = () => JSON.parse(readFileSync(fixture, "utf8")) as NftObject[];
+  const readRules = (objects: readonly NftObject[]) =>
+    combineReadings(objects.flatMap((each) => readEntry(each) ?? []));
   const { farms, marks } = fixtureFarms();
   t.same(compareRules(farms, marks, readRules(read())), []);
 

@@ -30,7 +30,7 @@ export type L4Step = StepBase &
     | { kind: "remove-backend"; farm: string; backend: string }
     | { kind: "set-backend"; farm: string; backend: string; change: Partial<BackendDocument>; mark?: number }
     | { kind: "add-address"; farm: string; address: string; document: AddressDocument }
-    | { kind: "confirm-rules"; farms: Farms }
+    | { kind: "confirm-rules"; farms: Farms; marks: Marks; touched: string[] }
     | { kind: "cut-connections"; cut: Cut }
   );
 
@@ -50,7 +50,10 @@ export function planDataPlane(now: L4Artefacts, wanted: L4Artefacts): L4Step[] {
   steps.push(...planRemovals(before, farms));
   for (const [name, document] of Object.entries(farms))
     steps.push(...planFarm(name, keptFarm(before[name]), document, marks));
-  if (steps.length > 0) steps.push({ kind: "confirm-rules", summary: "check that the kernel has the rules", farms });
+  if (steps.length > 0) {
+    const touched = [...new Set(steps.flatMap((step) => ("farm" in step ? [step.farm] : [])))];
+    steps.push({ kind: "confirm-rules", summary: "check that the kernel has the rules", farms, marks, touched });
+  }
   if (restart !== undefined || now.handover)
     steps.push({ kind: "end-handover", summary: "let nftlb's rules take over from their copy" });
   if (!isDeepStrictEqual(marks, now.marks))

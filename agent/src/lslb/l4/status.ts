@@ -1,11 +1,12 @@
 import { type ConnectionFilter, forEachConnection } from "../../adapters/conntrack.ts";
 import { readTextIfExists } from "../../adapters/files.ts";
 import type { Machine } from "../../adapters/machine.ts";
-import { listFamilies, parseRules } from "../../adapters/nft.ts";
-import { type NftlbFarm, openNftlb } from "../../adapters/nftlb.ts";
+import { makeRulesReader, type NftObject } from "../../adapters/nft.ts";
+import { type HeldFarm, openNftlb } from "../../adapters/nftlb.ts";
 import { addressFamily } from "../../configuration/fields.ts";
 import type { Configuration, Farm } from "../../configuration/schema.ts";
 import { SteelyardError } from "../../errors.ts";
+import { compareFarms } from "./compare.ts";
 import {
   addressName,
   type BackendDocument,
@@ -18,7 +19,7 @@ import {
 } from "./document.ts";
 import { rememberLast } from "./remember-last.ts";
 import { joinPortRanges } from "./render.ts";
-import { compareRules, type KernelRules, readRules } from "./rules.ts";
+import { combineReadings, compareRules, type KernelRules, readEntry } from "./rules.ts";
 import type { L4Backend } from "./schema.ts";
 
 /** Kept while the box runs, like the connections that bear the marks: nftlb forgets, a reboot ends both. */
@@ -37,7 +38,7 @@ export async function observeDataPlane(machine: Machine): Promise<L4Artefacts> {
     };
   }
   const { farms, marks } = readHeld(held);
-  const differences = compareAll(farms, marks, kernel.rules);
+  const differences = compareRules(farms, marks, kernel.rules);
   const [first] = differences;
   const reason = differences.length > 1 ? `${first} (and ${differences.length - 1} more)` : first;
   return {
@@ -48,10 +49,35 @@ export async function observeDataPlane(machine: Machine): Promise<L4Artefacts> {
   };
 }
 
-/** Every farm nftlb has; undefined when it does not answer. */
-async function readFarms(machine: Machine): Promise<(NftlbFarm & Record<string, unknown>)[] | undefined> {
+/** So many farms nftlb is asked for one by one: what it says of four hundred are three megabytes. */
+const fewFarms = 8;
+
+/**
+ * What is not as wanted after a change: in the kernel, of all farms; in nftlb, which also holds what has no rule yet (a backend whose
+ * priority waits for its turn), of those that were touched. What it had of the others was compared when the change was planned.
+ */
+export async function findDifferences(
+  machine: Machine,
+  wanted: Farms,
+  marks: Marks,
+  touched: readonly string[],
+): Promise<string[]> {
+  const names = touched.length <= fewFarms ? touched : undefined;
+  const [{ rules }, held] = await Promise.all([readKernel(machine), readFarms(machine, names)]);
+  if (held === undefined) return ["nftlb does not answer"];
+  const asked = names ? Object.fromEntries(names.flatMap((name) => pick(wanted, name))) : wanted;
+  return [...compareRules(wanted, marks, rules), ...compareFarms(readHeld(held).farms, asked)];
+}
+
+function pick(farms: Farms, name: string): [string, FarmDocument][] {
+  const farm = farms[name];
+  return farm ? [[name, farm]] : [];
+}
+
+/** Every farm nftlb has, or those of the names that it has; undefined when it does not answer. */
+async function readFarms(machine: Machine, names?: readonly string[]): Promise<HeldFarm[] | undefined> {
   try {
-    return await (await openNftlb(machine)).farms();
+    return await (await openNftlb(machine)).farms(names);
   } catch (error) {
     if (error instanceof SteelyardError && error.code === "not-ready") return undefined;
     throw error;
@@ -92,25 +118,25 @@ async function readMarks(machine: Machine): Promise<Marks> {
 type Kernel = { rules: KernelRules; leftBehind: boolean; handover: boolean };
 
 async function readKernel(machine: Machine): Promise<Kernel> {
-  const [ip, ip6] = await listFamilies(machine, ruleFamilies);
-  if (ip === undefined || ip6 === undefined) throw new SteelyardError("command-failed", "nft: no list of the rules");
-  return parseKernel(ip, ip6);
+  return combine(await readEntries(machine));
 }
 
-const parseKernel = rememberLast((ip: string, ip6: string): Kernel => {
-  const objects = [ip, ip6].flatMap(parseRules);
-  const has = (table: string) => objects.some((each) => (each.table as { name?: string } | undefined)?.name === table);
-  const rules = readRules(objects.filter((object) => tableOf(object) === "nftlb"));
+const readEntries = makeRulesReader(ruleFamilies, (objects) => ({
+  tables: objects.flatMap(({ table }) => (table ? [(table as { name: string }).name] : [])),
+  readings: objects.flatMap((object) => (tableOf(object) === "nftlb" ? (readEntry(object) ?? []) : [])),
+}));
+
+const combine = rememberLast((pieces: Awaited<ReturnType<typeof readEntries>>): Kernel => {
+  const has = (table: string) => pieces.some(({ tables }) => tables.includes(table));
+  const rules = combineReadings(pieces.flatMap(({ readings }) => readings));
   return { rules, leftBehind: has("nftlb"), handover: has(handoverTable) };
 });
 
 /** The table that a chain, rule, set or map stands in. */
-function tableOf(object: Record<string, unknown>): string | undefined {
+function tableOf(object: NftObject): string | undefined {
   const [content] = Object.values(object);
   return (content as { table?: string } | undefined)?.table;
 }
-
-const compareAll = rememberLast(compareRules);
 
 /** Settings nftlb shows for a farm of ours; another value was set by somebody else. */
 const ours: Record<string, unknown> = {
@@ -127,7 +153,7 @@ const ours: Record<string, unknown> = {
   queue: "-1",
 };
 
-const readHeld = rememberLast((held: readonly (NftlbFarm & Record<string, unknown>)[]) => {
+function readHeld(held: readonly HeldFarm[]): { farms: Farms; marks: Marks } {
   const farms: Farms = {};
   const marks: Marks = {};
   for (const farm of held) {
@@ -135,9 +161,18 @@ const readHeld = rememberLast((held: readonly (NftlbFarm & Record<string, unknow
     for (const { name, mark } of farm.backends) marks[markKey(farm.name, name)] = Number(mark);
   }
   return { farms, marks };
-});
+}
 
-function readFarm(farm: NftlbFarm & Record<string, unknown>): FarmDocument {
+/** What was made of a farm as nftlb said it: the same object is given again while it says the same. */
+const documents = new WeakMap<HeldFarm, FarmDocument>();
+
+function readFarm(farm: HeldFarm): FarmDocument {
+  const document = documents.get(farm) ?? makeDocument(farm);
+  documents.set(farm, document);
+  return document;
+}
+
+function makeDocument(farm: HeldFarm): FarmDocument {
   const foreign = Object.entries(ours).filter(([key, value]) => key in farm && farm[key] !== value);
   const strangers = farm.addresses.filter((each) => each.name !== addressName(farm.name, each["ip-addr"]));
   return {

@@ -1,0 +1,92 @@
+/**
+ * Lists in JSON that are asked for again and again and come back with little changed. They are compared as bytes, and only the part
+ * that is not as it was is cut into pieces, decoded and parsed.
+ */
+
+type Piece<Result> = { begin: number; end: number; result: Result };
+
+/**
+ * A reader of the outermost list of a JSON text, which is given in the parts it came in. The list is cut before each `mark`, which
+ * stands between two entries and nowhere else; several texts in a row are one list when `joint` is what stands between them. `read`
+ * gets the entries of a piece, is to be pure, and nobody may change what it gives. The results come in the list's order.
+ *
+ * @throws SyntaxError for what is not such a list; what was read before is remembered then.
+ */
+export function rememberPieces<Entry, Result>(
+  { mark, joint }: { mark: string; joint?: string },
+  read: (entries: Entry[]) => Result,
+): (parts: readonly Buffer[]) => readonly Result[] {
+  let last: { bytes: Buffer; pieces: Piece<Result>[]; results: Result[] } = none();
+  // The room of the text before the last one, used again: megabytes of new memory for each question cost more than reading them.
+  let room: Buffer = Buffer.alloc(0);
+  const readPiece = (bytes: Buffer, begin: number, end: number): Piece<Result> => {
+    const text = bytes.toString("utf8", begin, end).replace(/^\s*,|,\s*$/g, "");
+    const entries = joint === undefined ? text : text.replaceAll(joint, ",");
+    return { begin, end, result: read(JSON.parse(`[${entries}]`) as Entry[]) };
+  };
+  const cut = (bytes: Buffer, begin: number, end: number): Piece<Result>[] => {
+    const pieces: Piece<Result>[] = [];
+    for (let from = begin; from < end; ) {
+      const next = bytes.indexOf(mark, from + 1);
+      const to = next === -1 || next > end ? end : next;
+      pieces.push(readPiece(bytes, from, to));
+      from = to;
+    }
+    return pieces;
+  };
+  return (parts) => {
+    const bytes = collect(parts, room);
+    room = bytes;
+    const [first, end] = [bytes.indexOf("["), bytes.lastIndexOf("]")];
+    if (first === -1 || end < first) throw new SyntaxError("there is no list");
+    const same = countSame(last.bytes, bytes);
+    if (same === bytes.length && same === last.bytes.length) return last.results;
+    const tail = countSameAtEnd(last.bytes, bytes, same);
+    const shift = bytes.length - last.bytes.length;
+    // A piece is as it was when all of it and the mark of the next one are; the first one does not begin with a mark.
+    const before = last.pieces.filter((piece) => piece.end + mark.length <= same);
+    const behind = last.pieces.filter(({ begin }, at) => at > 0 && begin >= last.bytes.length - tail);
+    const after = behind.map((piece) => ({ ...piece, begin: piece.begin + shift, end: piece.end + shift }));
+    const changed = cut(bytes, before.at(-1)?.end ?? first + 1, after[0]?.begin ?? end);
+    const pieces = [...before, ...changed, ...after];
+    room = last.bytes;
+    last = { bytes, pieces, results: pieces.map(({ result }) => result) };
+    return last.results;
+  };
+}
+
+function none() {
+  return { bytes: Buffer.alloc(0), pieces: [], results: [] };
+}
+
+/** All parts in a row, in the memory of `room` when that is large enough. */
+function collect(parts: readonly Buffer[], room: Buffer): Buffer {
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  const memory =
+    room.buffer.byteLength >= length ? Buffer.from(room.buffer) : Buffer.allocUnsafeSlow(length + (length >> 3));
+  let at = 0;
+  for (const part of parts) at += part.copy(memory, at);
+  return memory.subarray(0, length);
+}
+
+/** Of how many bytes both begin alike. */
+function countSame(one: Buffer, other: Buffer): number {
+  const most = Math.min(one.length, other.length);
+  return measure(most, (from, to) => one.compare(other, from, to, from, to) === 0);
+}
+
+/** With how many bytes both end alike, those left out with which they begin alike. */
+function countSameAtEnd(one: Buffer, other: Buffer, begin: number): number {
+  const [end, otherEnd] = [one.length, other.length];
+  return measure(
+    Math.min(end, otherEnd) - begin,
+    (from, to) => one.compare(other, otherEnd - to, otherEnd - from, end - to, end - from) === 0,
+  );
+}
+
+/** Up to where `isSame` holds without a gap: in long steps first, for memory is compared much faster than bytes one by one. */
+function measure(most: number, isSame: (from: number, to: number) => boolean): number {
+  let at = 0;
+  for (let step = 1 << 16; step >= 1; step >>= 4) while (at + step <= most && isSame(at, at + step)) at += step;
+  return at;
+}

@@ -62,7 +62,8 @@ async function runOnMachine(run: Run, kind: MachineKind, group: readonly Suite[]
 async function createBox(run: Run, kind: MachineKind, setup: Suite["setup"]): Promise<Box> {
   const { lab, image, hardware, accelerator, boots } = run;
   const firmware = kind === "uefi" ? "uefi" : "bios";
-  const box = await Box.create(lab, { name: kind, image, hardware, accelerator, firmware, ...setup });
+  const answersBy = firmware === "uefi" ? ("credential" as const) : ("disk" as const);
+  const box = await Box.create(lab, { name: kind, image, hardware, accelerator, firmware, answersBy, ...setup });
   box.onBoot = (seconds) => {
     boots[kind] = [...(boots[kind] ?? []), Math.round(seconds)];
   };

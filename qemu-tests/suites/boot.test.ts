@@ -22,9 +22,13 @@ const harmlessKernelErrors = [
 ];
 
 /** The first boot through SeaBIOS and GRUB, from an answer file. */
-export const bootBios = { name: "boot", machine: "bios" as const, run: checkBoot };
+export const bootBios = {
+  name: "boot",
+  machine: "bios" as const,
+  run: (context: SuiteContext) => checkBoot(context, /^steelyard\.yaml on /),
+};
 
-/** The same image through OVMF. */
+/** The same image through OVMF, its answers a credential in SMBIOS. */
 export const bootUefi = {
   name: "boot-uefi",
   machine: "uefi" as const,
@@ -33,7 +37,7 @@ export const bootUefi = {
     await check("the firmware is UEFI", async (t) => {
       t.equal((await box.machine.guest(["test", "-d", "/sys/firmware/efi"], box.machine.scale(10_000))).code, 0);
     });
-    await checkBoot(context);
+    await checkBoot(context, /^systemd credential steelyard\.answers$/);
     await check("a farm made over the API balances", async (t) => {
       await box.api.expect(201, "POST", "/farms", { body: { name: "web", ...makeFarm() } });
       t.match(await ask({}, 20, box.machine.scale(2_000)), { counts: { b1: 10, b2: 10 }, errors: [] });
@@ -41,9 +45,10 @@ export const bootUefi = {
   },
 };
 
-async function checkBoot(context: SuiteContext): Promise<void> {
+/** `answers` is what the box says of where its answers came from. */
+async function checkBoot(context: SuiteContext, answers: RegExp): Promise<void> {
   await checkHealth(context);
-  await checkAnswers(context);
+  await checkAnswers(context, answers);
   await checkConsole(context);
   await checkDisk(context);
   await checkFirewall(context);
@@ -83,7 +88,7 @@ async function checkHealth({ box, check }: SuiteContext): Promise<void> {
   });
 }
 
-async function checkAnswers({ box, check }: SuiteContext): Promise<void> {
+async function checkAnswers({ box, check }: SuiteContext, answers: RegExp): Promise<void> {
   const { machine, api } = box;
   await check("the answer file is applied", async (t) => {
     t.equal(await machine.shell("hostname"), "lb1");
@@ -101,6 +106,7 @@ async function checkAnswers({ box, check }: SuiteContext): Promise<void> {
     const onBack = of(interfaces.back) ?? [];
     t.ok(onBack.includes(`${back.box.ipv4}/24`) && onBack.includes(`${back.box.ipv6}/64`), onBack.join(" "));
     t.match(await api.get("/system"), { hostname: "lb1", management: { interfaces: [interfaces.front] } });
+    t.match(await api.get("/first-boot/report"), { source: answers });
   });
   await check("only the password of the answer file logs in", async (t) => {
     const stranger = box.newApi();

@@ -24,6 +24,8 @@ export type MachineDescription = {
   uplinkCards?: boolean;
   /** Disk with the answer file. */
   answerDisk?: string;
+  /** The answer file itself, as a credential. */
+  answerCredential?: string;
   /** What lies in the CD-ROM drive; left out, there is no drive. */
   disc?: string;
   sockets: { qmp: string; channel: string; serial: string };
@@ -80,7 +82,7 @@ export function qemuArguments(machine: MachineDescription): string[] {
     ...["-device", "virtio-serial-pci"],
     ...["-chardev", `socket,id=channel,path=${sockets.channel},server=on,wait=off`],
     ...["-device", "virtserialport,chardev=channel,name=org.steelyard.lab"],
-    ...["-smbios", `type=11,value=steelyard.lab=1${kernelArguments(machine)}`],
+    ...["-smbios", `type=11,value=steelyard.lab=1${kernelArguments(machine)}${answerCredential(machine)}`],
     ...["-qmp", `unix:${sockets.qmp},server=on,wait=off`],
     ...directKernel(machine.directKernel),
   ];
@@ -90,6 +92,12 @@ export function qemuArguments(machine: MachineDescription): string[] {
 function kernelArguments({ kernelArguments: words }: MachineDescription): string {
   if (words === undefined) return "";
   return `,value=io.systemd.stub.kernel-cmdline-extra=${words.replaceAll(",", ",,")}`;
+}
+
+function answerCredential({ answerCredential: text }: MachineDescription): string {
+  if (text === undefined) return "";
+  const name = "io.systemd.credential.binary:steelyard.answers";
+  return `,value=${name}=${Buffer.from(text).toString("base64")}`;
 }
 
 function acceleration(accelerator: Accelerator): string[] {

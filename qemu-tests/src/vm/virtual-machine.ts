@@ -24,6 +24,8 @@ export type VirtualMachineOptions = {
   firmware: "bios" | "uefi";
   hardware?: Hardware;
   answerFile?: string;
+  /** How the machine gets it: on a disk of its own unless told, or as a credential in SMBIOS (systemd.system-credentials(7)). */
+  answersBy?: "disk" | "credential";
   /** Gives the machine a CD-ROM drive with this disc in it. */
   disc?: Disc;
   /** How many pairs of cards the machine has beside the lab's that are wired to each other. */
@@ -68,7 +70,8 @@ export class VirtualMachine {
     const disk = join(directory, "disk.qcow2");
     await createOverlay(options.image, disk);
     const answerDisk = join(directory, "answer.img");
-    if (options.answerFile !== undefined) await createAnswerDisk(answerDisk, options.answerFile);
+    const { answerFile, answersBy = "disk" } = options;
+    if (answerFile !== undefined && answersBy === "disk") await createAnswerDisk(answerDisk, answerFile);
     const disc = join(directory, "disc-1.iso");
     if (options.disc !== undefined) await burnDisc(disc, options.disc);
     return new VirtualMachine(lab, {
@@ -79,7 +82,7 @@ export class VirtualMachine {
       disk,
       hardware: options.hardware ?? "virtual",
       ...(options.firmware === "uefi" ? { uefi: await prepareUefi(directory) } : {}),
-      ...(options.answerFile === undefined ? {} : { answerDisk }),
+      ...(answerFile === undefined ? {} : answersBy === "disk" ? { answerDisk } : { answerCredential: answerFile }),
       ...(options.disc === undefined ? {} : { disc }),
       sockets: {
         qmp: join(lab.sockets, `${options.name}-qmp`),

@@ -20,7 +20,7 @@ export function rememberPieces<Entry, Result>(
   // The room of the text before the last one, used again: megabytes of new memory for each question cost more than reading them.
   let room: Buffer = Buffer.alloc(0);
   const readPiece = (bytes: Buffer, begin: number, end: number): Piece<Result> => {
-    const text = bytes.toString("utf8", begin, end).replace(/^\s*,|,\s*$/g, "");
+    const text = withoutCommas(bytes.toString("utf8", begin, end));
     const entries = joint === undefined ? text : text.replaceAll(joint, ",");
     return { begin, end, result: read(JSON.parse(`[${entries}]`) as Entry[]) };
   };
@@ -53,6 +53,12 @@ export function rememberPieces<Entry, Result>(
     last = { bytes, pieces, results: pieces.map(({ result }) => result) };
     return last.results;
   };
+}
+
+/** Without what separated a piece from those around it. */
+function withoutCommas(piece: string): string {
+  const text = piece.trim();
+  return text.slice(text.startsWith(",") ? 1 : 0, text.endsWith(",") ? -1 : undefined);
 }
 
 function none() {

@@ -6,6 +6,7 @@ import { type Farms, highestMark, lowestMark, type Marks, markKey } from "./docu
  * away in the same plan, since connections still bear it until they are cut.
  */
 export function assignMarks(now: Marks, wanted: Farms): Marks {
+  if (hasAll(now, wanted)) return now;
   const taken = new Set(Object.values(now));
   const marks: Marks = {};
   let next = lowestMark;
@@ -25,4 +26,15 @@ export function assignMarks(now: Marks, wanted: Farms): Marks {
     }
   }
   return marks;
+}
+
+/** True when the marks are those of the wanted backends and of no others. */
+function hasAll(now: Marks, wanted: Farms): boolean {
+  let left = Object.keys(now).length;
+  for (const [farm, { backends }] of Object.entries(wanted))
+    for (const backend of Object.keys(backends)) {
+      if (now[markKey(farm, backend)] === undefined) return false;
+      left--;
+    }
+  return left === 0;
 }

@@ -56,7 +56,7 @@ export function planDataPlane(now: L4Artefacts, wanted: L4Artefacts): L4Step[] {
   }
   if (restart !== undefined || now.handover)
     steps.push({ kind: "end-handover", summary: "let nftlb's rules take over from their copy" });
-  if (!isDeepStrictEqual(marks, now.marks))
+  if (marks !== now.marks && !isDeepStrictEqual(marks, now.marks))
     steps.unshift({ kind: "remember-marks", summary: "remember the connection marks of the backends", marks });
   steps.push(...planCuts(now, farms, marks));
   return steps;
@@ -170,11 +170,12 @@ function planCuts(now: L4Artefacts, wanted: Farms, marks: Marks): L4Step[] {
 /** Backends that go, move or fall lose their connections. Those of a farm that goes are cut with its services, all at once. */
 function planBackendCuts(now: L4Artefacts, wanted: Farms, marks: Marks): L4Step[] {
   const steps: L4Step[] = [];
-  for (const [key, mark] of Object.entries(now.marks)) {
-    const [farm = "", backend = ""] = key.split("/");
+  for (const key of Object.keys(now.marks)) {
+    const farm = key.slice(0, key.indexOf("/"));
     const [before, target] = [now.farms[farm], wanted[farm]];
     if (before && !target) continue;
     if (before && target && key in marks && isSameFarm(before, target)) continue;
+    const [backend, mark] = [key.slice(farm.length + 1), now.marks[key] as number];
     const had = before?.backends[backend];
     const has = target?.backends[backend];
     const moved = had && has && (had.address !== has.address || had.port !== has.port);

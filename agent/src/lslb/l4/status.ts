@@ -44,9 +44,15 @@ export async function observeDataPlane(machine: Machine): Promise<L4Artefacts> {
   return {
     dataPlane: reason === undefined ? { state: "running" } : { state: "damaged", reason },
     farms,
-    marks: { ...remembered, ...marks },
+    marks: addMissing(marks, remembered),
     handover,
   };
+}
+
+/** Marks of backends that nftlb has not any more: connections may still bear them. Adds to what it is given. */
+function addMissing(marks: Marks, remembered: Marks): Marks {
+  for (const key of Object.keys(remembered)) marks[key] ??= remembered[key] as number;
+  return marks;
 }
 
 /** So many farms nftlb is asked for one by one: what it says of four hundred are three megabytes. */

@@ -7,7 +7,7 @@ import { imagePath, resultFile } from "./paths.ts";
  * Boots images and checks what they do.
  *
  *     node --import ./register.mjs qemu-tests/src/run-suites.ts [--profile virt] [--image FILE]
- *         [--hardware virtual|server] [--test NAME] [--all]
+ *         [--hardware virtual|server] [--test NAME,...] [--all]
  *
  * TAP on standard output, progress on standard error, a summary in build/test-results/qemu.json. Exit status 0 when every
  * check passed; a suite that could not run is a failure.

@@ -10,7 +10,8 @@ t.test("a name chooses the suite and its variants; none chooses all", async (t) 
   t.same(names(), ["boot", "farms", "boot-uefi"]);
   t.same(names("boot"), ["boot", "boot-uefi"]);
   t.same(names("boot-uefi"), ["boot-uefi"]);
-  t.throws(() => names("bo"), /there is no suite bo; there are: boot, farms, boot-uefi/);
+  t.same(names("boot-uefi,farms"), ["farms", "boot-uefi"], "in the order in which they run");
+  t.throws(() => names("farms,bo"), /there is no suite bo; there are: boot, farms, boot-uefi/);
 });
 
 t.test("a suite that could not begin counts as a failure", async (t) => {

@@ -24,10 +24,12 @@ export type Suite = {
   run(context: SuiteContext): Promise<void>;
 };
 
-/** Suites that `--test` asks for: the name itself and its variants (`boot` is also `boot-uefi`). Throws on an unknown one. */
+/** Suites that `--test` asks for, in names joined by commas: a name is also its variants (`boot` is also `boot-uefi`). Throws on an unknown one. */
 export function selectSuites(suites: readonly Suite[], wanted: string | undefined): Suite[] {
   if (wanted === undefined) return [...suites];
-  const chosen = suites.filter(({ name }) => name === wanted || name.startsWith(`${wanted}-`));
-  if (chosen.length > 0) return chosen;
-  throw new Error(`there is no suite ${wanted}; there are: ${suites.map(({ name }) => name).join(", ")}`);
+  const isOf = (name: string) => (suite: Suite) => suite.name === name || suite.name.startsWith(`${name}-`);
+  const names = wanted.split(",");
+  const unknown = names.find((name) => !suites.some(isOf(name)));
+  if (unknown === undefined) return suites.filter((suite) => names.some((name) => isOf(name)(suite)));
+  throw new Error(`there is no suite ${unknown}; there are: ${suites.map(({ name }) => name).join(", ")}`);
 }

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { deleteLabelled } from "../adapters/conntrack.ts";
 import type { Machine } from "../adapters/machine.ts";
 import { probe } from "../adapters/probe.ts";
-import { probePorts, slotShift } from "../adapters/route-numbers.ts";
+import { departureLabel, probePorts, slotShift } from "../adapters/route-numbers.ts";
 import { readSlots } from "../adapters/route-slots.ts";
 import type { ConfigurationControl } from "../commit/control.ts";
 import type { Subsystem } from "../commit/subsystem.ts";
@@ -95,6 +96,16 @@ export function makeUplinksWatch(machine: Machine, control: Control, subsystem: 
           : "is up";
     machine.log.warn(`uplink ${key} ${words}`);
     await carryOut();
+    if (health.verdict === "down") await endConnections(target);
+  };
+
+  /**
+   * The plan cuts what a used uplink leaves behind when it dies. One that lost its link is out of use at once, and its connections are
+   * left alone, for a cable may be back in a moment: they end here, with the verdict.
+   */
+  const endConnections = async ({ farmName, uplinkName }: Target): Promise<void> => {
+    const slot = (await readSlots(machine))[slotOfUplink(farmName, uplinkName)];
+    if (slot !== undefined) await deleteLabelled(machine, departureLabel(slot));
   };
 
   /** What did not answer, in words. */

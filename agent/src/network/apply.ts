@@ -134,6 +134,8 @@ export const networkExecutors: Executors<NetworkStep> = {
     await writeAtomically(path, file);
     await machine.run(["networkctl", "reload"]);
     if (before?.includes(linkLocal) && !file.includes(linkLocal)) await forgetLinkLocal(machine, expect.interface);
+    if (before !== undefined && makesAddresses(before) && !makesAddresses(file))
+      await dropMadeAddresses(machine, expect.interface);
     const refused = await settle(machine, expect);
     await takeAddresses(machine, announce, { expect, refused, asked, ...manner });
   },
@@ -175,6 +177,24 @@ async function dropRefused(machine: Machine, name: string): Promise<void> {
   for (const each of await machine.netlink.addresses())
     if (each.index === index && each.dadFailed) await machine.run(["ip", "address", "del", each.address, "dev", name]);
 }
+
+/** Whether networkd makes addresses of the prefixes that routers advertise. */
+const makesAddresses = (file: string) =>
+  file.includes("\nIPv6AcceptRA=yes\n") && !file.includes("\nUseAutonomousPrefix=no\n");
+
+/** networkd 257 makes no more of them when it is told so, and leaves those it made until their lifetime ends, which may be a month. */
+async function dropMadeAddresses(machine: Machine, name: string): Promise<void> {
+  const index = (await findLink(machine, name))?.index;
+  const made = (await machine.netlink.addresses()).filter(
+    (each) => each.index === index && !each.permanent && each.scope === "global" && isMade(each.address),
+  );
+  // Exit status 2: it went by itself.
+  for (const { address } of made)
+    await machine.run(["ip", "address", "delete", address, "dev", name], { accept: [0, 2] });
+}
+
+/** A DHCPv6 server gives single addresses (RFC 8415, 21.6). */
+const isMade = (address: string) => address.includes(":") && !address.endsWith("/128");
 
 async function findLink(machine: Machine, name: string): Promise<Link | undefined> {
   return (await machine.netlink.links()).find((each) => each.name === name);

@@ -281,7 +281,10 @@ async function test(): Promise<void> {
         [],
       );
       await ip("rule add priority 0 from all lookup local");
-      t.match(await routing.plan(configuration, machine), [{ summary: /^remove rule priority 0 / }]);
+      const repair = await routing.plan(configuration, machine);
+      t.match(repair, [{ summary: /^remove rule priority 0 / }]);
+      for (const step of repair) await step.execute();
+      t.same(await rules(), words, "whoever put it back");
       await apply((draft) => {
         delete draft.interfaces.mgmt;
       });

@@ -3,6 +3,7 @@ import { connect, type Socket } from "node:net";
 import type { Test } from "tap";
 import { interfaces } from "../src/box/answer-file.ts";
 import { type Box, managementPort } from "../src/box/box.ts";
+import { bootOnce, crossedSetup } from "../src/box/crossed.ts";
 import { ask, makeFarm } from "../src/box/farms.ts";
 import { startNameServer } from "../src/lab/name-server.ts";
 import { backends, front, virtualAddresses } from "../src/lab/plan.ts";
@@ -32,10 +33,10 @@ const patience = (box: Box) => box.machine.scale(30_000);
 export const vrfSuite: Suite = {
   name: "vrf",
   machine: "crossed",
-  setup: { crossedPairs: 2 },
+  setup: crossedSetup,
   run: async (context) => {
     const { box } = context;
-    if (!box.machine.running) await box.boot();
+    await bootOnce(box);
     await checkBefore(context);
     await checkReturn(context);
     await checkConfirmed(context);

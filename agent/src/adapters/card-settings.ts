@@ -1,5 +1,5 @@
-import { dumpEthtool, type EthtoolAttributes, ethtoolQuestions } from "./ethtool.ts";
-import { listAttributes, parseAttributes } from "./netlink-codec.ts";
+import { dumpEthtool, type EthtoolAttributes, ethtoolQuestions, readFeatureNames } from "./ethtool.ts";
+import { parseAttributes } from "./netlink-codec.ts";
 
 /**
  * What ethtool(8) changes of a card while it works: read by its netlink (Documentation/networking/ethtool-netlink.rst), written in its words.
@@ -60,20 +60,21 @@ export type ReadCardStates = () => Promise<Map<number, CardState>>;
 
 export const readCardStates: ReadCardStates = async () => {
   const { rings, channels, coalescing, features } = ethtoolQuestions;
+  const names = await readFeatureNames();
   const answers = await dumpEthtool([rings, channels, coalescing, features]);
   const indexes = new Set(answers.flatMap((answer) => [...answer.keys()]));
   return new Map(
     [...indexes].map((index) => {
       const [rings, channels, coalescing, features] = answers.map((answer) => answer.get(index) ?? new Map());
-      return [index, toCardState({ rings, channels, coalescing, features })];
+      return [index, toCardState({ rings, channels, coalescing, features }, names)];
     }),
   );
 };
 
 type Answers = Partial<Record<"rings" | "channels" | "coalescing" | "features", EthtoolAttributes | undefined>>;
 
-/** Of the attributes of one link's answers. */
-export function toCardState(answers: Answers): CardState {
+/** Of the attributes of one link's answers; `names` are those of the bits of features. */
+export function toCardState(answers: Answers, names: readonly string[] = []): CardState {
   const state: CardState = {};
   for (const name of keys(numbers)) {
     const { question, now, most } = { most: undefined, ...numbers[name] };
@@ -86,30 +87,32 @@ export function toCardState(answers: Answers): CardState {
     const value = answers.coalescing?.get(switches[name].now)?.readUInt8();
     if (value !== undefined) state[name] = { now: value !== 0, fixed: false };
   }
-  return answers.features ? { ...state, ...toOffloads(answers.features) } : state;
+  return answers.features ? { ...state, ...toOffloads(answers.features, names) } : state;
 }
 
 /** ETHTOOL_A_FEATURES_*: what the user may change, what is in use, what never changes. */
 const [hardware, active, never] = [2, 4, 5];
 
-function toOffloads(attributes: EthtoolAttributes): CardState {
-  const [changeable, used, unchanging] = [hardware, active, never].map((each) => readBits(attributes.get(each)));
+function toOffloads(attributes: EthtoolAttributes, names: readonly string[]): CardState {
+  const has = (what: number, feature: string) => isSet(attributes.get(what), names.indexOf(feature));
   const found = keys(offloads).map((name): [CardSetting, SettingState] => {
     const members: readonly string[] = offloads[name];
-    const features = members.filter((each) => changeable?.has(each) && !unchanging?.has(each));
-    const now = members.some((each) => used?.has(each));
+    const features = members.filter((each) => has(hardware, each) && !has(never, each));
+    const now = members.some((each) => has(active, each));
     return [name, { now, fixed: features.length === 0, features }];
   });
   return Object.fromEntries(found);
 }
 
-/** Names of the bits that are set: ETHTOOL_A_BITSET_BITS (3), in each ETHTOOL_A_BITSET_BITS_BIT (1) the name (2). */
-function readBits(bitset: Buffer | undefined): Set<string> {
-  const bits = bitset && parseAttributes(bitset).get(3);
-  const names = listAttributes(bits ?? Buffer.alloc(0)).map(({ value }) =>
-    (parseAttributes(value).get(2) ?? Buffer.alloc(0)).toString("latin1").replace(/\0+$/, ""),
+/** ETHTOOL_A_BITSET_VALUE: a bitmap of 32-bit words. */
+const bitmap = 4;
+
+function isSet(bitset: Buffer | undefined, bit: number): boolean {
+  const words = bitset && parseAttributes(bitset).get(bitmap);
+  const at = (bit >> 5) * 4;
+  return (
+    words !== undefined && bit >= 0 && at + 4 <= words.length && ((words.readUInt32LE(at) >>> (bit & 31)) & 1) === 1
   );
-  return new Set(names);
 }
 
 function readNumber(attributes: EthtoolAttributes | undefined, at: number | undefined): number | undefined {

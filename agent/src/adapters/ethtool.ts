@@ -1,5 +1,5 @@
 import { createGenericNetlink, FlagsGet, type GenericNetlinkSocket, genl } from "node-netlink";
-import { parseAttributes } from "./netlink-codec.ts";
+import { listAttributes, parseAttributes } from "./netlink-codec.ts";
 
 /** Mbit/s, and whether both sides may send at once; of a link that has carrier and a driver that knows. */
 export type LinkMode = { speed: number | undefined; duplex: "full" | "half" | undefined };
@@ -10,6 +10,8 @@ export type ReadLinkModes = () => Promise<Map<number, LinkMode>>;
 /** linux/ethtool_netlink.h: ETHTOOL_MSG_*_GET; the header is the first attribute of each, the index of the link the first in that. */
 export const ethtoolQuestions = { linkModes: 4, features: 11, rings: 15, channels: 17, coalescing: 19 } as const;
 const [header, deviceIndex, speedOf, duplexOf] = [1, 1, 5, 6];
+/** Sets of bits come as bitmaps: with the name of each bit the features of a card do not fit into a message of a dump. */
+const compact = nest(header, attribute(3, Uint32Array.of(1)));
 /** SPEED_UNKNOWN is -1; DUPLEX_HALF and DUPLEX_FULL. */
 const unknownSpeed = 0xffffffff;
 const duplexes = new Map([
@@ -36,13 +38,57 @@ export async function dumpEthtool(questions: readonly number[]): Promise<Map<num
     if (family === undefined) return questions.map(() => new Map());
     const answers = [];
     for (const question of questions) {
-      const [messages] = await socket.request(family, question, 1, [], { flags: FlagsGet.DUMP, timeout });
+      const [messages] = await socket.request(family, question, 1, compact, { flags: FlagsGet.DUMP, timeout });
       answers.push(new Map(messages.flatMap(({ data }) => byIndex(data))));
     }
     return answers;
   } finally {
     socket.socket.close();
   }
+}
+
+/** ETHTOOL_MSG_STRSET_GET, and ETH_SS_FEATURES of linux/ethtool.h. */
+const [askStrings, setOfFeatures] = [1, 4];
+let features: Promise<string[]> | undefined;
+
+/** The kernel's names of the bits of features, in their order. They are asked for once. */
+export function readFeatureNames(): Promise<string[]> {
+  features ??= askFeatureNames();
+  features.catch(() => {
+    features = undefined;
+  });
+  return features;
+}
+
+async function askFeatureNames(): Promise<string[]> {
+  const socket = createGenericNetlink();
+  try {
+    const family = await findFamily(socket);
+    if (family === undefined) return [];
+    const wanted = Buffer.concat([compact, nest(2, nest(1, attribute(1, Uint32Array.of(setOfFeatures))))]);
+    const [[answer]] = await socket.request(family, askStrings, 1, wanted, { timeout });
+    // ETHTOOL_A_STRSET_STRINGSETS, _STRINGSET, _STRINGS; in each string its index and its value.
+    const strings = [2, 1, 3].reduce(
+      (bytes, type) => parseAttributes(bytes).get(type) ?? Buffer.alloc(0),
+      answer?.data ?? Buffer.alloc(0),
+    );
+    return listAttributes(strings).map(({ value }) =>
+      (parseAttributes(value).get(2) ?? Buffer.alloc(0)).toString("latin1").replace(/\0+$/, ""),
+    );
+  } finally {
+    socket.socket.close();
+  }
+}
+
+/** An attribute of netlink(7); 0x8000 says that it holds others. */
+function attribute(type: number, value: Uint8Array | Uint32Array): Buffer {
+  const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  const head = Buffer.from(Uint16Array.of(bytes.length + 4, type).buffer);
+  return Buffer.concat([head, bytes, Buffer.alloc((4 - (bytes.length % 4)) % 4)]);
+}
+
+function nest(type: number, inner: Buffer): Buffer {
+  return attribute(type | 0x8000, inner);
 }
 
 async function findFamily(socket: GenericNetlinkSocket): Promise<number | undefined> {

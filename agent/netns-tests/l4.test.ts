@@ -11,7 +11,7 @@ import { openStore } from "../src/configuration/store.ts";
 import { firewall } from "../src/firewall/index.ts";
 import { l4, readFarmStatuses, watchDataPlane } from "../src/lslb/l4/index.ts";
 import { l4Backend } from "../src/lslb/l4/schema.ts";
-import { buildLab, enterBox, type Peer, until } from "./lab.ts";
+import { addAddresses, buildLab, enterBox, type Peer, until } from "./lab.ts";
 import type { Held } from "./traffic.ts";
 
 /**
@@ -160,6 +160,42 @@ async function test(): Promise<void> {
     t.same(await liveBy(client), {}, "a backend that is removed loses its connections");
     await client.ask({ ask: "release" });
   });
+
+  await t.test(
+    "an address that leaves the box is served no more, whatever a neighbour believes, until it is back",
+    async (t) => {
+      const [four, six] = ["10.9.1.11", "fd09:1::10"];
+      const both = { protocol: "udp", ports: ["54"], algorithm: "round-robin" };
+      await set("leaves", { virtualAddresses: [four], ports: ["84"], backends: backends({ port: 80 }, 2) });
+      await set("leaves-udp", { ...both, virtualAddresses: [four], backends: backends({ port: 53 }, 2) });
+      await set("leaves-six", { ...both, virtualAddresses: [six], backends: backends({ port: 53 }, 2, "fd09:2::1") });
+      const mac = (await machine.netlink.links()).find(({ name }) => name === "client0")?.mac ?? "";
+      // A neighbour that has not heard that the address has gone.
+      for (const each of [four, six])
+        await run([
+          ...["nsenter", `--net=/proc/${client.pid}/ns/net`, "ip", "neigh", "replace", each],
+          ...["lladdr", mac, "dev", "eth0", "nud", "permanent"],
+        ] as unknown as [string, ...string[]]);
+      await client.ask({ ask: "hold", host: four, port: 84, count: 2 });
+      const live = async () => Object.values(await liveBy(client)).reduce((sum, count) => sum + count, 0);
+      const answers = async () => [
+        ...(await connect(client, four, 84, 1)),
+        ...(await send(client, four, 54, 1)),
+        ...(await send(client, six, 54, 1)),
+      ];
+      t.match(await answers(), [/^b\d 80 /, /^b\d 53 /, /^b\d 53 /]);
+      t.equal(await live(), 2);
+      for (const each of [`${four}/32`, `${six}/128`]) await run(["ip", "address", "del", each, "dev", "client0"]);
+      t.same(await answers(), ["timeout", "timeout", "timeout"], "new ones");
+      t.equal(await live(), 0, "old ones");
+      t.match(await connect(client, "10.9.1.10", 80, 1), [/^b\d 80 /], "an address that is here is served");
+      await addAddresses("client0", [`${four}/32`, `${six}/128`]);
+      t.match(await answers(), [/^b\d 80 /, /^b\d 53 /, /^b\d 53 /]);
+      // Connections were left as they are: their ends try again, in ever longer intervals.
+      await until("the old ones", 30_000, async () => (await live()) === 2);
+      await client.ask({ ask: "release" });
+    },
+  );
 
   await t.test("a backend of a later priority stands by", async (t) => {
     const two = backends({ port: 80 }, 2);

@@ -38,6 +38,7 @@ type Set = { name: string; elem?: (string | number)[] };
 const essential = [
   { name: "input", hook: "input", policy: "drop", rules: true },
   { name: "forward", hook: "forward", policy: "drop", rules: true },
+  { name: "absent", hook: "prerouting", policy: "accept", rules: true },
   { name: "prerouting", hook: "prerouting", policy: "accept", rules: false },
   { name: "postrouting", hook: "postrouting", policy: "accept", rules: false },
 ];

@@ -72,7 +72,7 @@ t.test("the plan loads the table when it is not the image's, and else changes wh
 });
 
 t.test("nft's list says what is open and whether a chain was changed", async (t) => {
-  const base = (name: string, policy: string) => ({ chain: { name, hook: name, policy } });
+  const base = (name: string, policy: string, hook = name) => ({ chain: { name, hook, policy } });
   const rule = (chain: string) => ({ rule: { chain } });
   const whole = [
     { metainfo: {} },
@@ -81,6 +81,7 @@ t.test("nft's list says what is open and whether a chain was changed", async (t)
     { set: { name: "isolated_interfaces", elem: ["nic1"] } },
     ...[base("input", "drop"), base("forward", "drop"), base("prerouting", "accept"), base("postrouting", "accept")],
     ...[rule("input"), rule("forward")],
+    ...[base("absent", "accept", "prerouting"), rule("absent")],
   ];
   t.same(readBaseObjects(whole), {
     table: { state: "loaded" },
@@ -90,6 +91,7 @@ t.test("nft's list says what is open and whether a chain was changed", async (t)
   t.match(without(8), { state: "altered", reason: /input/ }, "the rules of input were flushed");
   t.match(without(7), { state: "altered", reason: /postrouting/ }, "without it connections are lost when nftlb starts");
   t.match(readBaseObjects([...whole.slice(0, 4), base("input", "accept")]).table, { state: "altered" });
+  t.match(without(11), { state: "altered", reason: /absent/ }, "farms would serve addresses that another box has");
 });
 
 t.test("the table of the image is loaded and filled", async (t) => {

@@ -1,9 +1,10 @@
 import type { FastifyReply } from "fastify";
 import { z } from "zod";
 import { requirePermission } from "../api/authentication.ts";
-import { authorOf, changeQuery, isDryRun, plan, principalOf, sendPlan } from "../api/change.ts";
+import { authorOf, isDryRun, keepCommit, principalOf, sendPlan } from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
-import { listOf, listQuery, takePage } from "../api/list.ts";
+import { dryRunAnswer, dryRunQuery } from "../api/dry-run.ts";
+import { defineList } from "../api/list.ts";
 import { badInput, problemDocument } from "../api/problem.ts";
 import { SteelyardError } from "../errors.ts";
 import { makeApiKey } from "./api-keys.ts";
@@ -41,6 +42,8 @@ const example = {
 
 const apiKeyShown = shown.meta({ id: "ShownApiKey", examples: [example] });
 
+const keys = defineList(apiKeyShown);
+
 const apiKeyMade = shown.extend({ key: z.string().describe("For Authorization: Bearer …; shown once") }).meta({
   id: "MadeApiKey",
   examples: [{ ...example, key: "sty_k7mq2xwp_b3Jhbmdlcy1hcmUtbm90LXRoZS1vbmx5LWZydWl0cy4" }],
@@ -66,8 +69,6 @@ const parameters = z.strictObject({
     .describe("Id of the key"),
 });
 
-const dryRunQuery = changeQuery.pick({ dryRun: true });
-
 /** Keys for programs. Everybody keeps the own ones; those of others take the permissions of access. */
 export const addKeyRoutes: Routes = (app, { control, machine, keyUses }) => {
   const show = (id: string, { hash: _secret, ...key }: ApiKey) => {
@@ -91,15 +92,15 @@ export const addKeyRoutes: Routes = (app, { control, machine, keyUses }) => {
       summary: "List API keys",
       description:
         "The caller's own; everybody's for whom access:read is permitted. The keys themselves are shown once, when made.",
-      querystring: listQuery,
-      response: { 200: listOf(apiKeyShown), default: problemDocument },
+      querystring: keys.query,
+      response: { 200: keys.answer, default: problemDocument },
     },
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const principal = principalOf(request);
-      const keys = Object.entries(control.current().configuration.apiKeys)
+      const seen = Object.entries(control.current().configuration.apiKeys)
         .filter(([, key]) => maySee(principal, key))
         .map(([id, key]) => show(id, key));
-      return takePage(keys, request.query as z.output<typeof listQuery>);
+      return keys.send(request, reply, seen);
     },
   });
 
@@ -134,7 +135,7 @@ export const addKeyRoutes: Routes = (app, { control, machine, keyUses }) => {
         "Its roles may allow no more than the caller may do; what it may do is looked up at each use and ends with the rights of its owner.",
       querystring: dryRunQuery,
       body: wanted,
-      response: { 200: plan.describe("The plan, for a dry run"), 201: apiKeyMade, default: problemDocument },
+      response: { 200: dryRunAnswer, 201: apiKeyMade, default: problemDocument },
     },
     handler: async (request, reply) => {
       const principal = principalOf(request);
@@ -146,9 +147,10 @@ export const addKeyRoutes: Routes = (app, { control, machine, keyUses }) => {
         throw badInput([{ path: "apiKeys.expires", message: "expected a time to come" }]);
       const { id, key, hash } = makeApiKey(machine.randomBytes);
       const object: ApiKey = { ...rest, owner: name, hash, created: now.toISOString() };
+      const message = `create API key ${id}`;
       const result = await control.commit({
         author: authorOf(request),
-        message: `create API key ${id}`,
+        message,
         dryRun: isDryRun(request),
         change: (configuration) => {
           const after = { ...configuration, apiKeys: { ...configuration.apiKeys, [id]: object } };
@@ -156,8 +158,9 @@ export const addKeyRoutes: Routes = (app, { control, machine, keyUses }) => {
           return after;
         },
       });
+      keepCommit(request, reply as FastifyReply, message, result);
       if (isDryRun(request)) return sendPlan(reply as FastifyReply, result);
-      reply.code(201).header("Steelyard-Generation", result.generation).header("Location", `${url}/${id}`);
+      reply.code(201).header("Location", `${url}/${id}`);
       return reply.send({ ...show(id, object), key });
     },
   });
@@ -172,7 +175,7 @@ export const addKeyRoutes: Routes = (app, { control, machine, keyUses }) => {
       params: parameters,
       querystring: dryRunQuery,
       response: {
-        200: plan.describe("The plan, for a dry run"),
+        200: dryRunAnswer,
         204: z.null().describe("Deleted"),
         default: problemDocument,
       },
@@ -180,9 +183,10 @@ export const addKeyRoutes: Routes = (app, { control, machine, keyUses }) => {
     handler: async (request, reply) => {
       const principal = principalOf(request);
       const { key: id } = request.params as { key: string };
+      const message = `delete API key ${id}`;
       const result = await control.commit({
         author: authorOf(request),
-        message: `delete API key ${id}`,
+        message,
         dryRun: isDryRun(request),
         change: (configuration) => {
           if (find(id, principal).owner !== principal.user) requirePermission(principal, "access:delete");
@@ -190,8 +194,9 @@ export const addKeyRoutes: Routes = (app, { control, machine, keyUses }) => {
           return { ...configuration, apiKeys };
         },
       });
+      keepCommit(request, reply as FastifyReply, message, result);
       if (isDryRun(request)) return sendPlan(reply as FastifyReply, result);
-      return reply.code(204).header("Steelyard-Generation", result.generation).send();
+      return reply.code(204).send();
     },
   });
 };

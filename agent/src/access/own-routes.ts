@@ -1,7 +1,9 @@
+import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
-import { authorOf, principalOf } from "../api/change.ts";
+import { authorOf, isDryRun, keepCommit, plan, principalOf, sendPlan } from "../api/change.ts";
 import type { ApiContext, Routes } from "../api/context.ts";
 import { cookieToken } from "../api/cookie.ts";
+import { dryRunAnswer, dryRunQuery } from "../api/dry-run.ts";
 import { problemDocument } from "../api/problem.ts";
 import { SteelyardError } from "../errors.ts";
 import { clientAddress } from "./address.ts";
@@ -98,8 +100,9 @@ export const addOwnRoutes: Routes = (app, context) => {
       tags,
       summary: "Change the own password",
       description: "Ends all sessions of the caller, this one too.",
+      querystring: dryRunQuery,
       body: passwordChange,
-      response: { 204: z.null().describe("Changed"), default: problemDocument },
+      response: { 200: dryRunAnswer, 204: z.null().describe("Changed"), default: problemDocument },
     },
     handler: async (request, reply) => {
       const { user: name } = principalOf(request);
@@ -113,8 +116,8 @@ export const addOwnRoutes: Routes = (app, context) => {
           : error;
       });
       const passwordHash = await hashNewPassword(password, name, ["password"], machine.randomBytes);
-      await changeOwn(request, `change the password of ${name}`, (own) => ({ ...own, passwordHash }));
-      return reply.code(204).send();
+      await changeOwn(request, reply, `change the password of ${name}`, (own) => ({ ...own, passwordHash }));
+      return isDryRun(request) ? reply : reply.code(204).send();
     },
   });
 
@@ -125,28 +128,41 @@ export const addOwnRoutes: Routes = (app, context) => {
       tags,
       summary: "Replace the own SSH keys",
       description: "For the shell of the box, which takes the permission shell:use.",
+      querystring: dryRunQuery,
       body: ownKeys,
-      response: { 200: ownKeys, default: problemDocument },
+      response: {
+        200: z.union([ownKeys, plan]).describe("The keys; for a dry run, the plan"),
+        default: problemDocument,
+      },
     },
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const { user: name } = principalOf(request);
       const { sshKeys } = request.body as z.output<typeof ownKeys>;
-      await changeOwn(request, `change the SSH keys of ${name}`, (own) => ({ ...own, sshKeys }));
-      return { sshKeys };
+      await changeOwn(request, reply, `change the SSH keys of ${name}`, (own) => ({ ...own, sshKeys }));
+      return isDryRun(request) ? reply : reply.send({ sshKeys });
     },
   });
 
   /** The fields above alone, so it takes no permission to change users. */
-  async function changeOwn(request: Parameters<typeof principalOf>[0], message: string, change: (own: User) => User) {
+  async function changeOwn(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    message: string,
+    change: (own: User) => User,
+  ): Promise<void> {
     const { user: name } = principalOf(request);
-    await control.commit({
+    const dryRun = isDryRun(request);
+    const result = await control.commit({
       author: authorOf(request),
       message,
+      dryRun,
       change: (configuration) => ({
         ...configuration,
         users: { ...configuration.users, [name]: change(requireUser(configuration, name)) },
       }),
     });
+    keepCommit(request, reply, message, result);
+    if (dryRun) await sendPlan(reply, result);
   }
 };
 

@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { requirePermission } from "../api/authentication.ts";
-import { principalOf } from "../api/change.ts";
+import { isDryRun, plan, principalOf } from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
-import { listOf, listQuery, takePage } from "../api/list.ts";
+import { dryRunAnswer, dryRunQuery, sendSteps } from "../api/dry-run.ts";
+import { defineList } from "../api/list.ts";
 import { problemDocument } from "../api/problem.ts";
 import { SteelyardError } from "../errors.ts";
 import { isPermitted, type Principal } from "./permissions.ts";
@@ -47,9 +48,17 @@ const lockout = z
   })
   .meta({ id: "Lockout", examples: [{ user: "anna", attempts: 14, until: "2026-01-01T08:00:08.000Z" }] });
 
+const openSessions = defineList(openSession);
+const lockouts = defineList(lockout);
+
 /** Who is logged in, and who has to wait. Everybody sees and ends the own sessions, who may read or delete access those of all. */
-export const addOpenSessionRoutes: Routes = (app, { sessions, login }) => {
+export const addOpenSessionRoutes: Routes = (app, { sessions, login, control }) => {
   const mayOnAll = (principal: Principal, verb: "read" | "delete") => isPermitted(principal, `access:${verb}`);
+  const describeEnd = ({ id, account, source }: Session) => ({
+    subsystem: "access",
+    kind: "end-session",
+    summary: `end the session ${id} of ${account.user} from ${source}`,
+  });
   const isOwn = ({ user }: Principal, { account }: Session) => account.user === user;
 
   app.get(url, {
@@ -59,16 +68,14 @@ export const addOpenSessionRoutes: Routes = (app, { sessions, login }) => {
       tags,
       summary: "List sessions",
       description: "The caller's own; everybody's for whom access:read is permitted. Newest first.",
-      querystring: listQuery.extend({ user: userName.optional().describe("Only sessions of this user") }),
-      response: { 200: listOf(openSession), default: problemDocument },
+      querystring: openSessions.query,
+      response: { 200: openSessions.answer, default: problemDocument },
     },
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const principal = principalOf(request);
-      const query = request.query as z.output<typeof listQuery> & { user?: string };
       const seen = sessions
         .list()
         .filter((session) => isOwn(principal, session) || mayOnAll(principal, "read"))
-        .filter(({ account }) => query.user === undefined || account.user === query.user)
         .map((session) => ({
           id: session.id,
           user: session.account.user,
@@ -79,7 +86,7 @@ export const addOpenSessionRoutes: Routes = (app, { sessions, login }) => {
           expires: sessions.expiryOf(session).toISOString(),
           current: session.id === principal.id,
         }));
-      return takePage(seen, query);
+      return openSessions.send(request, reply, seen);
     },
   });
 
@@ -96,15 +103,18 @@ export const addOpenSessionRoutes: Routes = (app, { sessions, login }) => {
           .regex(/^[0-9a-f]{16}$/, "expected the id of a session")
           .describe("Id of the session"),
       }),
-      response: { 204: z.null().describe("Ended"), default: problemDocument },
+      querystring: dryRunQuery,
+      response: { 200: dryRunAnswer, 204: z.null().describe("Ended"), default: problemDocument },
     },
     handler: async (request, reply) => {
       const principal = principalOf(request);
       const { session: id } = request.params as { session: string };
-      const closed = sessions.closeWhere(
-        (session) => session.id === id && (isOwn(principal, session) || mayOnAll(principal, "delete")),
-      );
-      if (closed === 0) throw new SteelyardError("not-found", `there is no session ${id}`);
+      const isMeant = (session: Session) =>
+        session.id === id && (isOwn(principal, session) || mayOnAll(principal, "delete"));
+      const found = sessions.list().filter(isMeant);
+      if (found.length === 0) throw new SteelyardError("not-found", `there is no session ${id}`);
+      if (isDryRun(request)) return sendSteps(reply, control, found.map(describeEnd));
+      sessions.closeWhere(isMeant);
       return reply.code(204).send();
     },
   });
@@ -116,14 +126,21 @@ export const addOpenSessionRoutes: Routes = (app, { sessions, login }) => {
       tags,
       summary: "End all sessions of a user",
       description: "The caller's own unless told; another's with access:delete. The session of this request ends too.",
-      querystring: z.strictObject({ user: userName.optional().describe("Left out, the caller") }),
-      response: { 200: z.object({ ended: z.int().describe("How many") }).describe("Done"), default: problemDocument },
+      querystring: dryRunQuery.extend({ user: userName.optional().describe("Left out, the caller") }),
+      response: {
+        200: z
+          .union([z.object({ ended: z.int().describe("How many") }), plan])
+          .describe("Done; for a dry run, the plan"),
+        default: problemDocument,
+      },
     },
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const principal = principalOf(request);
       const { user = principal.user } = request.query as { user?: string };
       if (user !== principal.user) requirePermission(principal, "access:delete");
-      return { ended: sessions.closeWhere(({ account }) => account.user === user) };
+      const isMeant = ({ account }: Session) => account.user === user;
+      if (isDryRun(request)) return sendSteps(reply, control, sessions.list().filter(isMeant).map(describeEnd));
+      return reply.send({ ended: sessions.closeWhere(isMeant) });
     },
   });
 
@@ -134,16 +151,16 @@ export const addOpenSessionRoutes: Routes = (app, { sessions, login }) => {
       tags,
       summary: "List users who have to wait",
       description: "After too many wrong passwords; in memory, so gone when the agent restarts.",
-      querystring: listQuery,
-      response: { 200: listOf(lockout), default: problemDocument },
+      querystring: lockouts.query,
+      response: { 200: lockouts.answer, default: problemDocument },
     },
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const waiting = login.listLockouts().map(({ key, attempts, until }) => ({
         user: key,
         attempts,
         until: until.toISOString(),
       }));
-      return takePage(waiting, request.query as z.output<typeof listQuery>);
+      return lockouts.send(request, reply, waiting);
     },
   });
 
@@ -155,10 +172,21 @@ export const addOpenSessionRoutes: Routes = (app, { sessions, login }) => {
       summary: "Let a user try again at once",
       description: "The delay of an address stays.",
       params: z.strictObject({ user: userName.describe("Name of the user") }),
-      response: { 204: z.null().describe("Done, whether there was a delay or not"), default: problemDocument },
+      querystring: dryRunQuery,
+      response: {
+        200: dryRunAnswer,
+        204: z.null().describe("Done, whether there was a delay or not"),
+        default: problemDocument,
+      },
     },
     handler: async (request, reply) => {
-      login.unlock((request.params as { user: string }).user);
+      const { user } = request.params as { user: string };
+      if (isDryRun(request)) {
+        const summary = `let ${user} try again at once`;
+        const waits = login.listLockouts().some(({ key }) => key === user);
+        return sendSteps(reply, control, waits ? [{ subsystem: "access", kind: "end-lockout", summary }] : []);
+      }
+      login.unlock(user);
       return reply.code(204).send();
     },
   });

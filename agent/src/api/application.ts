@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { ServerOptions } from "node:https";
 import rateLimit from "@fastify/rate-limit";
 import fastify, { type FastifyInstance } from "fastify";
-import type { z } from "zod";
+import { z } from "zod";
 import { clientAddress } from "../access/address.ts";
 import { addAuditTargetRoutes } from "../access/audit/export/routes.ts";
 import { addAuditRoutes } from "../access/audit/routes.ts";
@@ -164,7 +164,10 @@ export async function buildApplication(
   if (transport === "https") await addRateLimit(app, most.requestsPerMinute);
   const known: KnownRoute[] = [];
   app.decorate("knownRoutes", known);
-  app.addHook("onRoute", ({ method, url, config, schema }) => {
+  app.addHook("onRoute", (route) => {
+    // A word in the query that nobody reads is a mistake: ?dryRun=true where there is none would do what was not meant.
+    route.schema = { querystring: z.strictObject({}), ...route.schema };
+    const { method, url, config, schema } = route;
     for (const each of [method].flat()) known.push({ method: each, url, permission: config?.permission, schema });
   });
   app.decorateRequest("commit", undefined);

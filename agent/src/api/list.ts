@@ -20,19 +20,15 @@ const pageFields = {
     .describe("Objects to leave out from the beginning"),
 };
 
-/** What a list can be asked that knows pages alone. */
-export const listQuery = z.strictObject(pageFields);
-export type ListQuery = z.output<typeof listQuery>;
-
 /** A list as the API answers it. */
-export function listOf<Item extends z.ZodType>(item: Item) {
+function listOf<Item extends z.ZodType>(item: Item) {
   return z.object({
     items: z.array(item).describe("Those of this page"),
     total: z.int().describe("Number of objects that match, on all pages"),
   });
 }
 
-export function takePage<Item>(items: readonly Item[], { limit, offset }: ListQuery): { items: Item[]; total: number } {
+function takePage<Item>(items: readonly Item[], { limit, offset }: Query): { items: Item[]; total: number } {
   return { items: items.slice(offset, offset + limit), total: items.length };
 }
 
@@ -54,15 +50,22 @@ const forms = {
   boolean: "true or false",
 };
 
-/** Every field of the item can be filtered and sorted by; `sort` is the order when none is asked for. */
-export function defineList(item: z.ZodType, { sort }: { sort?: string } = {}): ListDefinition {
+/**
+ * Every field of the item can be filtered and sorted by; `sort` is the order when none is asked for, `also` are parameters of
+ * the route's own beside them.
+ */
+export function defineList(
+  item: z.ZodType,
+  { sort, also = {} }: { sort?: string; also?: Record<string, z.ZodType> } = {},
+): ListDefinition {
   const known = fieldsOf(item);
   const filters = [...known.values()].filter(
-    ({ name }) => !(name in pageFields) && name !== "sort" && name !== "fields",
+    ({ name }) => !(name in pageFields) && !(name in also) && name !== "sort" && name !== "fields",
   );
   const names = filters.map(({ name }) => name);
   const shown = [...new Set(names.map((name) => name.split(".")[0] ?? name))];
   const shape = {
+    ...also,
     ...pageFields,
     sort: text
       .optional()

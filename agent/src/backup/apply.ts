@@ -64,8 +64,8 @@ export async function loadBackup(machine: Pick<Machine, "path">, name: string): 
   return await fs.readFile(join(machine.path(backupDirectory), `${name}${ending}`));
 }
 
-/** Keeps a new one: the whole file is on the disk under its name, or nothing is. Throws `exists`, `disk-full`, `bad-backup`. */
-export async function keepBackup(
+/** What would be kept of a new one. Throws `exists`, `disk-full`, `bad-backup`, `too-large`. */
+export async function checkBackup(
   machine: Pick<Machine, "path">,
   about: Omit<StoredBackup, "size" | "lock">,
   data: Buffer,
@@ -77,6 +77,17 @@ export async function keepBackup(
   if (all.some((each) => each.name === name)) throw new SteelyardError("exists", `there is a backup ${name} already`);
   if (all.length >= greatestNumber)
     throw new SteelyardError("disk-full", `${greatestNumber} backups are kept already: delete some`);
+  return kept;
+}
+
+/** Keeps a new one: the whole file is on the disk under its name, or nothing is. Throws `exists`, `disk-full`, `bad-backup`. */
+export async function keepBackup(
+  machine: Pick<Machine, "path">,
+  about: Omit<StoredBackup, "size" | "lock">,
+  data: Buffer,
+): Promise<StoredBackup> {
+  const { name } = about;
+  const kept = await checkBackup(machine, about, data);
   const at = (suffix: string) => join(machine.path(backupDirectory), `${name}${suffix}`);
   try {
     await writeAtomically(at(".json"), `${JSON.stringify(kept, null, 2)}\n`, 0o600);

@@ -1,4 +1,4 @@
-import type { FastifyRequest } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { requirePermission } from "../api/authentication.ts";
 import { acceptBinaryBodies, binaryBody } from "../api/binary-body.ts";
@@ -7,12 +7,14 @@ import {
   changeQuery,
   difference,
   guardChange,
+  isDryRun,
   keepCommit,
   plan,
   principalOf,
   toPlan,
 } from "../api/change.ts";
 import type { ApiContext, Routes } from "../api/context.ts";
+import { dryRunAnswer, dryRunQuery, sendSteps } from "../api/dry-run.ts";
 import { defineList } from "../api/list.ts";
 import { problemDocument } from "../api/problem.ts";
 import { addSingleton } from "../api/singleton.ts";
@@ -20,7 +22,7 @@ import { interfaceName, objectName } from "../configuration/fields.ts";
 import { SteelyardError } from "../errors.ts";
 import { locationOf } from "../jobs/routes.ts";
 import { job } from "../jobs/schema.ts";
-import { deleteBackup, findBackup, greatestBackup, keepBackup, listBackups, loadBackup } from "./apply.ts";
+import { checkBackup, deleteBackup, findBackup, greatestBackup, keepBackup, listBackups, loadBackup } from "./apply.ts";
 import { readBackup } from "./contents.ts";
 import { backupContextOf, startBackup } from "./context.ts";
 import type { Key, Lock } from "./encryption.ts";
@@ -34,6 +36,7 @@ const tags = ["Backups"];
 const command = { "x-command": "backup" };
 const parameters = z.strictObject({ backup: objectName.describe("Name of the backup") });
 const list = defineList(storedBackup, { sort: "-time" });
+const step = (kind: string, summary: string) => [{ subsystem: "backup", kind, summary }];
 
 const passphrase = z
   .string()
@@ -171,8 +174,13 @@ export const addBackupRoutes: Routes = (app, context) => {
       summary: "Make a backup, and keep it on the box",
       description:
         "One age file, encrypted with the passphrase or for public keys, with the configuration, its secrets and, unless told otherwise, the keys of this box. The answer is the job; its result has the name of the backup.",
+      querystring: dryRunQuery,
       body: wish,
-      response: { 202: job.describe("The job; Location is where to follow it"), default: problemDocument },
+      response: {
+        200: dryRunAnswer,
+        202: job.describe("The job; Location is where to follow it"),
+        default: problemDocument,
+      },
     },
     handler: async (request, reply) => {
       const {
@@ -184,6 +192,15 @@ export const addBackupRoutes: Routes = (app, context) => {
       } = request.body as z.output<typeof wish>;
       if (name !== undefined && (await listBackups(machine)).some((each) => each.name === name))
         throw new SteelyardError("exists", `there is a backup ${name} already`);
+      if (isDryRun(request)) {
+        const to = secret === undefined ? `${keys.length} public keys` : "a passphrase";
+        const kept = [identity ? "the keys of the box" : "", history ? "the history" : ""].filter(
+          (each) => each !== "",
+        );
+        const what = ["the configuration", ...kept].join(", ");
+        const made = name === undefined ? "a backup" : `backup ${name}`;
+        return sendSteps(reply, context.control, step("make-backup", `make ${made} for ${to}, with ${what}`));
+      }
       const lock: Lock = secret === undefined ? { recipients: keys } : { passphrase: secret };
       const started = startBackup(context, authorOf(request), { name, lock, identity, history, origin: "made" });
       return reply.code(202).header("Location", locationOf(started)).send(started);
@@ -213,9 +230,14 @@ export const addBackupRoutes: Routes = (app, context) => {
       summary: "Delete a backup",
       description: "Only from this box.",
       params: parameters,
-      response: { 204: z.null().describe("Deleted"), default: problemDocument },
+      querystring: dryRunQuery,
+      response: { 200: dryRunAnswer, 204: z.null().describe("Deleted"), default: problemDocument },
     },
     handler: async (request, reply) => {
+      if (isDryRun(request)) {
+        const { name, time } = await findBackup(machine, nameOf(request));
+        return sendSteps(reply, context.control, step("delete-backup", `delete backup ${name} of ${time}`));
+      }
       await deleteBackup(machine, nameOf(request));
       return reply.code(204).send();
     },
@@ -266,12 +288,19 @@ export const addBackupRoutes: Routes = (app, context) => {
           "At most 64 MiB. Only its first lines are looked at: the rest cannot be read without its key. A backup of this name must not be there.",
         consumes: ["application/octet-stream"],
         params: parameters,
+        querystring: dryRunQuery,
         body: binaryBody("application/octet-stream", "a backup of Steelyard, as it was fetched"),
-        response: { 201: storedBackup, default: problemDocument },
+        response: { 200: dryRunAnswer, 201: storedBackup, default: problemDocument },
       },
       handler: async (request, reply) => {
         const about = { name: nameOf(request), time: machine.now().toISOString(), origin: "uploaded" as const };
-        const kept = await keepBackup(machine, about, Buffer.from(request.body as Buffer));
+        const data = Buffer.from(request.body as Buffer);
+        if (isDryRun(request)) {
+          const { lock, size } = await checkBackup(machine, about, data);
+          const summary = `keep backup ${about.name}: ${size} bytes, opened by ${lock}`;
+          return sendSteps(reply as FastifyReply, context.control, step("keep-backup", summary));
+        }
+        const kept = await keepBackup(machine, about, data);
         return reply.code(201).header("Location", `${url}/${kept.name}`).send(kept);
       },
     });

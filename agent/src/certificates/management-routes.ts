@@ -1,5 +1,7 @@
 import { z } from "zod";
+import { isDryRun, plan } from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
+import { dryRunQuery, sendSteps } from "../api/dry-run.ts";
 import { problemDocument } from "../api/problem.ts";
 import { readFacts } from "./inspect.ts";
 import { certificateFacts, factsExample } from "./routes.ts";
@@ -28,7 +30,7 @@ const shownCertificate = certificateFacts
   });
 
 /** What the API itself shows to its clients. Which it shows is a setting of the system. */
-export const addManagementCertificateRoutes: Routes = (app, { machine, management }) => {
+export const addManagementCertificateRoutes: Routes = (app, { machine, management, control }) => {
   const describe = async () => {
     const { name, reason, certificate } = await management.shown();
     const facts = readFacts(certificate);
@@ -64,11 +66,21 @@ export const addManagementCertificateRoutes: Routes = (app, { machine, managemen
       summary: "Make a new self-signed certificate",
       description:
         "With a new key and the host name of now. Shown at once, unless another one is configured; connections go on. Clients that know the old fingerprint have to be told the new one.",
-      response: { 200: shownCertificate, default: problemDocument },
+      querystring: dryRunQuery,
+      response: {
+        200: z.union([shownCertificate, plan]).describe("The new certificate; for a dry run, the plan"),
+        default: problemDocument,
+      },
     },
-    handler: async () => {
+    handler: async (request, reply) => {
+      if (isDryRun(request)) {
+        const { name } = await management.shown();
+        const rest = name === undefined ? "shown from now on" : `not shown while ${name} is configured`;
+        const summary = `make a new key and a self-signed certificate for it, ${rest}`;
+        return sendSteps(reply, control, [{ subsystem: "certificates", kind: "regenerate", summary }]);
+      }
       await management.regenerate();
-      return await describe();
+      return reply.send(await describe());
     },
   });
 };

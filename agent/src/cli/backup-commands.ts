@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { Act } from "./commands.ts";
-import { confirmWithinOption, forceOption } from "./context.ts";
+import { confirmWithinOption, dryRunOption, forceOption } from "./context.ts";
 import { note } from "./notes.ts";
 
 /** The words of `steelyard backup …`, `job follow` and `system factory-reset`, as far as they are not made from the API. */
@@ -17,6 +17,7 @@ export function addBackupCommands(program: Command, act: Act): void {
       .option("--history", "with the generations of before, to look up")
       .option("--output <file>", "and write it to this file")
       .option("--detach", "do not wait: print the id of the job")
+      .option(...dryRunOption)
       .action(
         act(async (context, name: string | undefined, options: never) =>
           (await import("./backup.ts")).createBackup(context, name, options),
@@ -71,9 +72,10 @@ export function addBackupCommands(program: Command, act: Act): void {
       .command("upload <backup>")
       .description("bring one to the box under this name, to restore it")
       .requiredOption("--from <file>", "the backup; - is standard input")
+      .option(...dryRunOption)
       .action(
-        act(async (context, name: string, { from }: { from: string }) =>
-          (await import("./backup.ts")).sendBackup(context, name, from),
+        act(async (context, name: string, options: { from: string; dryRun?: boolean }) =>
+          (await import("./backup.ts")).sendBackup(context, name, options),
         ),
       ),
     { examples: ["steelyard backup upload moved --from lb1.age"] },
@@ -109,6 +111,7 @@ export function addBackupCommands(program: Command, act: Act): void {
       .description("take everything away and start again as the box came; asks for its host name")
       .option("--hostname <name>", "host name of the box, where nobody can be asked")
       .option("--keep <logs,backups>", "what stays, with commas between")
+      .option(...dryRunOption)
       .action(act(async (context, options: never) => (await import("./reset.ts")).resetBox(context, options))),
     { examples: ["steelyard system factory-reset --keep logs", "steelyard system factory-reset --hostname lb1"] },
   );

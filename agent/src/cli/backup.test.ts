@@ -26,6 +26,10 @@ t.test("a backup is made with a passphrase from a file, fetched, sent to the box
   const dry = await run(`backup restore sent --from ${file} --passphrase-file ${secret} --dry-run`);
   t.match(dry, { status: 0, out: /backup of steelyard, .*\n(?:.*\n)*farms\/web: added/ });
   t.same(Object.keys(control.current().configuration.farms), []);
+  t.notMatch(await run("backup list"), { out: /sent/ }, "a dry run leaves the file it sent nowhere");
+  t.match(await run(`backup upload sent --from ${file} --dry-run`), { status: 0, out: /keep backup sent/ });
+  t.match(await run(`backup upload sent --from ${file}`), { status: 0 });
+  t.match(await run("backup create third --passphrase-file /nowhere --dry-run"), { status: 2 });
   t.match(await run("backup restore sent", "not the right words\n"), { status: 2, err: /does not open this backup/ });
   t.match(await run(`backup restore sent --passphrase-file ${secret} --map eth0`), { status: 2, err: /as eth0=eth2/ });
   t.match(await run(`backup restore sent --passphrase-file ${secret}`), {

@@ -1,6 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { SteelyardError } from "../errors.ts";
-import { type CommandContext, printForPrograms } from "./context.ts";
+import type { Job } from "../jobs/schema.ts";
+import { type CommandContext, type Plan, printForPrograms, reportChange } from "./context.ts";
 import { readBytes, readTextFile } from "./file.ts";
 import { waitForJob } from "./job.ts";
 import { readSecret } from "./password.ts";
@@ -15,6 +16,7 @@ type CreateOptions = {
   history?: boolean;
   output?: string;
   detach?: boolean;
+  dryRun?: boolean;
 };
 
 export async function createBackup(
@@ -28,9 +30,12 @@ export async function createBackup(
     throw new SteelyardError("bad-input", "--output: not with --detach, for there is no backup yet");
   const lock =
     recipient.length > 0 ? { recipients: recipient } : { passphrase: await readPassphrase(context, options, true) };
-  const { body: job } = await client.call("post", "/api/v1/system/backups", {
-    body: { ...lock, identity, history, ...(name === undefined ? {} : { name }) },
-  });
+  const body = { ...lock, identity, history, ...(name === undefined ? {} : { name }) };
+  if (options.dryRun) {
+    const answer = await client.send<Plan>("POST", "/api/v1/system/backups", { query: { dryRun: "true" }, body });
+    return await reportChange(context, answer, true, "");
+  }
+  const { body: job } = await client.send<Job>("POST", "/api/v1/system/backups", { body });
   if (detach) {
     if (!(await printForPrograms(context, job))) output.print(job.id);
     return;
@@ -49,11 +54,17 @@ export async function fetchBackup({ client }: CommandContext, name: string, file
   await saveAnswer(file, body);
 }
 
-export async function sendBackup({ client }: CommandContext, name: string, file: string): Promise<void> {
-  await client.send("PUT", `/api/v1/system/backups/${encodeURIComponent(name)}/file`, {
+export async function sendBackup(
+  context: CommandContext,
+  name: string,
+  { from: file, dryRun = false }: { from: string; dryRun?: boolean },
+): Promise<void> {
+  const answer = await context.client.send("PUT", `/api/v1/system/backups/${encodeURIComponent(name)}/file`, {
+    ...(dryRun ? { query: { dryRun: "true" } } : {}),
     body: await readBytes(file),
     headers: { "Content-Type": "application/octet-stream" },
   });
+  if (dryRun) await reportChange(context, answer, true, "");
 }
 
 /** From a file, or typed; twice where a mistake would show too late. Never from the command line: process lists show that. */

@@ -126,9 +126,10 @@ export function addConfigurationCommands(program: Command, act: Act, document: A
     configuration
       .command("confirm [generation]")
       .description("the pending change stays")
+      .option(...dryRunOption)
       .action(
-        act(async (context, generation: string | undefined) =>
-          (await import("./configuration.ts")).confirmPending(context, generation),
+        act(async (context, generation: string | undefined, options: ChangeOptions) =>
+          (await import("./configuration.ts")).confirmPending(context, generation, options),
         ),
       ),
     { examples: ["steelyard config confirm"] },
@@ -137,7 +138,12 @@ export function addConfigurationCommands(program: Command, act: Act, document: A
     configuration
       .command("revert")
       .description("take the pending change back now")
-      .action(act(async (context) => (await import("./configuration.ts")).revertPending(context))),
+      .option(...dryRunOption)
+      .action(
+        act(async (context, options: ChangeOptions) =>
+          (await import("./configuration.ts")).revertPending(context, options),
+        ),
+      ),
     { examples: ["steelyard config revert"] },
   );
 }

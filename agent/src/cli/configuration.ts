@@ -75,15 +75,25 @@ export async function showPending(context: CommandContext): Promise<void> {
   printObject(context.output, body);
 }
 
-export async function confirmPending(context: CommandContext, generation: string | undefined): Promise<void> {
+export async function confirmPending(
+  context: CommandContext,
+  generation: string | undefined,
+  { dryRun = false }: Pick<ChangeOptions, "dryRun">,
+): Promise<void> {
   const body = generation === undefined ? {} : { generation: readNumber(generation) };
-  const answer = await context.client.send<Pending>("POST", `${path}/confirm`, { body });
-  await reportChange(context, answer, false, `generation ${answer.body.generation} is confirmed and stays`);
+  const answer = await context.client.send<Pending>("POST", `${path}/confirm`, {
+    query: changeQuery({ dryRun }),
+    body,
+  });
+  await reportChange(context, answer, dryRun, `generation ${answer.body.generation} is confirmed and stays`);
 }
 
-export async function revertPending(context: CommandContext): Promise<void> {
-  const answer = await context.client.send("POST", `${path}/pending/revert`);
-  await reportChange(context, answer, false, "the change was taken back");
+export async function revertPending(
+  context: CommandContext,
+  { dryRun = false }: Pick<ChangeOptions, "dryRun">,
+): Promise<void> {
+  const answer = await context.client.send("POST", `${path}/pending/revert`, { query: changeQuery({ dryRun }) });
+  await reportChange(context, answer, dryRun, "the change was taken back");
 }
 
 export function readNumber(text: string): number {

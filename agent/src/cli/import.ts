@@ -3,13 +3,23 @@ import type { Command } from "commander";
 import { SteelyardError } from "../errors.ts";
 import type { ImportResult } from "../import/routes.ts";
 import type { Act } from "./commands.ts";
-import { type CommandContext, printForPrograms, reportPlan, warnOfDeadline } from "./context.ts";
+import {
+  type ChangeOptions,
+  type CommandContext,
+  changeQuery,
+  confirmWithinOption,
+  dryRunOption,
+  forceOption,
+  printForPrograms,
+  reportPlan,
+  warnOfDeadline,
+} from "./context.ts";
 import { note } from "./notes.ts";
 import { type Output, printDifferences, printTable } from "./output.ts";
 
 /** `steelyard import …` */
 
-type Options = { map: string[]; keepInterfaces?: boolean; commit?: boolean; diff?: boolean };
+type Options = ChangeOptions & { map: string[]; keepInterfaces?: boolean; commit?: boolean; diff?: boolean };
 
 /** Hooks the commands into the program. */
 export function addImportCommands(program: Command, act: Act): void {
@@ -23,6 +33,9 @@ export function addImportCommands(program: Command, act: Act): void {
     .option("--keep-interfaces", "leave the addresses of this box's interfaces as they are")
     .option("--diff", "show what changes, object by object")
     .option("--commit", "take it")
+    .option(...dryRunOption)
+    .option(...confirmWithinOption)
+    .option(...forceOption)
     .action(act(async (context, path: string, options: Options) => importZevenet(context, path, options)));
   note(zevenet, {
     examples: [
@@ -38,6 +51,7 @@ async function importZevenet(context: CommandContext, path: string, options: Opt
     query: {
       map: options.map,
       commit: options.commit ?? false,
+      ...changeQuery(options),
       ...(options.keepInterfaces ? { interfaces: "keep" } : {}),
     },
     body: await readBackup(path),

@@ -97,6 +97,7 @@ export function makeProgram(
       .description("take the identity from the box and power it off, to clone its disk")
       .option("--keep-configuration", "the copies serve with this configuration; else each has a first boot")
       .option("--yes", "do not ask")
+      .option(...dryRunOption)
       .action(
         act(async (context, options: object) =>
           (await import("./seal.ts")).sealBox(context, surroundings.input, options),

@@ -1,16 +1,22 @@
 import { SteelyardError } from "../errors.ts";
-import { type CommandContext, printForPrograms } from "./context.ts";
+import { type CommandContext, printForPrograms, reportChange } from "./context.ts";
 import { askOnTerminal } from "./password.ts";
 
 /** `steelyard system factory-reset` */
 
 export async function resetBox(
   context: CommandContext,
-  { hostname, keep = "" }: { hostname?: string; keep?: string },
+  { hostname, keep = "", dryRun = false }: { hostname?: string; keep?: string; dryRun?: boolean },
 ): Promise<void> {
   const { client, output } = context;
   const kept = keep.split(",").filter((each) => each !== "");
-  const { body } = await client.send<{ message: string }>("POST", "/api/v1/system/factory-reset", {
+  const path = "/api/v1/system/factory-reset";
+  if (dryRun) {
+    const name = hostname ?? (await client.call("get", "/api/v1/system")).body.hostname;
+    const answer = await client.send("POST", path, { query: { dryRun: "true" }, body: { hostname: name, keep: kept } });
+    return await reportChange(context, answer, true, "");
+  }
+  const { body } = await client.send<{ message: string }>("POST", path, {
     body: { hostname: hostname ?? (await askForName(context, kept)), keep: kept },
   });
   if (!(await printForPrograms(context, body))) output.print(body.message);

@@ -15628,13 +15628,78 @@ export default {
       }
      }
     },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
     "x-permission": "self:update",
     "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
      "204": {
       "description": "Changed",
       "headers": {
        "Request-Id": {
         "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -15646,6 +15711,15 @@ export default {
      },
      "403": {
       "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
      },
      "413": {
       "$ref": "#/components/responses/Problem413"
@@ -15667,13 +15741,11 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
-    },
-    "parameters": [
-     {
-      "$ref": "#/components/parameters/RequestId"
-     }
-    ]
+    }
    }
   },
   "/api/v1/access/me/ssh-keys": {
@@ -15699,14 +15771,41 @@ export default {
       }
      }
     },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
     "x-permission": "self:update",
     "responses": {
      "200": {
-      "description": "Done",
+      "description": "The keys; for a dry run, the plan",
       "content": {
        "application/json": {
         "schema": {
-         "$ref": "#/components/schemas/OwnSshKeys"
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/OwnSshKeys"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The keys; for a dry run, the plan"
         },
         "example": {
          "sshKeys": [
@@ -15718,6 +15817,15 @@ export default {
       "headers": {
        "Request-Id": {
         "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -15729,6 +15837,15 @@ export default {
      },
      "403": {
       "$ref": "#/components/responses/Problem403"
+     },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
      },
      "413": {
       "$ref": "#/components/responses/Problem413"
@@ -15750,13 +15867,11 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
-    },
-    "parameters": [
-     {
-      "$ref": "#/components/parameters/RequestId"
-     }
-    ]
+    }
    }
   },
   "/api/v1/access/sessions": {
@@ -15794,13 +15909,198 @@ export default {
      {
       "schema": {
        "type": "string",
-       "minLength": 1,
-       "maxLength": 64
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "Fields with commas between them, - before one for descending order"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: id, user, source, means, opened, used, expires, current"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "id",
+      "required": false,
+      "description": "Only those whose id is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
       },
       "in": "query",
       "name": "user",
       "required": false,
-      "description": "Only sessions of this user"
+      "description": "Only those whose user is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "source",
+      "required": false,
+      "description": "Only those whose source is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "means",
+      "required": false,
+      "description": "Only those whose means is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "opened",
+      "required": false,
+      "description": "Only those whose opened is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "used",
+      "required": false,
+      "description": "Only those whose used is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "expires",
+      "required": false,
+      "description": "Only those whose expires is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "current",
+      "required": false,
+      "description": "Only those whose current is this (true or false); several times: one of these"
      },
      {
       "$ref": "#/components/parameters/RequestId"
@@ -15889,6 +16189,20 @@ export default {
     "parameters": [
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
        "type": "string",
        "minLength": 1,
        "maxLength": 64
@@ -15905,22 +16219,29 @@ export default {
     "x-permission": "self:delete",
     "responses": {
      "200": {
-      "description": "Done",
+      "description": "Done; for a dry run, the plan",
       "content": {
        "application/json": {
         "schema": {
-         "type": "object",
-         "properties": {
-          "ended": {
-           "type": "integer",
-           "description": "How many"
+         "anyOf": [
+          {
+           "type": "object",
+           "properties": {
+            "ended": {
+             "type": "integer",
+             "description": "How many"
+            }
+           },
+           "required": [
+            "ended"
+           ],
+           "additionalProperties": false
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
           }
-         },
-         "required": [
-          "ended"
          ],
-         "additionalProperties": false,
-         "description": "Done"
+         "description": "Done; for a dry run, the plan"
         },
         "example": {
          "ended": 1
@@ -15930,6 +16251,15 @@ export default {
       "headers": {
        "Request-Id": {
         "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -15942,11 +16272,23 @@ export default {
      "403": {
       "$ref": "#/components/responses/Problem403"
      },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
      "413": {
       "$ref": "#/components/responses/Problem413"
      },
      "415": {
       "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
      },
      "429": {
       "$ref": "#/components/responses/Problem429"
@@ -15954,8 +16296,14 @@ export default {
      "500": {
       "$ref": "#/components/responses/Problem500"
      },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -15969,6 +16317,20 @@ export default {
     ],
     "description": "One's own; anybody's with access:delete.",
     "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
      {
       "schema": {
        "type": "string",
@@ -15985,11 +16347,57 @@ export default {
     ],
     "x-permission": "self:delete",
     "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
      "204": {
       "description": "Ended",
       "headers": {
        "Request-Id": {
         "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -16005,11 +16413,20 @@ export default {
      "404": {
       "$ref": "#/components/responses/Problem404"
      },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
      "413": {
       "$ref": "#/components/responses/Problem413"
      },
      "415": {
       "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
      },
      "429": {
       "$ref": "#/components/responses/Problem429"
@@ -16017,8 +16434,14 @@ export default {
      "500": {
       "$ref": "#/components/responses/Problem500"
      },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -16054,6 +16477,92 @@ export default {
       "name": "offset",
       "required": false,
       "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "Fields with commas between them, - before one for descending order"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: user, attempts, until"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "user",
+      "required": false,
+      "description": "Only those whose user is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "attempts",
+      "required": false,
+      "description": "Only those whose attempts is this (a number or a range: 3, 1..10, 5..); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "until",
+      "required": false,
+      "description": "Only those whose until is this (any characters stand in for *); several times: one of these"
      },
      {
       "$ref": "#/components/parameters/RequestId"
@@ -16139,6 +16648,20 @@ export default {
     "parameters": [
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
        "type": "string",
        "minLength": 1,
        "maxLength": 64
@@ -16154,11 +16677,57 @@ export default {
     ],
     "x-permission": "access:update",
     "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
      "204": {
       "description": "Done, whether there was a delay or not",
       "headers": {
        "Request-Id": {
         "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -16174,11 +16743,20 @@ export default {
      "404": {
       "$ref": "#/components/responses/Problem404"
      },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
      "413": {
       "$ref": "#/components/responses/Problem413"
      },
      "415": {
       "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
      },
      "429": {
       "$ref": "#/components/responses/Problem429"
@@ -16186,8 +16764,14 @@ export default {
      "500": {
       "$ref": "#/components/responses/Problem500"
      },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -19959,6 +20543,180 @@ export default {
       "name": "offset",
       "required": false,
       "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "Fields with commas between them, - before one for descending order"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: id, description, owner, roles, networks, created, expires"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "id",
+      "required": false,
+      "description": "Only those whose id is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "description",
+      "required": false,
+      "description": "Only those whose description is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "owner",
+      "required": false,
+      "description": "Only those whose owner is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "roles",
+      "required": false,
+      "description": "Only those whose roles is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "networks",
+      "required": false,
+      "description": "Only those whose networks is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "created",
+      "required": false,
+      "description": "Only those whose created is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "expires",
+      "required": false,
+      "description": "Only those whose expires is this (any characters stand in for *); several times: one of these"
      },
      {
       "$ref": "#/components/parameters/RequestId"
@@ -23824,8 +24582,70 @@ export default {
      "Sessions"
     ],
     "description": "Put the secret into an authenticator app and confirm with its first code within ten minutes.",
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
     "x-permission": "self:update",
     "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
      "201": {
       "description": "Created",
       "content": {
@@ -23848,6 +24668,15 @@ export default {
        "Location": {
         "$ref": "#/components/headers/Location"
        },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
        }
@@ -23868,6 +24697,9 @@ export default {
      "409": {
       "$ref": "#/components/responses/Problem409"
      },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
      "413": {
       "$ref": "#/components/responses/Problem413"
      },
@@ -23883,18 +24715,16 @@ export default {
      "500": {
       "$ref": "#/components/responses/Problem500"
      },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
      "503": {
       "$ref": "#/components/responses/Problem503"
-     }
-    },
-    "parameters": [
-     {
-      "$ref": "#/components/parameters/IdempotencyKey"
      },
-     {
-      "$ref": "#/components/parameters/RequestId"
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
-    ]
+    }
    }
   },
   "/api/v1/access/me/second-factor/confirm": {
@@ -23918,14 +24748,44 @@ export default {
       }
      }
     },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
     "x-permission": "self:update",
     "responses": {
      "200": {
-      "description": "Done",
+      "description": "The codes; for a dry run, the plan",
       "content": {
        "application/json": {
         "schema": {
-         "$ref": "#/components/schemas/RecoveryCodes"
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/RecoveryCodes"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The codes; for a dry run, the plan"
         },
         "example": {
          "recoveryCodes": [
@@ -23937,6 +24797,15 @@ export default {
       "headers": {
        "Request-Id": {
         "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
@@ -23958,6 +24827,9 @@ export default {
      "409": {
       "$ref": "#/components/responses/Problem409"
      },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
      "413": {
       "$ref": "#/components/responses/Problem413"
      },
@@ -23978,16 +24850,11 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
-     }
-    },
-    "parameters": [
-     {
-      "$ref": "#/components/parameters/IdempotencyKey"
      },
-     {
-      "$ref": "#/components/parameters/RequestId"
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
-    ]
+    }
    }
   },
   "/api/v1/access/me/second-factor/recovery-codes": {
@@ -24011,14 +24878,44 @@ export default {
       }
      }
     },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
     "x-permission": "self:update",
     "responses": {
      "200": {
-      "description": "Done",
+      "description": "The codes; for a dry run, the plan",
       "content": {
        "application/json": {
         "schema": {
-         "$ref": "#/components/schemas/RecoveryCodes"
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/RecoveryCodes"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The codes; for a dry run, the plan"
         },
         "example": {
          "recoveryCodes": [
@@ -24030,6 +24927,15 @@ export default {
       "headers": {
        "Request-Id": {
         "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
@@ -24051,6 +24957,9 @@ export default {
      "409": {
       "$ref": "#/components/responses/Problem409"
      },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
      "413": {
       "$ref": "#/components/responses/Problem413"
      },
@@ -24071,16 +24980,11 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
-     }
-    },
-    "parameters": [
-     {
-      "$ref": "#/components/parameters/IdempotencyKey"
      },
-     {
-      "$ref": "#/components/parameters/RequestId"
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
-    ]
+    }
    }
   },
   "/api/v1/access/me/second-factor/end": {
@@ -24104,13 +25008,84 @@ export default {
       }
      }
     },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
     "x-permission": "self:update",
     "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
      "204": {
       "description": "Ended",
       "headers": {
        "Request-Id": {
         "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
@@ -24132,6 +25107,9 @@ export default {
      "409": {
       "$ref": "#/components/responses/Problem409"
      },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
      "413": {
       "$ref": "#/components/responses/Problem413"
      },
@@ -24152,16 +25130,11 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
-     }
-    },
-    "parameters": [
-     {
-      "$ref": "#/components/parameters/IdempotencyKey"
      },
-     {
-      "$ref": "#/components/parameters/RequestId"
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
-    ]
+    }
    }
   },
   "/api/v1/access/users/{user}/second-factor": {
@@ -24173,6 +25146,20 @@ export default {
     ],
     "description": "For the day phone and recovery codes are lost. Takes all the rights of that user.",
     "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
      {
       "schema": {
        "type": "string",
@@ -24190,11 +25177,57 @@ export default {
     ],
     "x-permission": "access:update",
     "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
      "204": {
       "description": "Ended",
       "headers": {
        "Request-Id": {
         "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -24213,6 +25246,9 @@ export default {
      "409": {
       "$ref": "#/components/responses/Problem409"
      },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
      "413": {
       "$ref": "#/components/responses/Problem413"
      },
@@ -24233,6 +25269,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -32364,6 +33403,20 @@ export default {
     "parameters": [
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$"
       },
@@ -32379,11 +33432,57 @@ export default {
     ],
     "x-permission": "network:delete",
     "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
      "204": {
       "description": "Done",
       "headers": {
        "Request-Id": {
         "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -32402,11 +33501,17 @@ export default {
      "409": {
       "$ref": "#/components/responses/Problem409"
      },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
      "413": {
       "$ref": "#/components/responses/Problem413"
      },
      "415": {
       "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
      },
      "429": {
       "$ref": "#/components/responses/Problem429"
@@ -32414,8 +33519,14 @@ export default {
      "500": {
       "$ref": "#/components/responses/Problem500"
      },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -32444,6 +33555,20 @@ export default {
     "parameters": [
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$"
       },
@@ -32463,11 +33588,19 @@ export default {
     "x-permission": "network:update",
     "responses": {
      "200": {
-      "description": "Done",
+      "description": "The link; for a dry run, the plan",
       "content": {
        "application/json": {
         "schema": {
-         "$ref": "#/components/schemas/Link"
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/Link"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The link; for a dry run, the plan"
         },
         "example": {
          "name": "nic0",
@@ -32541,6 +33674,15 @@ export default {
        "Request-Id": {
         "$ref": "#/components/headers/RequestId"
        },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
        }
@@ -32561,6 +33703,9 @@ export default {
      "409": {
       "$ref": "#/components/responses/Problem409"
      },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
      "413": {
       "$ref": "#/components/responses/Problem413"
      },
@@ -32576,8 +33721,14 @@ export default {
      "500": {
       "$ref": "#/components/responses/Problem500"
      },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -32604,6 +33755,137 @@ export default {
       "description": "Seconds to listen for LACP first; 0: what was heard in the last 90 seconds"
      },
      {
+      "schema": {
+       "default": 1000,
+       "type": "integer",
+       "minimum": 1,
+       "maximum": 1000
+      },
+      "in": "query",
+      "name": "limit",
+      "required": false,
+      "description": "Greatest number of objects in the answer"
+     },
+     {
+      "schema": {
+       "default": 0,
+       "type": "integer",
+       "minimum": 0
+      },
+      "in": "query",
+      "name": "offset",
+      "required": false,
+      "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "Fields with commas between them, - before one for descending order"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: name, mode, members, reason"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "name",
+      "required": false,
+      "description": "Only those whose name is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "mode",
+      "required": false,
+      "description": "Only those whose mode is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "members",
+      "required": false,
+      "description": "Only those whose members is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "reason",
+      "required": false,
+      "description": "Only those whose reason is this (any characters stand in for *); several times: one of these"
+     },
+     {
       "$ref": "#/components/parameters/RequestId"
      }
     ],
@@ -32621,11 +33903,16 @@ export default {
            "items": {
             "$ref": "#/components/schemas/BondProposal"
            },
-           "description": "None when nothing suggests one"
+           "description": "Those of this page"
+          },
+          "total": {
+           "type": "integer",
+           "description": "Number of objects that match, on all pages"
           }
          },
          "required": [
-          "items"
+          "items",
+          "total"
          ],
          "additionalProperties": false
         },
@@ -32640,13 +33927,17 @@ export default {
            ],
            "reason": "nic0 and nic1 hear LACP from one system (00:1c:73:00:00:01), which has these ports in one group (key 7)"
           }
-         ]
+         ],
+         "total": 1
         }
        }
       },
       "headers": {
        "Request-Id": {
         "$ref": "#/components/headers/RequestId"
+       },
+       "Link": {
+        "$ref": "#/components/headers/Link"
        }
       }
      },
@@ -32752,6 +34043,20 @@ export default {
     "parameters": [
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -32772,11 +34077,19 @@ export default {
     "x-permission": "network:update",
     "responses": {
      "200": {
-      "description": "Done",
+      "description": "The virtual address; for a dry run, the plan",
       "content": {
        "application/json": {
         "schema": {
-         "$ref": "#/components/schemas/VirtualAddressStatus"
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/VirtualAddressStatus"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The virtual address; for a dry run, the plan"
         },
         "example": {
          "held": true,
@@ -32787,6 +34100,15 @@ export default {
       "headers": {
        "Request-Id": {
         "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
@@ -32808,6 +34130,9 @@ export default {
      "409": {
       "$ref": "#/components/responses/Problem409"
      },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
      "413": {
       "$ref": "#/components/responses/Problem413"
      },
@@ -32828,6 +34153,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -32841,6 +34169,20 @@ export default {
     ],
     "description": "Refused while another host has it, unless forced. Neighbours are told at once.",
     "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
      {
       "schema": {
        "default": "false",
@@ -32877,11 +34219,19 @@ export default {
     "x-permission": "network:update",
     "responses": {
      "200": {
-      "description": "Done",
+      "description": "The virtual address; for a dry run, the plan",
       "content": {
        "application/json": {
         "schema": {
-         "$ref": "#/components/schemas/VirtualAddressStatus"
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/VirtualAddressStatus"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The virtual address; for a dry run, the plan"
         },
         "example": {
          "held": true,
@@ -32892,6 +34242,15 @@ export default {
       "headers": {
        "Request-Id": {
         "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
@@ -32913,6 +34272,9 @@ export default {
      "409": {
       "$ref": "#/components/responses/Problem409"
      },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
      "413": {
       "$ref": "#/components/responses/Problem413"
      },
@@ -32933,6 +34295,9 @@ export default {
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -41982,6 +43347,20 @@ export default {
     "parameters": [
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -42012,11 +43391,60 @@ export default {
     "x-command": "dslb uplink return",
     "x-permission": "network:update",
     "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
      "204": {
       "description": "It takes new connections",
       "headers": {
        "Request-Id": {
         "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
@@ -42038,6 +43466,9 @@ export default {
      "409": {
       "$ref": "#/components/responses/Problem409"
      },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
      "413": {
       "$ref": "#/components/responses/Problem413"
      },
@@ -42053,8 +43484,14 @@ export default {
      "500": {
       "$ref": "#/components/responses/Problem500"
      },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -42817,14 +44254,44 @@ export default {
      "System"
     ],
     "description": "With a new key and the host name of now. Shown at once, unless another one is configured; connections go on. Clients that know the old fingerprint have to be told the new one.",
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
     "x-permission": "system:update",
     "responses": {
      "200": {
-      "description": "Done",
+      "description": "The new certificate; for a dry run, the plan",
       "content": {
        "application/json": {
         "schema": {
-         "$ref": "#/components/schemas/ManagementCertificate"
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/ManagementCertificate"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The new certificate; for a dry run, the plan"
         },
         "example": {
          "source": "configured",
@@ -42849,6 +44316,15 @@ export default {
        "Request-Id": {
         "$ref": "#/components/headers/RequestId"
        },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
        }
@@ -42863,8 +44339,14 @@ export default {
      "403": {
       "$ref": "#/components/responses/Problem403"
      },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
      "409": {
       "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
      },
      "413": {
       "$ref": "#/components/responses/Problem413"
@@ -42881,21 +44363,16 @@ export default {
      "500": {
       "$ref": "#/components/responses/Problem500"
      },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
      "503": {
       "$ref": "#/components/responses/Problem503"
      },
      "507": {
       "$ref": "#/components/responses/Problem507"
      }
-    },
-    "parameters": [
-     {
-      "$ref": "#/components/parameters/IdempotencyKey"
-     },
-     {
-      "$ref": "#/components/parameters/RequestId"
-     }
-    ]
+    }
    }
   },
   "/api/v1/configuration": {
@@ -43900,14 +45377,44 @@ export default {
       }
      }
     },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
     "x-permission": "configuration:commit",
     "responses": {
      "200": {
-      "description": "What was confirmed",
+      "description": "What was confirmed; for a dry run, the plan",
       "content": {
        "application/json": {
         "schema": {
-         "$ref": "#/components/schemas/PendingCommit"
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/PendingCommit"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "What was confirmed; for a dry run, the plan"
         },
         "example": {
          "generation": 8,
@@ -43926,6 +45433,15 @@ export default {
       "headers": {
        "Request-Id": {
         "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
@@ -43965,18 +45481,16 @@ export default {
      "500": {
       "$ref": "#/components/responses/Problem500"
      },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
      "503": {
       "$ref": "#/components/responses/Problem503"
-     }
-    },
-    "parameters": [
-     {
-      "$ref": "#/components/parameters/IdempotencyKey"
      },
-     {
-      "$ref": "#/components/parameters/RequestId"
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
-    ]
+    }
    }
   },
   "/api/v1/configuration/pending/revert": {
@@ -43987,6 +45501,28 @@ export default {
      "Configuration"
     ],
     "description": "The confirmed configuration comes back as a new generation, as it would when the time is up. What cannot be applied is tried again.",
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
     "x-permission": "configuration:commit",
     "responses": {
      "200": {
@@ -44015,6 +45551,15 @@ export default {
        "Request-Id": {
         "$ref": "#/components/headers/RequestId"
        },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
        }
@@ -44035,6 +45580,9 @@ export default {
      "409": {
       "$ref": "#/components/responses/Problem409"
      },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
      "413": {
       "$ref": "#/components/responses/Problem413"
      },
@@ -44050,18 +45598,16 @@ export default {
      "500": {
       "$ref": "#/components/responses/Problem500"
      },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
      "503": {
       "$ref": "#/components/responses/Problem503"
-     }
-    },
-    "parameters": [
-     {
-      "$ref": "#/components/parameters/IdempotencyKey"
      },
-     {
-      "$ref": "#/components/parameters/RequestId"
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
-    ]
+    }
    }
   },
   "/api/v1/transactions": {
@@ -44414,6 +45960,20 @@ export default {
     "parameters": [
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
        "type": "number"
       },
       "in": "query",
@@ -44430,6 +45990,46 @@ export default {
     ],
     "x-permission": "configuration:update",
     "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
      "201": {
       "description": "Created",
       "content": {
@@ -44450,6 +46050,15 @@ export default {
        "Location": {
         "$ref": "#/components/headers/Location"
        },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
        }
@@ -44464,8 +46073,14 @@ export default {
      "403": {
       "$ref": "#/components/responses/Problem403"
      },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
      "409": {
       "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
      },
      "413": {
       "$ref": "#/components/responses/Problem413"
@@ -44482,8 +46097,14 @@ export default {
      "500": {
       "$ref": "#/components/responses/Problem500"
      },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -44563,9 +46184,71 @@ export default {
       }
      }
     },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
     "x-command": "none",
     "x-permission": "access:update",
     "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
      "201": {
       "description": "Created",
       "content": {
@@ -44585,6 +46268,15 @@ export default {
        "Location": {
         "$ref": "#/components/headers/Location"
        },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
        }
@@ -44599,8 +46291,14 @@ export default {
      "403": {
       "$ref": "#/components/responses/Problem403"
      },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
      "409": {
       "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
      },
      "413": {
       "$ref": "#/components/responses/Problem413"
@@ -44617,18 +46315,16 @@ export default {
      "500": {
       "$ref": "#/components/responses/Problem500"
      },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
      "503": {
       "$ref": "#/components/responses/Problem503"
-     }
-    },
-    "parameters": [
-     {
-      "$ref": "#/components/parameters/IdempotencyKey"
      },
-     {
-      "$ref": "#/components/parameters/RequestId"
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
-    ]
+    }
    }
   },
   "/api/v1/system/seal": {
@@ -44653,9 +46349,71 @@ export default {
       }
      }
     },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
     "x-command": "none",
     "x-permission": "factory:seal",
     "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
      "202": {
       "description": "Begun",
       "content": {
@@ -44675,6 +46433,15 @@ export default {
        "Location": {
         "$ref": "#/components/headers/Location"
        },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
        }
@@ -44689,8 +46456,14 @@ export default {
      "403": {
       "$ref": "#/components/responses/Problem403"
      },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
      "409": {
       "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
      },
      "413": {
       "$ref": "#/components/responses/Problem413"
@@ -44707,18 +46480,16 @@ export default {
      "500": {
       "$ref": "#/components/responses/Problem500"
      },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
      "503": {
       "$ref": "#/components/responses/Problem503"
-     }
-    },
-    "parameters": [
-     {
-      "$ref": "#/components/parameters/IdempotencyKey"
      },
-     {
-      "$ref": "#/components/parameters/RequestId"
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
-    ]
+    }
    }
   },
   "/api/v1/events": {
@@ -45393,6 +47164,20 @@ export default {
     "parameters": [
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9]{12}$"
       },
@@ -45407,11 +47192,57 @@ export default {
     ],
     "x-permission": "self:delete",
     "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
      "204": {
       "description": "Forgotten",
       "headers": {
        "Request-Id": {
         "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -45430,11 +47261,17 @@ export default {
      "409": {
       "$ref": "#/components/responses/Problem409"
      },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
      "413": {
       "$ref": "#/components/responses/Problem413"
      },
      "415": {
       "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
      },
      "429": {
       "$ref": "#/components/responses/Problem429"
@@ -45442,8 +47279,14 @@ export default {
      "500": {
       "$ref": "#/components/responses/Problem500"
      },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -45479,6 +47322,70 @@ export default {
       "name": "offset",
       "required": false,
       "description": "Objects to leave out from the beginning"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "sort",
+      "required": false,
+      "description": "Fields with commas between them, - before one for descending order"
+     },
+     {
+      "schema": {
+       "type": "string",
+       "maxLength": 256
+      },
+      "in": "query",
+      "name": "fields",
+      "required": false,
+      "description": "Only these fields of each object, with commas between them: time, text"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "time",
+      "required": false,
+      "description": "Only those whose time is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "text",
+      "required": false,
+      "description": "Only those whose text is this (any characters stand in for *); several times: one of these"
      },
      {
       "schema": {
@@ -45577,6 +47484,20 @@ export default {
     "parameters": [
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9]{12}$"
       },
@@ -45595,11 +47516,19 @@ export default {
     "x-permission": "self:update",
     "responses": {
      "200": {
-      "description": "Done",
+      "description": "The job; for a dry run, the plan",
       "content": {
        "application/json": {
         "schema": {
-         "$ref": "#/components/schemas/Job"
+         "anyOf": [
+          {
+           "$ref": "#/components/schemas/Job"
+          },
+          {
+           "$ref": "#/components/schemas/Plan"
+          }
+         ],
+         "description": "The job; for a dry run, the plan"
         },
         "example": {
          "id": "k7mq2xwp4a1c",
@@ -45622,6 +47551,15 @@ export default {
        "Request-Id": {
         "$ref": "#/components/headers/RequestId"
        },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
        }
@@ -45642,6 +47580,9 @@ export default {
      "409": {
       "$ref": "#/components/responses/Problem409"
      },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
      "413": {
       "$ref": "#/components/responses/Problem413"
      },
@@ -45657,8 +47598,14 @@ export default {
      "500": {
       "$ref": "#/components/responses/Problem500"
      },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -46037,9 +47984,71 @@ export default {
       }
      }
     },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
     "x-command": "backup",
     "x-permission": "backups:create",
     "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
      "202": {
       "description": "The job; Location is where to follow it",
       "content": {
@@ -46071,6 +48080,15 @@ export default {
        "Location": {
         "$ref": "#/components/headers/Location"
        },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
        }
@@ -46085,8 +48103,14 @@ export default {
      "403": {
       "$ref": "#/components/responses/Problem403"
      },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
      "409": {
       "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
      },
      "413": {
       "$ref": "#/components/responses/Problem413"
@@ -46103,18 +48127,16 @@ export default {
      "500": {
       "$ref": "#/components/responses/Problem500"
      },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
      "503": {
       "$ref": "#/components/responses/Problem503"
-     }
-    },
-    "parameters": [
-     {
-      "$ref": "#/components/parameters/IdempotencyKey"
      },
-     {
-      "$ref": "#/components/parameters/RequestId"
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
-    ]
+    }
    }
   },
   "/api/v1/system/backups/{backup}": {
@@ -46204,6 +48226,20 @@ export default {
     "parameters": [
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -46220,11 +48256,57 @@ export default {
     "x-command": "backup",
     "x-permission": "backups:delete",
     "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
      "204": {
       "description": "Deleted",
       "headers": {
        "Request-Id": {
         "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -46240,11 +48322,20 @@ export default {
      "404": {
       "$ref": "#/components/responses/Problem404"
      },
+     "409": {
+      "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
      "413": {
       "$ref": "#/components/responses/Problem413"
      },
      "415": {
       "$ref": "#/components/responses/Problem415"
+     },
+     "422": {
+      "$ref": "#/components/responses/Problem422"
      },
      "429": {
       "$ref": "#/components/responses/Problem429"
@@ -46252,8 +48343,14 @@ export default {
      "500": {
       "$ref": "#/components/responses/Problem500"
      },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
      "503": {
       "$ref": "#/components/responses/Problem503"
+     },
+     "507": {
+      "$ref": "#/components/responses/Problem507"
      }
     }
    }
@@ -46354,6 +48451,20 @@ export default {
     "parameters": [
      {
       "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "schema": {
        "type": "string",
        "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$"
       },
@@ -46370,6 +48481,43 @@ export default {
     "x-command": "none",
     "x-permission": "backups:upload",
     "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       }
+      }
+     },
      "201": {
       "description": "Created",
       "content": {
@@ -46397,6 +48545,15 @@ export default {
        },
        "Location": {
         "$ref": "#/components/headers/Location"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
        }
       }
      },
@@ -46415,6 +48572,9 @@ export default {
      "409": {
       "$ref": "#/components/responses/Problem409"
      },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
+     },
      "413": {
       "$ref": "#/components/responses/Problem413"
      },
@@ -46429,6 +48589,9 @@ export default {
      },
      "500": {
       "$ref": "#/components/responses/Problem500"
+     },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
      },
      "503": {
       "$ref": "#/components/responses/Problem503"
@@ -47076,9 +49239,71 @@ export default {
       }
      }
     },
+    "parameters": [
+     {
+      "schema": {
+       "default": "false",
+       "type": "string",
+       "enum": [
+        "true",
+        "false"
+       ]
+      },
+      "in": "query",
+      "name": "dryRun",
+      "required": false,
+      "description": "true: check everything, change nothing, answer with the plan"
+     },
+     {
+      "$ref": "#/components/parameters/IdempotencyKey"
+     },
+     {
+      "$ref": "#/components/parameters/RequestId"
+     }
+    ],
     "x-command": "none",
     "x-permission": "factory:reset",
     "responses": {
+     "200": {
+      "description": "The plan, for a dry run",
+      "content": {
+       "application/json": {
+        "schema": {
+         "$ref": "#/components/schemas/Plan"
+        },
+        "example": {
+         "generation": 7,
+         "warnings": [],
+         "steps": [
+          {
+           "subsystem": "l4",
+           "kind": "put-farm",
+           "summary": "add farm web"
+          }
+         ],
+         "confirmWithin": 0,
+         "reasons": []
+        }
+       }
+      },
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
+       "Idempotency-Replayed": {
+        "$ref": "#/components/headers/Replayed"
+       }
+      }
+     },
      "202": {
       "description": "Begun",
       "content": {
@@ -47101,6 +49326,15 @@ export default {
        "Location": {
         "$ref": "#/components/headers/Location"
        },
+       "Steelyard-Generation": {
+        "$ref": "#/components/headers/Generation"
+       },
+       "Steelyard-Warnings": {
+        "$ref": "#/components/headers/Warnings"
+       },
+       "Steelyard-Confirm-Before": {
+        "$ref": "#/components/headers/ConfirmBefore"
+       },
        "Idempotency-Replayed": {
         "$ref": "#/components/headers/Replayed"
        }
@@ -47115,8 +49349,14 @@ export default {
      "403": {
       "$ref": "#/components/responses/Problem403"
      },
+     "404": {
+      "$ref": "#/components/responses/Problem404"
+     },
      "409": {
       "$ref": "#/components/responses/Problem409"
+     },
+     "412": {
+      "$ref": "#/components/responses/Problem412"
      },
      "413": {
       "$ref": "#/components/responses/Problem413"
@@ -47133,21 +49373,16 @@ export default {
      "500": {
       "$ref": "#/components/responses/Problem500"
      },
+     "502": {
+      "$ref": "#/components/responses/Problem502"
+     },
      "503": {
       "$ref": "#/components/responses/Problem503"
      },
      "507": {
       "$ref": "#/components/responses/Problem507"
      }
-    },
-    "parameters": [
-     {
-      "$ref": "#/components/parameters/IdempotencyKey"
-     },
-     {
-      "$ref": "#/components/parameters/RequestId"
-     }
-    ]
+    }
    }
   },
   "/api/v1/reference": {

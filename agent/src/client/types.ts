@@ -7803,10 +7803,28 @@ export interface operations {
     listApiKeys: {
         parameters: {
             query?: {
+                /** @description Only those whose created is this (any characters stand in for *); several times: one of these */
+                created?: string | string[];
+                /** @description Only those whose description is this (any characters stand in for *); several times: one of these */
+                description?: string | string[];
+                /** @description Only those whose expires is this (any characters stand in for *); several times: one of these */
+                expires?: string | string[];
+                /** @description Only these fields of each object, with commas between them: id, description, owner, roles, networks, created, expires */
+                fields?: string;
+                /** @description Only those whose id is this (any characters stand in for *); several times: one of these */
+                id?: string | string[];
                 /** @description Greatest number of objects in the answer */
                 limit?: number;
+                /** @description Only those whose networks is this (any characters stand in for *); several times: one of these */
+                networks?: string | string[];
                 /** @description Objects to leave out from the beginning */
                 offset?: number;
+                /** @description Only those whose owner is this (any characters stand in for *); several times: one of these */
+                owner?: string | string[];
+                /** @description Only those whose roles is this (any characters stand in for *); several times: one of these */
+                roles?: string | string[];
+                /** @description Fields with commas between them, - before one for descending order */
+                sort?: string;
             };
             header?: {
                 /**
@@ -10187,10 +10205,20 @@ export interface operations {
     listLockouts: {
         parameters: {
             query?: {
+                /** @description Only those whose attempts is this (a number or a range: 3, 1..10, 5..); several times: one of these */
+                attempts?: string | string[];
+                /** @description Only these fields of each object, with commas between them: user, attempts, until */
+                fields?: string;
                 /** @description Greatest number of objects in the answer */
                 limit?: number;
                 /** @description Objects to leave out from the beginning */
                 offset?: number;
+                /** @description Fields with commas between them, - before one for descending order */
+                sort?: string;
+                /** @description Only those whose until is this (any characters stand in for *); several times: one of these */
+                until?: string | string[];
+                /** @description Only those whose user is this (any characters stand in for *); several times: one of these */
+                user?: string | string[];
             };
             header?: {
                 /**
@@ -10242,7 +10270,10 @@ export interface operations {
     };
     deleteLockout: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
             header?: {
                 /**
                  * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
@@ -10258,10 +10289,41 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
             /** @description Done, whether there was a delay or not */
             204: {
                 headers: {
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -10270,11 +10332,16 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     getCaller: {
@@ -10331,7 +10398,10 @@ export interface operations {
     };
     changeOwnPassword: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
             header?: {
                 /**
                  * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
@@ -10354,10 +10424,41 @@ export interface operations {
             };
         };
         responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
             /** @description Changed */
             204: {
                 headers: {
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -10365,6 +10466,9 @@ export interface operations {
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
@@ -10372,6 +10476,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     getOwnSecondFactor: {
@@ -10416,7 +10521,10 @@ export interface operations {
     };
     beginSecondFactor: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
             header?: {
                 /**
                  * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
@@ -10434,12 +10542,44 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
             /** @description Created */
             201: {
                 headers: {
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     Location: components["headers"]["Location"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -10459,17 +10599,23 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     confirmSecondFactor: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
             header?: {
                 /**
                  * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
@@ -10496,11 +10642,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Done */
+            /** @description The codes; for a dry run, the plan */
             200: {
                 headers: {
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -10511,7 +10660,7 @@ export interface operations {
                      *       ]
                      *     }
                      */
-                    "application/json": components["schemas"]["RecoveryCodes"];
+                    "application/json": components["schemas"]["RecoveryCodes"] | components["schemas"]["Plan"];
                 };
             };
             400: components["responses"]["Problem400"];
@@ -10519,6 +10668,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
@@ -10526,11 +10676,15 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     endSecondFactor: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
             header?: {
                 /**
                  * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
@@ -10557,11 +10711,43 @@ export interface operations {
             };
         };
         responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
             /** @description Ended */
             204: {
                 headers: {
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -10571,6 +10757,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
@@ -10578,11 +10765,15 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     renewRecoveryCodes: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
             header?: {
                 /**
                  * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
@@ -10609,11 +10800,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Done */
+            /** @description The codes; for a dry run, the plan */
             200: {
                 headers: {
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -10624,7 +10818,7 @@ export interface operations {
                      *       ]
                      *     }
                      */
-                    "application/json": components["schemas"]["RecoveryCodes"];
+                    "application/json": components["schemas"]["RecoveryCodes"] | components["schemas"]["Plan"];
                 };
             };
             400: components["responses"]["Problem400"];
@@ -10632,6 +10826,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
@@ -10639,11 +10834,15 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     putOwnSshKeys: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
             header?: {
                 /**
                  * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
@@ -10667,10 +10866,13 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Done */
+            /** @description The keys; for a dry run, the plan */
             200: {
                 headers: {
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -10681,12 +10883,15 @@ export interface operations {
                      *       ]
                      *     }
                      */
-                    "application/json": components["schemas"]["OwnSshKeys"];
+                    "application/json": components["schemas"]["OwnSshKeys"] | components["schemas"]["Plan"];
                 };
             };
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
@@ -10694,6 +10899,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     listRoles: {
@@ -11277,12 +11483,30 @@ export interface operations {
     listSessions: {
         parameters: {
             query?: {
+                /** @description Only those whose current is this (true or false); several times: one of these */
+                current?: string | string[];
+                /** @description Only those whose expires is this (any characters stand in for *); several times: one of these */
+                expires?: string | string[];
+                /** @description Only these fields of each object, with commas between them: id, user, source, means, opened, used, expires, current */
+                fields?: string;
+                /** @description Only those whose id is this (any characters stand in for *); several times: one of these */
+                id?: string | string[];
                 /** @description Greatest number of objects in the answer */
                 limit?: number;
+                /** @description Only those whose means is this (any characters stand in for *); several times: one of these */
+                means?: string | string[];
                 /** @description Objects to leave out from the beginning */
                 offset?: number;
-                /** @description Only sessions of this user */
-                user?: string;
+                /** @description Only those whose opened is this (any characters stand in for *); several times: one of these */
+                opened?: string | string[];
+                /** @description Fields with commas between them, - before one for descending order */
+                sort?: string;
+                /** @description Only those whose source is this (any characters stand in for *); several times: one of these */
+                source?: string | string[];
+                /** @description Only those whose used is this (any characters stand in for *); several times: one of these */
+                used?: string | string[];
+                /** @description Only those whose user is this (any characters stand in for *); several times: one of these */
+                user?: string | string[];
             };
             header?: {
                 /**
@@ -11340,6 +11564,8 @@ export interface operations {
     revokeSessions: {
         parameters: {
             query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
                 /** @description Left out, the caller */
                 user?: string;
             };
@@ -11355,10 +11581,13 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done */
+            /** @description Done; for a dry run, the plan */
             200: {
                 headers: {
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -11370,22 +11599,31 @@ export interface operations {
                     "application/json": {
                         /** @description How many */
                         ended: number;
-                    };
+                    } | components["schemas"]["Plan"];
                 };
             };
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     revokeSession: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
             header?: {
                 /**
                  * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
@@ -11401,10 +11639,41 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
             /** @description Ended */
             204: {
                 headers: {
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -11413,11 +11682,16 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     getAccessSettings: {
@@ -12207,7 +12481,10 @@ export interface operations {
     };
     resetSecondFactor: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
             header?: {
                 /**
                  * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
@@ -12226,10 +12503,41 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
             /** @description Ended */
             204: {
                 headers: {
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -12239,6 +12547,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
@@ -12246,6 +12555,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     listCertificates: {
@@ -13019,7 +13329,10 @@ export interface operations {
     };
     confirmConfiguration: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
             header?: {
                 /**
                  * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
@@ -13049,11 +13362,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What was confirmed */
+            /** @description What was confirmed; for a dry run, the plan */
             200: {
                 headers: {
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -13071,7 +13387,7 @@ export interface operations {
                      *       ]
                      *     }
                      */
-                    "application/json": components["schemas"]["PendingCommit"];
+                    "application/json": components["schemas"]["PendingCommit"] | components["schemas"]["Plan"];
                 };
             };
             400: components["responses"]["Problem400"];
@@ -13085,7 +13401,9 @@ export interface operations {
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     diffGenerations: {
@@ -13539,7 +13857,10 @@ export interface operations {
     };
     revertPendingCommit: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
             header?: {
                 /**
                  * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
@@ -13562,6 +13883,9 @@ export interface operations {
                 headers: {
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -13588,12 +13912,15 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     rollbackConfiguration: {
@@ -15176,7 +15503,10 @@ export interface operations {
     };
     returnUplink: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
             header?: {
                 /**
                  * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
@@ -15205,11 +15535,43 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
             /** @description It takes new connections */
             204: {
                 headers: {
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -15219,12 +15581,15 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     listUplinkStatuses: {
@@ -16722,6 +17087,8 @@ export interface operations {
             query?: {
                 /** @description Minutes in which the change has to be confirmed, or it goes back by itself; 0: never. Left out, only a change made over the network that can cut off the operator has to be confirmed, within 5 minutes */
                 confirmWithin?: number;
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
             };
             header?: {
                 /**
@@ -16771,12 +17138,44 @@ export interface operations {
             };
         };
         responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
             /** @description Created */
             201: {
                 headers: {
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     Location: components["headers"]["Location"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -16792,13 +17191,17 @@ export interface operations {
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     getFirstBootReport: {
@@ -17019,7 +17422,10 @@ export interface operations {
     };
     deleteJob: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
             header?: {
                 /**
                  * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
@@ -17035,10 +17441,41 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
             /** @description Forgotten */
             204: {
                 headers: {
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -17048,16 +17485,23 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     cancelJob: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
             header?: {
                 /**
                  * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
@@ -17078,11 +17522,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done */
+            /** @description The job; for a dry run, the plan */
             200: {
                 headers: {
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -17103,7 +17550,7 @@ export interface operations {
                      *       }
                      *     }
                      */
-                    "application/json": components["schemas"]["Job"];
+                    "application/json": components["schemas"]["Job"] | components["schemas"]["Plan"];
                 };
             };
             400: components["responses"]["Problem400"];
@@ -17111,21 +17558,32 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     getJobLog: {
         parameters: {
             query?: {
+                /** @description Only these fields of each object, with commas between them: time, text */
+                fields?: string;
                 /** @description Greatest number of objects in the answer */
                 limit?: number;
                 /** @description Objects to leave out from the beginning */
                 offset?: number;
+                /** @description Fields with commas between them, - before one for descending order */
+                sort?: string;
+                /** @description Only those whose text is this (any characters stand in for *); several times: one of these */
+                text?: string | string[];
+                /** @description Only those whose time is this (any characters stand in for *); several times: one of these */
+                time?: string | string[];
             };
             header?: {
                 /**
@@ -17181,8 +17639,24 @@ export interface operations {
     listBondProposals: {
         parameters: {
             query?: {
+                /** @description Only these fields of each object, with commas between them: name, mode, members, reason */
+                fields?: string;
+                /** @description Greatest number of objects in the answer */
+                limit?: number;
                 /** @description Seconds to listen for LACP first; 0: what was heard in the last 90 seconds */
                 listen?: number;
+                /** @description Only those whose members is this (any characters stand in for *); several times: one of these */
+                members?: string | string[];
+                /** @description Only those whose mode is this (any characters stand in for *); several times: one of these */
+                mode?: string | string[];
+                /** @description Only those whose name is this (any characters stand in for *); several times: one of these */
+                name?: string | string[];
+                /** @description Objects to leave out from the beginning */
+                offset?: number;
+                /** @description Only those whose reason is this (any characters stand in for *); several times: one of these */
+                reason?: string | string[];
+                /** @description Fields with commas between them, - before one for descending order */
+                sort?: string;
             };
             header?: {
                 /**
@@ -17199,6 +17673,7 @@ export interface operations {
             /** @description Done */
             200: {
                 headers: {
+                    Link: components["headers"]["Link"];
                     "Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
@@ -17215,12 +17690,15 @@ export interface operations {
                      *           ],
                      *           "reason": "nic0 and nic1 hear LACP from one system (00:1c:73:00:00:01), which has these ports in one group (key 7)"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "total": 1
                      *     }
                      */
                     "application/json": {
-                        /** @description None when nothing suggests one */
+                        /** @description Those of this page */
                         items: components["schemas"]["BondProposal"][];
+                        /** @description Number of objects that match, on all pages */
+                        total: number;
                     };
                 };
             };
@@ -18388,7 +18866,10 @@ export interface operations {
     };
     deleteLink: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
             header?: {
                 /**
                  * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
@@ -18407,10 +18888,41 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
             /** @description Done */
             204: {
                 headers: {
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -18420,16 +18932,23 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     adoptLink: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
             header?: {
                 /**
                  * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
@@ -18462,11 +18981,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Done */
+            /** @description The link; for a dry run, the plan */
             200: {
                 headers: {
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -18538,7 +19060,7 @@ export interface operations {
                      *       }
                      *     }
                      */
-                    "application/json": components["schemas"]["Link"];
+                    "application/json": components["schemas"]["Link"] | components["schemas"]["Plan"];
                 };
             };
             400: components["responses"]["Problem400"];
@@ -18546,12 +19068,15 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     listVirtualAddresses: {
@@ -19081,6 +19606,8 @@ export interface operations {
     holdVirtualAddress: {
         parameters: {
             query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
                 /** @description true: take addresses that another host has; the audit log says so */
                 force?: "true" | "false";
             };
@@ -19107,11 +19634,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done */
+            /** @description The virtual address; for a dry run, the plan */
             200: {
                 headers: {
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -19121,7 +19651,7 @@ export interface operations {
                      *       "present": true
                      *     }
                      */
-                    "application/json": components["schemas"]["VirtualAddressStatus"];
+                    "application/json": components["schemas"]["VirtualAddressStatus"] | components["schemas"]["Plan"];
                 };
             };
             400: components["responses"]["Problem400"];
@@ -19129,6 +19659,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
@@ -19136,11 +19667,15 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     releaseVirtualAddress: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
             header?: {
                 /**
                  * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
@@ -19164,11 +19699,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done */
+            /** @description The virtual address; for a dry run, the plan */
             200: {
                 headers: {
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -19178,7 +19716,7 @@ export interface operations {
                      *       "present": true
                      *     }
                      */
-                    "application/json": components["schemas"]["VirtualAddressStatus"];
+                    "application/json": components["schemas"]["VirtualAddressStatus"] | components["schemas"]["Plan"];
                 };
             };
             400: components["responses"]["Problem400"];
@@ -19186,6 +19724,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
@@ -19193,6 +19732,7 @@ export interface operations {
             500: components["responses"]["Problem500"];
             502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     getVirtualAddressStatus: {
@@ -19320,7 +19860,10 @@ export interface operations {
     };
     resetPassword: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
             header?: {
                 /**
                  * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
@@ -19347,12 +19890,44 @@ export interface operations {
             };
         };
         responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
             /** @description Created */
             201: {
                 headers: {
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     Location: components["headers"]["Location"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -19367,13 +19942,17 @@ export interface operations {
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     getReference: {
@@ -22214,7 +22793,10 @@ export interface operations {
     };
     createBackup: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
             header?: {
                 /**
                  * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
@@ -22243,12 +22825,44 @@ export interface operations {
             };
         };
         responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
             /** @description The job; Location is where to follow it */
             202: {
                 headers: {
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     Location: components["headers"]["Location"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -22275,13 +22889,17 @@ export interface operations {
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     getBackup: {
@@ -22340,7 +22958,10 @@ export interface operations {
     };
     deleteBackup: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
             header?: {
                 /**
                  * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
@@ -22359,10 +22980,41 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
             /** @description Deleted */
             204: {
                 headers: {
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -22371,11 +23023,16 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     downloadBackup: {
@@ -22422,7 +23079,10 @@ export interface operations {
     };
     uploadBackup: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
             header?: {
                 /**
                  * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
@@ -22447,11 +23107,42 @@ export interface operations {
             };
         };
         responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
             /** @description Created */
             201: {
                 headers: {
                     Location: components["headers"]["Location"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -22477,11 +23168,13 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
             507: components["responses"]["Problem507"];
         };
@@ -22659,7 +23352,10 @@ export interface operations {
     };
     regenerateManagementCertificate: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
             header?: {
                 /**
                  * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
@@ -22677,11 +23373,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done */
+            /** @description The new certificate; for a dry run, the plan */
             200: {
                 headers: {
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -22704,25 +23403,31 @@ export interface operations {
                      *       "selfSigned": false
                      *     }
                      */
-                    "application/json": components["schemas"]["ManagementCertificate"];
+                    "application/json": components["schemas"]["ManagementCertificate"] | components["schemas"]["Plan"];
                 };
             };
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
             507: components["responses"]["Problem507"];
         };
     };
     resetToFactory: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
             header?: {
                 /**
                  * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
@@ -22752,12 +23457,44 @@ export interface operations {
             };
         };
         responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
             /** @description Begun */
             202: {
                 headers: {
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     Location: components["headers"]["Location"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -22775,19 +23512,25 @@ export interface operations {
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
             507: components["responses"]["Problem507"];
         };
     };
     sealSystem: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description true: check everything, change nothing, answer with the plan */
+                dryRun?: "true" | "false";
+            };
             header?: {
                 /**
                  * @description A fresh key for each wish, such as a UUID: a repeated request gets the first one's answer and changes nothing
@@ -22815,12 +23558,44 @@ export interface operations {
             };
         };
         responses: {
+            /** @description The plan, for a dry run */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Replayed"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 7,
+                     *       "warnings": [],
+                     *       "steps": [
+                     *         {
+                     *           "subsystem": "l4",
+                     *           "kind": "put-farm",
+                     *           "summary": "add farm web"
+                     *         }
+                     *       ],
+                     *       "confirmWithin": 0,
+                     *       "reasons": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
             /** @description Begun */
             202: {
                 headers: {
                     "Idempotency-Replayed": components["headers"]["Replayed"];
                     Location: components["headers"]["Location"];
                     "Request-Id": components["headers"]["RequestId"];
+                    "Steelyard-Confirm-Before": components["headers"]["ConfirmBefore"];
+                    "Steelyard-Generation": components["headers"]["Generation"];
+                    "Steelyard-Warnings": components["headers"]["Warnings"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -22835,13 +23610,17 @@ export interface operations {
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            502: components["responses"]["Problem502"];
             503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     getSystemStatus: {

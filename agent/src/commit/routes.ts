@@ -6,12 +6,15 @@ import {
   changeQuery,
   commitChange,
   confirmWithin,
+  isDryRun,
   keepCommit,
   pendingCommit,
   plan,
+  sendPlan,
   toPlan,
 } from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
+import { dryRunQuery, sendSteps } from "../api/dry-run.ts";
 import { problemDocument } from "../api/problem.ts";
 import { description } from "../configuration/fields.ts";
 import type { Configuration } from "../configuration/schema.ts";
@@ -47,6 +50,7 @@ export const addConfirmationRoutes: Routes = (app, { control }) => {
       tags,
       summary: "Confirm the pending change: it stays",
       description: "404 when there is none, 412 when it is not the generation that the body names.",
+      querystring: dryRunQuery,
       body: z
         .strictObject({
           generation: z
@@ -55,12 +59,18 @@ export const addConfirmationRoutes: Routes = (app, { control }) => {
             .describe("The one that is meant; refused when another is pending"),
         })
         .meta({ examples: [{ generation: 7 }] }),
-      response: { 200: pendingCommit.describe("What was confirmed"), default: problemDocument },
+      response: {
+        200: z.union([pendingCommit, plan]).describe("What was confirmed; for a dry run, the plan"),
+        default: problemDocument,
+      },
     },
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const { generation } = request.body as { generation?: number };
       requireOwn(request, control.pending());
-      return await control.confirm(authorOf(request), generation);
+      if (!isDryRun(request)) return reply.send(await control.confirm(authorOf(request), generation));
+      const { generation: number, message } = requirePending(control.pending(), generation);
+      const summary = `generation ${number} stays: ${message}`;
+      return sendSteps(reply, control, [{ subsystem: "commit", kind: "confirm", summary }]);
     },
   });
 
@@ -72,10 +82,17 @@ export const addConfirmationRoutes: Routes = (app, { control }) => {
       summary: "Take the pending change back now",
       description:
         "The confirmed configuration comes back as a new generation, as it would when the time is up. What cannot be applied is tried again.",
+      querystring: dryRunQuery,
       response: { 200: plan, default: problemDocument },
     },
     handler: async (request, reply) => {
       requireOwn(request, control.pending());
+      if (isDryRun(request)) {
+        const { parent } = requirePending(control.pending());
+        if (parent > 0) return sendPlan(reply, await control.rollback(parent, authorOf(request), { dryRun: true }));
+        const summary = "the first boot begins again";
+        return sendSteps(reply, control, [{ subsystem: "commit", kind: "revert", summary }]);
+      }
       const result = await control.revert(authorOf(request));
       keepCommit(request, reply, "take the pending change back", result);
       return reply.send(toPlan(result));
@@ -211,6 +228,13 @@ export const addTransactionRoutes: Routes = (app, context) => {
 
 function optional<Key extends string, Value>(key: Key, value: Value | undefined): { [name in Key]?: Value } {
   return value === undefined ? {} : ({ [key]: value } as { [name in Key]?: Value });
+}
+
+/** Throws what confirming would throw. */
+function requirePending(pending: PendingCommit | undefined, generation = pending?.generation): PendingCommit {
+  if (!pending) throw new SteelyardError("not-found", "no change awaits its confirmation");
+  if (pending.generation === generation) return pending;
+  throw new SteelyardError("stale", `the pending generation is ${pending.generation}`);
 }
 
 /** Whoever may commit decides on an own change; on that of another, who may change any configuration. */

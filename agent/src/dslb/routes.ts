@@ -1,6 +1,8 @@
 import { z } from "zod";
+import { isDryRun } from "../api/change.ts";
 import { addCollection, type CollectionDefinition } from "../api/collection.ts";
 import type { Routes } from "../api/context.ts";
+import { dryRunAnswer, dryRunQuery, sendSteps } from "../api/dry-run.ts";
 import { defineList } from "../api/list.ts";
 import { problemDocument } from "../api/problem.ts";
 import { objectName } from "../configuration/fields.ts";
@@ -140,15 +142,24 @@ export const addUplinkRoutes: Routes = (app, context) => {
         farm: objectName.describe("Name of the uplink farm"),
         uplink: objectName.describe("Name of the uplink"),
       }),
-      response: { 204: z.null().describe("It takes new connections"), default: problemDocument },
+      querystring: dryRunQuery,
+      response: { 200: dryRunAnswer, 204: z.null().describe("It takes new connections"), default: problemDocument },
     },
     handler: async (request, reply) => {
       const { farm, uplink: name } = request.params as { farm: string; uplink: string };
-      if (!(await context.status.returnUplink(farm, name)))
-        throw new SteelyardError("not-found", `there is no uplink ${farm}/${name} that waits for its return`);
-      return reply.status(204).send(null);
+      const dryRun = isDryRun(request);
+      const found = dryRun ? await isWaiting(farm, name) : await context.status.returnUplink(farm, name);
+      if (!found) throw new SteelyardError("not-found", `there is no uplink ${farm}/${name} that waits for its return`);
+      if (!dryRun) return reply.status(204).send(null);
+      const summary = `uplink ${farm}/${name} takes new connections again`;
+      return sendSteps(reply, context.control, [{ subsystem: "dslb", kind: "return-uplink", summary }]);
     },
   });
+
+  async function isWaiting(farm: string, name: string): Promise<boolean> {
+    const found = (await context.status.readUplinkStatuses()).find((each) => each.name === farm);
+    return found?.uplinks.some((each) => each.name === name && each.state === "waiting") ?? false;
+  }
 };
 
 function findFarm({ uplinkFarms }: Configuration, name: string): UplinkFarm {

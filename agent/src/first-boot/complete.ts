@@ -30,6 +30,14 @@ export function badAnswers(problems: Problem[]): SteelyardError {
   return new SteelyardError("bad-input", words, { problems });
 }
 
+type FirstBootOptions = {
+  author?: Author;
+  origin?: Pick<FirstBootReport, "source" | "sha256">;
+  confirmWithin?: number | undefined;
+  /** Checks everything and leaves nothing behind. */
+  dryRun?: boolean;
+};
+
 /**
  * Commits the first configuration. Throws `bad-input` for answers that are not valid by themselves, `invalid-configuration`
  * or `apply-failed` from the commit, and `exists` once there is a configuration, also when another console was faster.
@@ -39,10 +47,9 @@ export async function completeFirstBoot(
   control: ConfigurationControl,
   machine: Machine,
   raw: unknown,
-  author: Author = { user: "admin", source: "console" },
-  origin: Pick<FirstBootReport, "source" | "sha256"> = { source: "the console" },
-  confirmWithin?: number,
+  options: FirstBootOptions = {},
 ): Promise<CommitResult> {
+  const { author = { user: "admin", source: "console" }, origin = { source: "the console" }, dryRun = false } = options;
   refuseLate(control);
   const given = parseAnswers(raw);
   const hash =
@@ -53,12 +60,14 @@ export async function completeFirstBoot(
     const done = await control.commit({
       author,
       message: "first boot",
-      confirmWithin,
+      confirmWithin: options.confirmWithin,
+      dryRun,
       change: () => {
         refuseLate(control);
         return makeConfiguration(given, hash);
       },
     });
+    if (dryRun) return done;
     const { generation } = done;
     const warnings = done.warnings.map(({ path, message }) => ({ path, message }));
     const applied = summarizeAnswers(given);

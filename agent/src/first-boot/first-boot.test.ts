@@ -213,7 +213,7 @@ t.test("answers that nobody confirms are taken back, and the questions begin aga
   const running = start();
   await reach("waiting-for-answer");
   const answer = (minutes: number) =>
-    completeFirstBoot(control, machine, { version: 1, admin: { password } }, undefined, undefined, minutes);
+    completeFirstBoot(control, machine, { version: 1, admin: { password } }, { confirmWithin: minutes });
   t.match((await answer(5)).pending, { generation: 1, parent: 0 });
   await reach("confirming");
   await t.rejects(answer(5), { code: "exists" }, "another console cannot answer meanwhile");

@@ -97,7 +97,10 @@ async function applyAnswerFile(
   };
   if ("problems" in parsed) return await refuse(parsed.problems);
   try {
-    await completeFirstBoot(control, machine, parsed.answers, { user: "admin", source: "answer-file" }, origin);
+    await completeFirstBoot(control, machine, parsed.answers, {
+      author: { user: "admin", source: "answer-file" },
+      origin,
+    });
   } catch (error) {
     if (!isFirstBoot(control)) return;
     await refuse(locateProblems(text, describeFailure(error).problems));

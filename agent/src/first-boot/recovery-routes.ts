@@ -1,7 +1,9 @@
 import { z } from "zod";
 import { user } from "../access/schema.ts";
 import { hashNewPassword } from "../access/user-routes.ts";
+import { isDryRun, sendPlan } from "../api/change.ts";
 import type { ApiContext, Routes } from "../api/context.ts";
+import { dryRunAnswer, dryRunQuery } from "../api/dry-run.ts";
 import { problemDocument } from "../api/problem.ts";
 import { SteelyardError } from "../errors.ts";
 import { writeResetNotice } from "./reset-notice.ts";
@@ -52,8 +54,9 @@ export const addRecoveryRoutes: Routes = (app, context) => {
       summary: "Set a new password of admin from the console (local socket only)",
       description:
         "For whoever is at the machine and cannot log in: restarts show, and so does this, in the audit log, in the history, as an event and in the health of the box until the next start. A second factor of admin ends, sessions and all.",
+      querystring: dryRunQuery,
       body,
-      response: { 201: done, default: problemDocument },
+      response: { 200: dryRunAnswer, 201: done, default: problemDocument },
     },
     handler: async (request, reply) => {
       const { source, means } = request.principal ?? {};
@@ -68,6 +71,7 @@ export const addRecoveryRoutes: Routes = (app, context) => {
         author: { user: "admin", source: "console" },
         message,
         confirmWithin: 0,
+        dryRun: isDryRun(request),
         change: (configuration) => {
           const { totp: _, ...known } = configuration.users.admin ?? user.parse({});
           const roles = [...new Set([...known.roles, "admin"])];
@@ -75,6 +79,7 @@ export const addRecoveryRoutes: Routes = (app, context) => {
           return { ...configuration, users: { ...configuration.users, admin } };
         },
       });
+      if (isDryRun(request)) return sendPlan(reply, commit);
       request.commit = { ...commit, message };
       await writeResetNotice(machine);
       machine.log.warn("console: the password of admin was reset by somebody at the console");

@@ -1,6 +1,7 @@
 import { z } from "zod";
-import { changeQuery, pendingCommit, warnings } from "../api/change.ts";
+import { changeQuery, isDryRun, pendingCommit, sendPlan, warnings } from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
+import { dryRunAnswer } from "../api/dry-run.ts";
 import { problemDocument } from "../api/problem.ts";
 import { SteelyardError } from "../errors.ts";
 import { completeFirstBoot } from "./complete.ts";
@@ -94,15 +95,17 @@ export const addFirstBootRoutes: Routes = (app, { control, machine }) => {
       description:
         "The answers of the console wizard, or of an answer file, become the first generation of the configuration. With confirmWithin they have to be confirmed, or the first boot begins again.",
       summary: "Give the first answers (local socket only, while there is no configuration)",
-      querystring: changeQuery.pick({ confirmWithin: true }),
+      querystring: changeQuery.pick({ dryRun: true, confirmWithin: true }),
       body: answers,
-      response: { 201: result, default: problemDocument },
+      response: { 200: dryRunAnswer, 201: result, default: problemDocument },
     },
     handler: async (request, reply) => {
       const source = request.principal?.source;
       if (source !== "local") throw new SteelyardError("forbidden", "the first answers are given on the console");
       const { confirmWithin } = request.query as { confirmWithin?: number };
-      const commit = await completeFirstBoot(control, machine, request.body, undefined, undefined, confirmWithin);
+      const dryRun = isDryRun(request);
+      const commit = await completeFirstBoot(control, machine, request.body, { confirmWithin, dryRun });
+      if (dryRun) return sendPlan(reply, commit);
       request.commit = { ...commit, message: "first boot" };
       const { generation, pending } = commit;
       await writeFirstBootState(machine, { state: pending ? "confirming" : "done" });

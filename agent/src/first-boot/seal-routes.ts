@@ -1,5 +1,7 @@
 import { z } from "zod";
+import { isDryRun } from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
+import { dryRunAnswer, dryRunQuery, sendSteps } from "../api/dry-run.ts";
 import { problemDocument } from "../api/problem.ts";
 import { SteelyardError } from "../errors.ts";
 
@@ -28,8 +30,9 @@ export const addSealRoutes: Routes = (app, { control, machine }) => {
       summary: "Take the identity from the box and power it off, to clone its disk",
       description:
         "Takes away the machine id, SSH host keys, the API's key and certificate, the names bound to cards, sessions, journals, audit log, history and backups; the configuration too, unless it is kept. What starts from the disk next makes an identity of its own.",
+      querystring: dryRunQuery,
       body,
-      response: { 202: answer, default: problemDocument },
+      response: { 200: dryRunAnswer, 202: answer, default: problemDocument },
     },
     handler: async (request, reply) => {
       const { hostname, keepConfiguration } = request.body as z.output<typeof body>;
@@ -43,6 +46,14 @@ export const addSealRoutes: Routes = (app, { control, machine }) => {
           "awaiting-confirmation",
           "a change awaits its confirmation: confirm it or take it back",
         );
+      if (isDryRun(request)) {
+        const rest = keepConfiguration ? "the configuration stays" : "the configuration goes too";
+        const step = (kind: string, summary: string) => ({ subsystem: "seal", kind, summary });
+        return sendSteps(reply, control, [
+          step("seal", `take identity, sessions, logs and backups from ${own}; ${rest}`),
+          step("power-off", `power ${own} off`),
+        ]);
+      }
       machine.log.warn(`sealed by ${request.principal?.user ?? ""} (${request.principal?.source ?? ""})`);
       const unit = `steelyard-seal@${keepConfiguration ? "keep" : "drop"}.service`;
       reply.raw.once("close", () => void machine.run(["systemctl", "--no-block", "start", unit]));

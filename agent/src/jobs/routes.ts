@@ -2,9 +2,10 @@ import type { FastifyRequest } from "fastify";
 import { z } from "zod";
 import { isPermitted } from "../access/permissions.ts";
 import { requirePermission } from "../api/authentication.ts";
-import { principalOf } from "../api/change.ts";
+import { isDryRun, plan, principalOf } from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
-import { defineList, listOf, listQuery, takePage } from "../api/list.ts";
+import { dryRunAnswer, dryRunQuery, sendSteps } from "../api/dry-run.ts";
+import { defineList } from "../api/list.ts";
 import { problemDocument } from "../api/problem.ts";
 import { SteelyardError } from "../errors.ts";
 import { isEnded, type Job, job, jobId, jobLine } from "./schema.ts";
@@ -13,9 +14,16 @@ export const jobsUrl = "/api/v1/jobs";
 const tags = ["Jobs"];
 const parameters = z.strictObject({ job: jobId });
 const jobs = defineList(job, { sort: "-created" });
+const lines = defineList(jobLine);
 
 /** Where whoever started a job follows it. */
 export const locationOf = ({ id }: Pick<Job, "id">) => `${jobsUrl}/${id}`;
+
+const stepOn = (verb: "cancel" | "forget", { id, title }: Job) => ({
+  subsystem: "jobs",
+  kind: `${verb}-job`,
+  summary: `${verb} job ${id}: ${title}`,
+});
 
 /** Everybody sees and cancels the own jobs; those of others take the permissions of jobs. */
 export const addJobRoutes: Routes = (app, context) => {
@@ -76,11 +84,10 @@ export const addJobRoutes: Routes = (app, context) => {
       summary: "Read the log of a job",
       description: "At most 500 lines; the last 20 after a restart of the agent.",
       params: parameters,
-      querystring: listQuery,
-      response: { 200: listOf(jobLine), default: problemDocument },
+      querystring: lines.query,
+      response: { 200: lines.answer, default: problemDocument },
     },
-    handler: async (request) =>
-      takePage(context.jobs.log(find(request).id), request.query as z.output<typeof listQuery>),
+    handler: async (request, reply) => lines.send(request, reply, context.jobs.log(find(request).id)),
   });
 
   app.post(`${jobsUrl}/:job/cancel`, {
@@ -92,12 +99,14 @@ export const addJobRoutes: Routes = (app, context) => {
       description:
         "It ends soon and leaves nothing behind; one that has ended stays as it is. That of another user takes jobs:cancel.",
       params: parameters,
-      response: { 200: job, default: problemDocument },
+      querystring: dryRunQuery,
+      response: { 200: z.union([job, plan]).describe("The job; for a dry run, the plan"), default: problemDocument },
     },
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const found = find(request);
       requireOwn(request, found, "jobs:cancel");
-      return context.jobs.cancel(found.id) ?? found;
+      if (isDryRun(request)) return sendSteps(reply, context.control, isEnded(found) ? [] : [stepOn("cancel", found)]);
+      return reply.send(context.jobs.cancel(found.id) ?? found);
     },
   });
 
@@ -109,12 +118,14 @@ export const addJobRoutes: Routes = (app, context) => {
       summary: "Forget a job that has ended",
       description: "409 while it has not: cancel it first. That of another user takes jobs:delete.",
       params: parameters,
-      response: { 204: z.null().describe("Forgotten"), default: problemDocument },
+      querystring: dryRunQuery,
+      response: { 200: dryRunAnswer, 204: z.null().describe("Forgotten"), default: problemDocument },
     },
     handler: async (request, reply) => {
       const found = find(request);
       requireOwn(request, found, "jobs:delete");
       if (!isEnded(found)) throw new SteelyardError("unended", `job ${found.id} has not ended: cancel it first`);
+      if (isDryRun(request)) return sendSteps(reply, context.control, [stepOn("forget", found)]);
       context.jobs.forget(found.id);
       return reply.code(204).send();
     },

@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { isPermitted } from "../access/permissions.ts";
 import { cardSettings } from "../adapters/card-settings.ts";
-import { principalOf } from "../api/change.ts";
+import { isDryRun, plan, principalOf } from "../api/change.ts";
 import type { ApiContext, Routes } from "../api/context.ts";
+import { dryRunAnswer, dryRunQuery, sendSteps } from "../api/dry-run.ts";
 import { defineList } from "../api/list.ts";
 import { problemDocument } from "../api/problem.ts";
 import { interfaceName } from "../configuration/fields.ts";
@@ -171,6 +172,17 @@ const proposal = z
     ],
   });
 
+const proposals = defineList(proposal, {
+  also: {
+    listen: z.coerce
+      .number("expected a number of seconds")
+      .int("expected a whole number of seconds")
+      .min(0, "expected 0 to 35 seconds")
+      .max(35, "expected 0 to 35 seconds")
+      .default(0)
+      .describe("Seconds to listen for LACP first; 0: what was heard in the last 90 seconds"),
+  },
+});
 const parameters = z.strictObject({ link: interfaceName.describe("Name of the link") });
 const adoption = z
   .strictObject({
@@ -230,15 +242,21 @@ export const addLinkRoutes: Routes = (app, context) => {
       description:
         "After a card was replaced: the card in its place takes its name, and what is configured for that name. Refused when the missing card is there, when the other one is configured, and when several would fit and none is named.",
       params: parameters,
+      querystring: dryRunQuery,
       body: adoption,
-      response: { 200: link, default: problemDocument },
+      response: { 200: z.union([link, plan]).describe("The link; for a dry run, the plan"), default: problemDocument },
     },
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const name = nameOf(request.params);
       const { card } = request.body as z.output<typeof adoption>;
-      await adoptCard(context.machine, name, { card, configured: configuredIn(context) });
+      const dryRun = isDryRun(request);
+      const taken = await adoptCard(context.machine, name, { card, configured: configuredIn(context), dryRun });
+      if (dryRun) {
+        const summary = `the card ${taken} becomes ${name}, with what is configured for it`;
+        return sendSteps(reply, context.control, [{ subsystem: "network", kind: "adopt-card", summary }]);
+      }
       await context.control.reconcile(`the card of ${name} was replaced`);
-      return await findLink(context, name);
+      return reply.send(await findLink(context, name));
     },
   });
   app.delete("/api/v1/network/links/:link", {
@@ -249,10 +267,17 @@ export const addLinkRoutes: Routes = (app, context) => {
       summary: "Give up the name of a missing card",
       description: "The name is free for the next new card. Refused when the card is there or the name is configured.",
       params: parameters,
-      response: { 204: z.null().describe("Done"), default: problemDocument },
+      querystring: dryRunQuery,
+      response: { 200: dryRunAnswer, 204: z.null().describe("Done"), default: problemDocument },
     },
     handler: async (request, reply) => {
-      await forgetCard(context.machine, nameOf(request.params), configuredIn(context));
+      const name = nameOf(request.params);
+      const dryRun = isDryRun(request);
+      await forgetCard(context.machine, name, { configured: configuredIn(context), dryRun });
+      if (dryRun) {
+        const summary = `the name ${name} is free for the next new card`;
+        return sendSteps(reply, context.control, [{ subsystem: "network", kind: "forget-card", summary }]);
+      }
       return reply.code(204).send();
     },
   });
@@ -264,21 +289,10 @@ export const addLinkRoutes: Routes = (app, context) => {
       summary: "Bonds that the cabling suggests",
       description:
         "Cards with carrier that nothing uses: those that hear LACP from one group of ports, or have the same LLDP neighbour. A quiet partner sends LACP every 30 seconds.",
-      querystring: z.strictObject({
-        listen: z.coerce
-          .number("expected a number of seconds")
-          .int("expected a whole number of seconds")
-          .min(0, "expected 0 to 35 seconds")
-          .max(35, "expected 0 to 35 seconds")
-          .default(0)
-          .describe("Seconds to listen for LACP first; 0: what was heard in the last 90 seconds"),
-      }),
-      response: {
-        200: z.object({ items: z.array(proposal).describe("None when nothing suggests one") }),
-        default: problemDocument,
-      },
+      querystring: proposals.query,
+      response: { 200: proposals.answer, default: problemDocument },
     },
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const { listen } = request.query as { listen: number };
       const configured = configuredIn(context);
       const isFree = (each: Link) =>
@@ -288,7 +302,8 @@ export const addLinkRoutes: Routes = (app, context) => {
         await listenForPartners(context.machine, names, { seconds: listen });
       }
       const found = await context.status.readLinks();
-      return { items: proposeBonds({ links: found as never, partners: recallPartners(context.machine), configured }) };
+      const partners = recallPartners(context.machine);
+      return proposals.send(request, reply, proposeBonds({ links: found as never, partners, configured }));
     },
   });
 };

@@ -1,5 +1,7 @@
 import { z } from "zod";
+import { isDryRun } from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
+import { dryRunAnswer, dryRunQuery, sendSteps } from "../api/dry-run.ts";
 import { badInput, problemDocument } from "../api/problem.ts";
 import { askForReset, keepable, restartForReset } from "./apply.ts";
 
@@ -35,14 +37,23 @@ export const addResetRoutes: Routes = (app, { machine, control }) => {
       summary: "Reset the box to its factory state, and start it again",
       description:
         "Takes away the configuration with its history, the users, the keys and certificates, the machine id and, unless kept, logs and backups. The box then asks its first questions on its console, or takes an answer file. There is no way back but a backup that is kept elsewhere. Names the host, lest it is another one that is reset.",
+      querystring: dryRunQuery,
       body: wish,
-      response: { 202: answer, default: problemDocument },
+      response: { 200: dryRunAnswer, 202: answer, default: problemDocument },
     },
     handler: async (request, reply) => {
       const { hostname, keep } = request.body as z.output<typeof wish>;
       const own = control.current().configuration.system.hostname;
       if (hostname !== own)
         throw badInput([{ path: "hostname", message: "expected the host name of this box, which is another" }]);
+      if (isDryRun(request)) {
+        const kept = keep.length > 0 ? `all but ${keep.join(" and ")}` : "everything, logs and backups too";
+        const step = (kind: string, summary: string) => ({ subsystem: "reset", kind, summary });
+        return sendSteps(reply, control, [
+          step("erase", `take ${kept} from ${own}`),
+          step("restart", `start ${own} again, for its first questions`),
+        ]);
+      }
       await askForReset(machine, keep);
       machine.log.warn(`factory reset by ${request.principal?.user ?? ""} (${request.principal?.source ?? ""})`);
       // When the answer is out, and with it the record of the audit log.

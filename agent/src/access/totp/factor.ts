@@ -1,29 +1,41 @@
 import type { Machine } from "../../adapters/machine.ts";
-import type { Author, ConfigurationControl } from "../../commit/control.ts";
+import type { Author, CommitResult, ConfigurationControl } from "../../commit/control.ts";
 import type { Configuration } from "../../configuration/schema.ts";
 import { SteelyardError } from "../../errors.ts";
 import type { Account, SecondFactor } from "../login.ts";
 import { currentRoles } from "../principal.ts";
 import { findUser } from "../rights.ts";
 import { type User, userName, user as userSchema } from "../schema.ts";
+import { makeThrottle } from "../throttle.ts";
 import { findStep, hashRecoveryCode, makeRecoveryCodes, makeSecret, makeUri } from "./codes.ts";
 
 export type Enrolment = { secret: string; uri: string };
 
+/** What a change of a second factor did, or with `dryRun` would do, and the recovery codes it made. */
+export type FactorChange = { commit: CommitResult; message: string; recoveryCodes: string[] };
+
+type Wish = { author: Author; dryRun?: boolean };
+
+/**
+ * With `dryRun` all is checked, a code too, which stays good; nothing changes. Whoever gives wrong codes waits: a stolen
+ * session must not find one out by trying.
+ */
 export type TotpFactor = SecondFactor & {
   /**
    * A secret for a user to put into an app; it counts once a code of it was given. Of somebody from a directory a user object is
    * made then, without roles, to keep it. Throws `exists`, `not-found`, and `forbidden` for a name that no user can have.
    */
   begin(user: string, options?: { fromDirectory?: boolean }): Enrolment;
+  /** Throws what {@link begin} would throw. */
+  checkBegin(user: string, options?: { fromDirectory?: boolean }): void;
   /** Keeps the secret that was begun, and hands out the recovery codes. Throws `forbidden` for a wrong code. */
-  confirm(user: string, code: string, author: Author): Promise<string[]>;
+  confirm(user: string, code: string, wish: Wish): Promise<FactorChange>;
   /** Fresh recovery codes instead of the old ones. Throws `forbidden` for a wrong code. */
-  renew(user: string, code: string, author: Author): Promise<string[]>;
+  renew(user: string, code: string, wish: Wish): Promise<FactorChange>;
   /** Ends the second factor of the caller. Throws `forbidden` for a wrong code. */
-  remove(user: string, code: string, author: Author): Promise<void>;
+  remove(user: string, code: string, wish: Wish): Promise<FactorChange>;
   /** Ends it without a code: for an administrator, when phone and recovery codes are lost. */
-  reset(user: string, author: Author): Promise<void>;
+  reset(user: string, wish: Wish): Promise<FactorChange>;
 };
 
 const enrolmentMilliseconds = 10 * 60_000;
@@ -40,21 +52,30 @@ export function makeTotpFactor(
   /** A code of the step of the start, or before, may have been used before it. */
   const firstStep = Math.floor(machine.now().getTime() / 30_000);
   const configuration = () => control.current().configuration;
+  /** Of the codes that somebody who is logged in gives; a login counts its own. */
+  const tries = makeThrottle({ now: machine.now, free: 5, first: 1000, longest: 60_000 });
 
-  /** True once for a right code. */
-  function takeCode(user: string, secret: string, code: string): boolean {
+  /** True once for a right code; `keep` leaves it good. */
+  function takeCode(user: string, secret: string, code: string, keep = false): boolean {
     const step = findStep(secret, code.replace(/\s/g, ""), machine.now());
     if (step === undefined || step <= (lastSteps.get(user) ?? firstStep)) return false;
-    lastSteps.set(user, step);
+    if (!keep) lastSteps.set(user, step);
     return true;
   }
 
-  async function change(name: string, author: Author, message: string, make: (user: User) => User): Promise<void> {
-    await control.commit({
+  async function change(
+    name: string,
+    { author, dryRun = false }: Wish,
+    message: string,
+    make: (user: User) => User,
+  ): Promise<FactorChange> {
+    const commit = await control.commit({
       author,
       message,
+      dryRun,
       change: (current) => ({ ...current, users: { ...current.users, [name]: make(requireUser(current, name)) } }),
     });
+    return { commit, message, recoveryCodes: [] };
   }
 
   /** The user, or for somebody whom a directory alone knows the object that a second factor would be kept in. */
@@ -72,11 +93,12 @@ export function makeTotpFactor(
     });
   }
 
-  async function takeRecoveryCode(name: string, code: string): Promise<boolean> {
+  async function takeRecoveryCode(name: string, code: string, keep = false): Promise<boolean> {
     const hash = hashRecoveryCode(code);
     if (!findUser(configuration(), name)?.totp?.recoveryCodes.includes(hash)) return false;
+    if (keep) return true;
     try {
-      await change(name, { user: name, source: "login" }, `use a recovery code of ${name}`, (user) => {
+      await change(name, { author: { user: name, source: "login" } }, `use a recovery code of ${name}`, (user) => {
         // Looked at again when the commit's turn has come: two at a time must not both be let in.
         if (!user.totp?.recoveryCodes.includes(hash)) throw new SteelyardError("stale", "the code has been used");
         return {
@@ -91,31 +113,40 @@ export function makeTotpFactor(
     }
   }
 
-  async function requireCode(name: string, code: string): Promise<void> {
+  async function requireCode(name: string, code: string, { dryRun = false }: Wish): Promise<void> {
     const { totp } = requireUser(configuration(), name);
     if (!totp) throw new SteelyardError("not-found", `${name} has no second factor`);
-    if (!takeCode(name, totp.secret, code) && !(await takeRecoveryCode(name, code)))
+    tries.attempt(name);
+    if (!takeCode(name, totp.secret, code, dryRun) && !(await takeRecoveryCode(name, code, dryRun)))
       throw new SteelyardError("forbidden", "code: wrong code");
+    tries.forgive(name);
   }
 
-  async function confirm(name: string, code: string, author: Author): Promise<string[]> {
+  function checkBegin(name: string, { fromDirectory = false } = {}): void {
+    if (userOrNew(configuration(), name, fromDirectory).totp)
+      throw new SteelyardError("exists", `${name} has a second factor already`);
+  }
+
+  async function confirm(name: string, code: string, { author, dryRun = false }: Wish): Promise<FactorChange> {
     const enrolment = begun.get(name);
     if (!enrolment || enrolment.until <= machine.now().getTime())
       throw new SteelyardError("not-found", "no second factor is being set up, or it took too long: begin again");
-    if (!takeCode(name, enrolment.secret, code)) throw new SteelyardError("forbidden", "code: wrong code");
-    const codes = makeRecoveryCodes(machine.randomBytes);
-    const totp = { secret: enrolment.secret, recoveryCodes: codes.map(hashRecoveryCode) };
-    await control.commit({
+    if (!takeCode(name, enrolment.secret, code, dryRun)) throw new SteelyardError("forbidden", "code: wrong code");
+    const recoveryCodes = makeRecoveryCodes(machine.randomBytes);
+    const totp = { secret: enrolment.secret, recoveryCodes: recoveryCodes.map(hashRecoveryCode) };
+    const message = `set up the second factor of ${name}`;
+    const commit = await control.commit({
       author,
-      message: `set up the second factor of ${name}`,
+      message,
+      dryRun,
       change: (current) => {
         const user = userOrNew(current, name, enrolment.fromDirectory);
         if (user.totp) throw new SteelyardError("exists", `${name} has a second factor already`);
         return { ...current, users: { ...current.users, [name]: { ...user, totp } } };
       },
     });
-    begun.delete(name);
-    return codes;
+    if (!dryRun) begun.delete(name);
+    return { commit, message, recoveryCodes };
   }
 
   return {
@@ -128,7 +159,7 @@ export function makeTotpFactor(
       if (totp) return takeCode(name, totp.secret, code) || (await takeRecoveryCode(name, code));
       // Required of somebody who has none yet: the first code of the one that was begun with the challenge sets it up.
       if (!begun.has(name)) return false;
-      return await confirm(name, code, { user: name, source: "login" }).then(
+      return await confirm(name, code, { author: { user: name, source: "login" } }).then(
         () => true,
         (error) => {
           if (error instanceof SteelyardError && error.code !== "apply-failed") return false;
@@ -137,9 +168,9 @@ export function makeTotpFactor(
       );
     },
 
+    checkBegin,
     begin(name, { fromDirectory = false } = {}) {
-      const user = userOrNew(configuration(), name, fromDirectory);
-      if (user.totp) throw new SteelyardError("exists", `${name} has a second factor already`);
+      checkBegin(name, { fromDirectory });
       const time = machine.now().getTime();
       for (const [key, { until }] of begun) if (until <= time) begun.delete(key);
       const [oldest] = begun.keys();
@@ -149,22 +180,23 @@ export function makeTotpFactor(
       return { secret, uri: makeUri(secret, name, configuration().system.hostname) };
     },
     confirm,
-    async renew(name, code, author) {
-      await requireCode(name, code);
-      const codes = makeRecoveryCodes(machine.randomBytes);
-      await change(name, author, `renew the recovery codes of ${name}`, (user) =>
-        user.totp ? { ...user, totp: { ...user.totp, recoveryCodes: codes.map(hashRecoveryCode) } } : user,
+    async renew(name, code, wish) {
+      await requireCode(name, code, wish);
+      const recoveryCodes = makeRecoveryCodes(machine.randomBytes);
+      const hashes = recoveryCodes.map(hashRecoveryCode);
+      const done = await change(name, wish, `renew the recovery codes of ${name}`, (user) =>
+        user.totp ? { ...user, totp: { ...user.totp, recoveryCodes: hashes } } : user,
       );
-      return codes;
+      return { ...done, recoveryCodes };
     },
-    async remove(name, code, author) {
-      await requireCode(name, code);
-      await change(name, author, `end the second factor of ${name}`, withoutTotp);
+    async remove(name, code, wish) {
+      await requireCode(name, code, wish);
+      return await change(name, wish, `end the second factor of ${name}`, withoutTotp);
     },
-    async reset(name, author) {
+    async reset(name, wish) {
       if (!requireUser(configuration(), name).totp)
         throw new SteelyardError("not-found", `${name} has no second factor`);
-      await change(name, author, `reset the second factor of ${name}`, withoutTotp);
+      return await change(name, wish, `reset the second factor of ${name}`, withoutTotp);
     },
   };
 }

@@ -1,15 +1,16 @@
-import type { FastifyRequest } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import { renderSVG, renderUnicodeCompact } from "uqr";
 import { z } from "zod";
 import { requirePermission } from "../../api/authentication.ts";
-import { authorOf, principalOf } from "../../api/change.ts";
+import { authorOf, isDryRun, keepCommit, plan, principalOf, sendPlan } from "../../api/change.ts";
 import type { Routes } from "../../api/context.ts";
+import { dryRunAnswer, dryRunQuery, sendSteps } from "../../api/dry-run.ts";
 import { problemDocument } from "../../api/problem.ts";
 import { SteelyardError } from "../../errors.ts";
 import { grantsCover } from "../permissions.ts";
 import { findUser, grantsOfUser } from "../rights.ts";
 import { userName } from "../schema.ts";
-import type { Enrolment } from "./factor.ts";
+import type { Enrolment, FactorChange } from "./factor.ts";
 
 const url = "/api/v1/access/me/second-factor";
 const tags = ["Sessions"];
@@ -67,6 +68,20 @@ const show = ({ secret, uri }: Enrolment) => ({ secret, uri, svg: renderSVG(uri)
 const errors = ["not-found", "exists", "forbidden", "invalid-configuration", "apply-failed"] as const;
 const codeOf = ({ body }: { body: unknown }) => (body as z.output<typeof given>).code;
 
+const codesAnswer = z.union([codes, plan]).describe("The codes; for a dry run, the plan");
+const wishOf = (request: FastifyRequest) => ({ author: authorOf(request), dryRun: isDryRun(request) });
+
+/** The plan of a dry run, or else what `answer` sends. */
+async function sendChange(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { commit, message, recoveryCodes }: FactorChange,
+  answer: (recoveryCodes: string[]) => FastifyReply,
+): Promise<FastifyReply> {
+  keepCommit(request, reply, message, commit);
+  return isDryRun(request) ? sendPlan(reply, commit) : answer(recoveryCodes);
+}
+
 /** Setting up a second factor, and ending it. */
 export const addSecondFactorRoutes: Routes = (app, { control, login, sessions, totp }) => {
   const isFromDirectory = (request: FastifyRequest) => {
@@ -98,10 +113,17 @@ export const addSecondFactorRoutes: Routes = (app, { control, login, sessions, t
       tags,
       summary: "Begin a second factor (TOTP) for the caller",
       description: "Put the secret into an authenticator app and confirm with its first code within ten minutes.",
-      response: { 201: enrolment, default: problemDocument },
+      querystring: dryRunQuery,
+      response: { 200: dryRunAnswer, 201: enrolment, default: problemDocument },
     },
     handler: async (request, reply) => {
       const fromDirectory = isFromDirectory(request);
+      if (isDryRun(request)) {
+        const { user } = principalOf(request);
+        totp.checkBegin(user, { fromDirectory });
+        const summary = `make a secret for ${user}, which counts once a code confirms it`;
+        return sendSteps(reply, control, [{ subsystem: "access", kind: "begin-second-factor", summary }]);
+      }
       return reply.code(201).send(show(totp.begin(principalOf(request).user, { fromDirectory })));
     },
   });
@@ -113,12 +135,14 @@ export const addSecondFactorRoutes: Routes = (app, { control, login, sessions, t
       tags,
       summary: "Confirm the second factor by its first code",
       description: "From now on a code is asked for at login. Keep the recovery codes where the phone is not.",
+      querystring: dryRunQuery,
       body: given,
-      response: { 200: codes, default: problemDocument },
+      response: { 200: codesAnswer, default: problemDocument },
     },
-    handler: async (request) => ({
-      recoveryCodes: await totp.confirm(principalOf(request).user, codeOf(request), authorOf(request)),
-    }),
+    handler: async (request, reply) => {
+      const done = await totp.confirm(principalOf(request).user, codeOf(request), wishOf(request));
+      return await sendChange(request, reply, done, (recoveryCodes) => reply.send({ recoveryCodes }));
+    },
   });
 
   app.post(`${url}/recovery-codes`, {
@@ -128,12 +152,14 @@ export const addSecondFactorRoutes: Routes = (app, { control, login, sessions, t
       tags,
       summary: "Make new recovery codes",
       description: "The old ones end. Takes a code.",
+      querystring: dryRunQuery,
       body: given,
-      response: { 200: codes, default: problemDocument },
+      response: { 200: codesAnswer, default: problemDocument },
     },
-    handler: async (request) => ({
-      recoveryCodes: await totp.renew(principalOf(request).user, codeOf(request), authorOf(request)),
-    }),
+    handler: async (request, reply) => {
+      const done = await totp.renew(principalOf(request).user, codeOf(request), wishOf(request));
+      return await sendChange(request, reply, done, (recoveryCodes) => reply.send({ recoveryCodes }));
+    },
   });
 
   app.post(`${url}/end`, {
@@ -143,12 +169,13 @@ export const addSecondFactorRoutes: Routes = (app, { control, login, sessions, t
       tags,
       summary: "End the caller's second factor",
       description: "Takes a code, so that a stolen session alone cannot end it.",
+      querystring: dryRunQuery,
       body: given,
-      response: { 204: z.null().describe("Ended"), default: problemDocument },
+      response: { 200: dryRunAnswer, 204: z.null().describe("Ended"), default: problemDocument },
     },
     handler: async (request, reply) => {
-      await totp.remove(principalOf(request).user, codeOf(request), authorOf(request));
-      return reply.code(204).send();
+      const done = await totp.remove(principalOf(request).user, codeOf(request), wishOf(request));
+      return await sendChange(request, reply, done, () => reply.code(204).send());
     },
   });
 
@@ -160,7 +187,8 @@ export const addSecondFactorRoutes: Routes = (app, { control, login, sessions, t
       summary: "End a user's second factor",
       description: "For the day phone and recovery codes are lost. Takes all the rights of that user.",
       params: z.strictObject({ user: userName.describe("Name of the user") }),
-      response: { 204: z.null().describe("Ended"), default: problemDocument },
+      querystring: dryRunQuery,
+      response: { 200: dryRunAnswer, 204: z.null().describe("Ended"), default: problemDocument },
     },
     handler: async (request, reply) => {
       const { user: name } = request.params as { user: string };
@@ -171,8 +199,8 @@ export const addSecondFactorRoutes: Routes = (app, { control, login, sessions, t
       if (user && !grantsCover(principal.ceiling ?? principal.grants, grantsOfUser(configuration, user)))
         throw new SteelyardError("forbidden", `expected somebody with all the rights of ${name}`);
       requirePermission(principal, "access:update");
-      await totp.reset(name, authorOf(request));
-      return reply.code(204).send();
+      const done = await totp.reset(name, wishOf(request));
+      return await sendChange(request, reply, done, () => reply.code(204).send());
     },
   });
 

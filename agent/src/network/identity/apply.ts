@@ -44,14 +44,19 @@ export async function nameCards(machine: Machine, configured: readonly string[])
 
 /**
  * Binds the name of a missing card to one that is here: the one given, else the only candidate. Throws `not-found` for a name
- * that is bound to no card or a card there is not, `in-use` when either is taken, `ambiguous` unless there is one candidate.
+ * that is bound to no card or a card there is not, `in-use` when either is taken, `ambiguous` unless there is one candidate. Returns the
+ * name the card has had; with `dryRun` all is checked and nothing done.
  */
 export async function adoptCard(
   machine: Machine,
   name: string,
-  { card: chosen, configured }: { card: string | undefined; configured: readonly string[] },
-): Promise<void> {
-  await inTurn(async () => {
+  {
+    card: chosen,
+    configured,
+    dryRun = false,
+  }: { card: string | undefined; configured: readonly string[]; dryRun?: boolean },
+): Promise<string> {
+  return await inTurn(async () => {
     const { bindings, cards, names, assignment } = await look(machine, configured);
     const binding = findMissing(name, bindings, names);
     const free = findCandidates(binding, cards, names).filter((each) => !configured.includes(each.name));
@@ -68,18 +73,25 @@ export async function adoptCard(
         "in-use",
         `${wanted} is configured: delete the interface first, or leave the card as it is`,
       );
+    if (dryRun) return wanted;
     await keepBindings(machine, bindings, rebind(name, card, cards, assignment.bindings, wanted));
     await carryOut(planRenames(cards, new Map([...names, [card.index, name]])), machine);
+    return wanted;
   });
 }
 
 /** Gives up a name whose card is missing. Throws `not-found`, or `in-use` when the card is there or the name is configured. */
-export async function forgetCard(machine: Machine, name: string, configured: readonly string[]): Promise<void> {
+export async function forgetCard(
+  machine: Machine,
+  name: string,
+  { configured, dryRun = false }: { configured: readonly string[]; dryRun?: boolean },
+): Promise<void> {
   await inTurn(async () => {
     const { bindings, names } = await look(machine, configured);
     findMissing(name, bindings, names);
     if (configured.includes(name))
       throw new SteelyardError("in-use", `${name} is configured: delete the interface first`);
+    if (dryRun) return;
     await keepBindings(
       machine,
       bindings,

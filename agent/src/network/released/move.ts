@@ -54,6 +54,18 @@ export async function releaseAddress(
   return await readHoldStatus(machine, control, name);
 }
 
+/** Asks the network who has the address. Throws `address-taken` when another host has, unless forced; what was forced comes back. */
+export async function checkHold(machine: Machine, control: Control, name: string, force: boolean): Promise<Problem[]> {
+  const { address: prefixed, interface: device } = findVirtualAddress(control, name);
+  const { address } = splitPrefixed(prefixed);
+  const { present } = await readHoldStatus(machine, control, name);
+  const holders = present ? [] : await findHolders(machine, [{ interface: device, address }]);
+  const path = `virtualAddresses.${name}.address`;
+  const forced = holders.map((each) => ({ path, message: describeHolder(each) }));
+  if (!force) refuseTaken(forced);
+  return forced;
+}
+
 /**
  * Takes the address again, and tells the neighbours. Throws `address-taken` when another host has it, unless forced; what was
  * forced comes back.
@@ -64,13 +76,7 @@ export async function holdAddress(
   name: string,
   { by, force }: { by: string; force: boolean },
 ): Promise<HoldStatus & { forced: Problem[] }> {
-  const { address: prefixed, interface: device } = findVirtualAddress(control, name);
-  const { address } = splitPrefixed(prefixed);
-  const { present } = await readHoldStatus(machine, control, name);
-  const holders = present ? [] : await findHolders(machine, [{ interface: device, address }]);
-  const path = `virtualAddresses.${name}.address`;
-  const forced = holders.map((each) => ({ path, message: describeHolder(each) }));
-  if (!force) refuseTaken(forced);
+  const forced = await checkHold(machine, control, name, force);
   await change(machine, control, `virtual address ${name} held by ${by}`, (names) => names.delete(name));
   return { ...(await readHoldStatus(machine, control, name)), forced };
 }

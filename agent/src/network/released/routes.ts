@@ -1,11 +1,12 @@
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
 import { requirePermission } from "../../api/authentication.ts";
-import { changeQuery, isForced, principalOf } from "../../api/change.ts";
+import { changeQuery, isDryRun, isForced, plan, principalOf } from "../../api/change.ts";
 import type { Routes } from "../../api/context.ts";
+import { dryRunQuery, sendSteps } from "../../api/dry-run.ts";
 import { problemDocument } from "../../api/problem.ts";
 import { objectName } from "../../configuration/fields.ts";
-import { findVirtualAddress, holdAddress, readHoldStatus, releaseAddress } from "./move.ts";
+import { checkHold, findVirtualAddress, holdAddress, readHoldStatus, releaseAddress } from "./move.ts";
 
 /** Floating addresses: a virtual address is given up and taken again, so that it moves between two boxes. */
 
@@ -18,6 +19,8 @@ const status = z
     conflict: z.string().optional().describe("MAC of another host that has it too"),
   })
   .meta({ id: "VirtualAddressStatus", examples: [{ held: true, present: true }] });
+
+const answer = z.union([status, plan]).describe("The virtual address; for a dry run, the plan");
 
 export const addReleaseRoutes: Routes = (app, { machine, control }) => {
   /** Bound by the interface it stands on, as the object itself is. */
@@ -52,11 +55,16 @@ export const addReleaseRoutes: Routes = (app, { machine, control }) => {
       description:
         "It leaves this node and stays away, over restarts too, until it is held again. The configuration does not change: farms on it stay.",
       params,
-      response: { 200: status, default: problemDocument },
+      querystring: dryRunQuery,
+      response: { 200: answer, default: problemDocument },
     },
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const { user } = principalOf(request);
-      return await releaseAddress(machine, control, nameOf(request, "network:update"), user);
+      const name = nameOf(request, "network:update");
+      if (!isDryRun(request)) return reply.send(await releaseAddress(machine, control, name, user));
+      const { held } = await readHoldStatus(machine, control, name);
+      const summary = `virtual address ${name} leaves this node until it is held again`;
+      return sendSteps(reply, control, held ? [{ subsystem: "network", kind: "release-address", summary }] : []);
     },
   });
 
@@ -69,15 +77,21 @@ export const addReleaseRoutes: Routes = (app, { machine, control }) => {
       summary: "Take a virtual address that was given up",
       description: "Refused while another host has it, unless forced. Neighbours are told at once.",
       params,
-      querystring: changeQuery.pick({ force: true }),
-      response: { 200: status, default: problemDocument },
+      querystring: changeQuery.pick({ dryRun: true, force: true }),
+      response: { 200: answer, default: problemDocument },
     },
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const { user } = principalOf(request);
       const name = nameOf(request, "network:update");
+      if (isDryRun(request)) {
+        const { held: already } = await readHoldStatus(machine, control, name);
+        await checkHold(machine, control, name, isForced(request));
+        const summary = `virtual address ${name} comes back to this node, and the neighbours are told`;
+        return sendSteps(reply, control, already ? [] : [{ subsystem: "network", kind: "hold-address", summary }]);
+      }
       const { forced, ...held } = await holdAddress(machine, control, name, { by: user, force: isForced(request) });
       if (forced.length > 0) request.forced = forced;
-      return held;
+      return reply.send(held);
     },
   });
 };

@@ -4,7 +4,7 @@ import { password, setUpServer } from "../api/testing.ts";
 import type { Configuration } from "../configuration/schema.ts";
 import { makeApiKey } from "./api-keys.ts";
 import { hashPassword } from "./password.ts";
-import { user } from "./schema.ts";
+import { role, user } from "./schema.ts";
 
 const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHuRJ2fUK7ZkYkXwqvYkqN2Qv7ZbQm1cJ2Y4t3Zt8b5d me";
 const farm = { profile: "l4xnat", virtualAddresses: ["192.0.2.10"], ports: ["80"] };
@@ -322,6 +322,33 @@ t.test(
     t.match(await send("GET /farms", undefined, bearer), { status: 401 });
   },
 );
+
+t.test("who is bound to one interface seizes no card of another with it", async (t) => {
+  const net = { permissions: ["network:*", "configuration:commit"], bindings: { interfaces: ["bond*", "mine*"] } };
+  const { send, logIn } = await setUp(t, { nina: ["net"] }, { roles: { net: role.parse(net) } });
+  const nina = await logIn("nina");
+  const bond = (members: string[], name = "bond0") => ({
+    name,
+    kind: "bond",
+    bond: { mode: "active-backup", members },
+  });
+  const url = "/network/interfaces";
+  const refused = (path: string, on: string) => ({
+    status: 403,
+    body: { problems: [{ path, message: `takes the permission network:update on ${on}` }] },
+  });
+  t.match(await send(`POST ${url}`, bond(["nic0"]), nina), refused("interfaces.bond0", "nic0"));
+  t.match(await send(`POST ${url}?dryRun=true`, bond(["nic0"]), nina), refused("interfaces.bond0", "nic0"));
+  t.match(await send(`POST ${url}`, bond(["mine0", "mine1"]), nina), { status: 201 });
+  const patch = { bond: { members: ["mine0", "nic1"] } };
+  t.match(await send(`PATCH ${url}/bond0`, patch, nina), refused("interfaces.bond0", "nic1"));
+  const changes = [{ op: "patch", object: "network/interfaces/bond0", value: patch }];
+  t.match(await send("POST /transactions", { message: "move", changes }, nina), refused("interfaces.bond0", "nic1"));
+  const vlan = (parent: string) => ({ name: `mine9`, kind: "vlan", vlan: { parent, id: 9 } });
+  t.match(await send(`POST ${url}`, vlan("nic1"), nina), refused("interfaces.mine9", "nic1"));
+  t.match(await send(`POST ${url}`, vlan("bond0"), nina), { status: 201 });
+  t.match(await send(`PATCH ${url}/mine9`, { mtu: 1400 }, nina), { status: 200 });
+});
 
 t.test("everybody changes the own password, knowing the old one, and the own SSH keys", async (t) => {
   const { send, logIn, control } = await setUp(t, { eve: ["read-only"] });

@@ -46,7 +46,25 @@ function changesOfObject(name: CollectionName, key: string, before?: object, aft
   const scopes = [before, after].flatMap((object) => (object ? [scopeOfObject(name, key, object)] : []));
   const [first, second] = scopes;
   const distinct = isDeepStrictEqual(first, second) ? [first] : scopes;
-  return distinct.flatMap((scope) => (scope === undefined ? [] : [{ path: `${name}.${key}`, permission, scope }]));
+  return [
+    ...distinct.flatMap((scope) => (scope === undefined ? [] : [{ path: `${name}.${key}`, permission, scope }])),
+    ...changesOfTaken(name, key, before, after),
+  ];
+}
+
+/** Who is bound to a bond must not seize another's card with it, nor let one of its cards go: both change that card. */
+function changesOfTaken(name: CollectionName, key: string, before?: object, after?: object): Change[] {
+  const { takes, resource }: Collection = collections[name];
+  if (!takes) return [];
+  const [old, wanted] = [before, after].map((object) => new Set(object ? takes(object as never) : []));
+  const moved = [...new Set([...(old ?? []), ...(wanted ?? [])])].filter(
+    (each) => old?.has(each) !== wanted?.has(each) && each !== key,
+  );
+  return moved.map((each) => ({
+    path: `${name}.${key}`,
+    permission: `${resource}:update`,
+    scope: each === "*" ? "every" : { name: each },
+  }));
 }
 
 /** Values that stayed are shared, so most comparisons end at once. */

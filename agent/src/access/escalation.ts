@@ -9,7 +9,7 @@ import { findUser, grantsOfRoles, grantsOfUser, isActive } from "./rights.ts";
  * of an account that has it (a new password for the administrator), and nobody locks himself out.
  */
 
-type Access = Pick<Configuration, "users" | "groups" | "roles" | "apiKeys" | "directories">;
+type Access = Pick<Configuration, "users" | "groups" | "roles" | "apiKeys" | "directories" | "access">;
 
 /** Throws `forbidden` naming each object. `before` and `after` may differ elsewhere too. */
 export function requireNoEscalation(principal: Principal, before: Access, after: Access, now: Date): void {
@@ -23,7 +23,7 @@ export function requireNoEscalation(principal: Principal, before: Access, after:
 function findExcess(principal: Principal, before: Access, after: Access): Problem[] {
   const problems: Problem[] = [];
   const check = <Item>(
-    kind: keyof Access,
+    kind: Exclude<keyof Access, "access">,
     from: Record<string, Item>,
     to: Record<string, Item>,
     grants: (configuration: Access, item: Item) => Grant[],
@@ -60,6 +60,12 @@ function findExcess(principal: Principal, before: Access, after: Access): Proble
     const foreign = owner && key.owner !== principal.user ? grantsOfUser(configuration, owner) : [];
     return [...grantsOfRoles(configuration, key.roles), ...foreign];
   });
+  // A factor that is asked for no more makes the accounts with those roles easier to get at.
+  const eased = before.access.secondFactor.roles.filter((role) => !after.access.secondFactor.roles.includes(role));
+  if (!mayGrant(principal, grantsOfRoles(before, eased))) {
+    const message = `expected somebody with all the rights of ${eased.join(", ")} to ask them for no second factor`;
+    problems.push({ path: "access.secondFactor.roles", message });
+  }
   return problems;
 }
 

@@ -106,6 +106,28 @@ t.test("a user who has to wait is listed and can be unlocked; invented names can
   t.equal(await guess("anna", 101), "unauthenticated");
 });
 
+t.test("a neighbour who logs in between the tries guesses no faster, at a place the user is known at", async (t) => {
+  const eve: Account = { user: "eve", source: "local", stamp: "2" };
+  const { login, clock } = make({
+    authenticators: [one("local", anna, "right"), one("local", eve, "own")],
+    isKnown: (user) => ["anna", "eve"].includes(user),
+  });
+  const place = "192.0.2.1";
+  await login.start({ user: "anna", password: "right" }, place);
+  const outcomes: string[] = [];
+  for (let count = 0; count < 20; count += 1) {
+    if (count % 4 === 0) await login.start({ user: "eve", password: "own" }, place);
+    outcomes.push(await login.start({ user: "anna", password: "x" }, place).catch(({ code }) => code));
+  }
+  t.same(outcomes.slice(0, 11), Array(11).fill("unauthenticated"));
+  t.same([...new Set(outcomes.slice(11))], ["too-many-requests"], "the tries at anna are counted through");
+  t.match(login.listLockouts(), [{ key: "anna" }]);
+  t.same(await login.start({ user: "anna", password: "right" }, "192.0.2.9"), anna, "elsewhere anna is not held back");
+  login.unlock("anna");
+  t.same(await login.start({ user: "anna", password: "right" }, place), anna);
+  clock.time += 1;
+});
+
 t.test("over HTTPS the challenge comes with 401 and is answered on the same address", async (t) => {
   const { https } = await setUpServer(t, { secondFactors: [{ ...code, isWanted: () => true }] });
   const post = (payload: object) => https.inject({ method: "POST", url: "/api/v1/sessions", payload });

@@ -101,17 +101,20 @@ const strangerCounters = 1024;
 
 /**
  * A login, slow to guess at: delays grow per address from the 6th attempt (1 s to 5 min) and per user from the 11th (1 s to
- * 1 min). The delay per user does not hold back an address that user has logged in from before, so that nobody can lock the
- * operator out by guessing. The counts are in memory, bounded, and gone with the agent.
+ * 1 min). An address that a user has logged in from before has a count of its own for that user, so that nobody elsewhere can
+ * lock the operator out by guessing, nor a neighbour there guess for nothing by logging in himself between the tries. The counts are in memory, bounded, and gone with the agent.
  */
 export function makeLogin(options: LoginOptions, machine: Pick<Machine, "now" | "randomBytes" | "log">): Login {
   const { authenticators, secondFactors = [], isKnown, isCurrent, onEvent = () => {} } = options;
   const perAddress = makeThrottle({ now: machine.now, free: 5, first: 1000, longest: 300_000 });
   const perUser = makeThrottle({ now: machine.now, free: 10, first: 1000, longest: 60_000 });
+  const perPlace = makeThrottle({ now: machine.now, free: 10, first: 1000, longest: 60_000 });
   const challenges = makeChallenges<Account>(machine);
   const knownPlaces = new Set<string>();
 
   const placeOf = (user: string, source: string) => `${user} ${attemptKey(source)}`;
+  // An address has no blank in it, whatever a name has.
+  const userOfPlace = (place: string) => place.slice(0, place.lastIndexOf(" "));
   /** Whom a directory has known, as far as it has been asked: for the list of those who have to wait. */
   const seen = new Set<string>();
   const isSeen = (user: string) => isKnown(user) || seen.has(user);
@@ -124,8 +127,9 @@ export function makeLogin(options: LoginOptions, machine: Pick<Machine, "now" | 
   function count(user: string, source: string): void {
     try {
       perAddress.attempt(attemptKey(source));
-      if (!knownPlaces.has(placeOf(user, source)) && !knownPlaces.has(placeOf(user.toLowerCase(), source)))
-        perUser.attempt(userKey(user));
+      const place = [placeOf(user, source), placeOf(user.toLowerCase(), source)].find((each) => knownPlaces.has(each));
+      if (place === undefined) perUser.attempt(userKey(user));
+      else perPlace.attempt(place);
     } catch (error) {
       onEvent({ outcome: "delayed", user, source });
       throw error;
@@ -135,6 +139,7 @@ export function makeLogin(options: LoginOptions, machine: Pick<Machine, "now" | 
   function accept(account: Account, source: string, by: string): Account {
     perAddress.forgive(attemptKey(source));
     perUser.forgive(userKey(account.user));
+    perPlace.forgive(placeOf(account.user, source));
     if (knownPlaces.size >= greatestKnownPlaces) knownPlaces.clear();
     knownPlaces.add(placeOf(account.user, source));
     onEvent({ outcome: "accepted", user: account.user, source, by });
@@ -209,8 +214,15 @@ export function makeLogin(options: LoginOptions, machine: Pick<Machine, "now" | 
       return account && isCurrent(account) ? account : undefined;
     },
 
-    listLockouts: () => perUser.list().filter(({ key }) => isSeen(key)),
-    unlock: (user) => perUser.forgive(userKey(user)),
+    listLockouts() {
+      const users = perUser.list().filter(({ key }) => isSeen(key));
+      const places = perPlace.list().map(({ key, ...rest }) => ({ ...rest, key: userOfPlace(key) }));
+      return [...users, ...places.filter(({ key }) => !users.some((each) => each.key === key))];
+    },
+    unlock(user) {
+      perUser.forgive(userKey(user));
+      for (const { key } of perPlace.list()) if (userOfPlace(key) === user) perPlace.forgive(key);
+    },
   };
 }
 

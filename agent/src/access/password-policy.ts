@@ -44,6 +44,20 @@ const common = new Set([
   "welcome1234",
 ]);
 
+/** `abcdefghijk`, `9876543210`: each character beside the one before it. */
+function isRun(text: string): boolean {
+  const codes = [...text].map((character) => character.codePointAt(0) ?? 0);
+  const steps = codes.slice(1).map((code, at) => code - (codes[at] ?? 0));
+  return Math.abs(steps[0] ?? 0) === 1 && steps.every((step) => step === steps[0]);
+}
+
+/** `abc1abc1abc1`: a few characters, over and over. */
+function isRepetition(text: string): boolean {
+  return [1, 2, 3, 4, 5].some(
+    (length) => text.length >= 2 * length && text.slice(length) === text.slice(0, text.length - length),
+  );
+}
+
 /** Every reason to refuse a new password, each as what is expected; none when it is good. */
 export function checkPassword(password: string, userName: string): string[] {
   const reasons: string[] = [];
@@ -53,7 +67,9 @@ export function checkPassword(password: string, userName: string): string[] {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this refuses
   if (/[\u0000-\u001f\u007f]/.test(password)) reasons.push("expected no control characters");
   if (folded === userName || folded === userName.repeat(2)) reasons.push("expected something else than the user name");
-  if (common.has(folded) || new Set(folded).size < 3)
+  else if (userName.length > 2 && folded.includes(userName) && folded.length - userName.length < 8)
+    reasons.push("expected more than the user name and a few characters");
+  if (common.has(folded) || new Set(folded).size < 3 || isRun(folded) || isRepetition(folded))
     reasons.push("expected a password that is not among the first to be guessed");
   return reasons;
 }

@@ -1,5 +1,16 @@
 import t from "tap";
-import { compileRole, grantsCover, isGranted, isPermitted, mayGrant, type Scope } from "./permissions.ts";
+import { type Configuration, emptyConfiguration } from "../configuration/schema.ts";
+import { requireNoEscalation } from "./escalation.ts";
+import {
+  compileRole,
+  grantsCover,
+  isGranted,
+  isPermitted,
+  mayGrant,
+  type Principal,
+  type Scope,
+} from "./permissions.ts";
+import { accessSettings } from "./schema.ts";
 
 const grants = (...permissions: string[]) => compileRole({ permissions });
 const bound = (...farms: string[]) => compileRole({ permissions: ["*:*", "system:read"], bindings: { farms } });
@@ -44,4 +55,20 @@ t.test("nobody hands on what he does not have", async (t) => {
   t.equal(grantsCover(bound("shop-*"), bound("shop-1", "shop-a*")), true);
   t.equal(grantsCover(bound("shop-1"), bound("shop-*")), false);
   t.equal(mayGrant({ grants: grants("*:*"), ceiling: grants("farms:*") }, grants("system:read")), false);
+});
+
+t.test("only who has all the rights of a role takes its second factor away", async (t) => {
+  const asks = (...roles: string[]): Configuration => ({
+    ...emptyConfiguration(),
+    access: accessSettings.parse({ secondFactor: { roles } }),
+  });
+  const uma: Principal = { user: "uma", source: "192.0.2.1", means: "session", grants: grants("access:*", "farms:*") };
+  const now = new Date("2026-01-02T03:04:05Z");
+  const change = (from: Configuration, to: Configuration) => () => requireNoEscalation(uma, from, to, now);
+  t.throws(change(asks("admin", "auditor"), asks("auditor")), {
+    code: "forbidden",
+    problems: [{ path: "access.secondFactor.roles", message: /rights of admin/ }],
+  });
+  t.doesNotThrow(change(asks("auditor"), asks("auditor", "admin")), "asking for more takes nothing from anybody");
+  t.throws(() => requireNoEscalation({ ...uma, ceiling: grants("access:*") }, asks("farm-operator"), asks(), now));
 });

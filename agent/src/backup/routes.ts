@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
+import { withoutUsedCodes } from "../access/totp/used-codes.ts";
 import { requirePermission } from "../api/authentication.ts";
 import { acceptBinaryBodies, binaryBody } from "../api/binary-body.ts";
 import {
@@ -351,7 +352,7 @@ function addRestoreRoute(app: Parameters<Routes>[0], context: ApiContext): void 
       const about = { manifest: backup.manifest, restored: false, nics: planned.places, identity: files.length > 0 };
       if (!wanted) return { ...about, differences: [] };
       const message = `restore backup ${name} of ${backup.manifest.hostname}, ${backup.manifest.time}`;
-      const change = guardChange(principalOf(request), machine, () => wanted);
+      const change = guardChange(principalOf(request), machine, (current) => withoutUsedCodes(current, wanted));
       const author = authorOf(request);
       const commit = () => control.commit({ author, message, change, dryRun, confirmWithin, force });
       const result = await withIdentity(context, dryRun ? [] : files, commit);

@@ -34,14 +34,14 @@ export async function restoreBackup(context: CommandContext, name: string, optio
       : { secretKey: await readSecretKey(keyFile) };
   if (from !== undefined) await sendBackup(context, name, { from });
   const wish = { query: changeQuery(options), body: { ...key, map: places, acceptProposals, identity } };
-  const report = await client
-    .send<RestoreReport>("POST", `${path}/restore`, wish)
-    .then(({ body }) => body)
-    .finally(async () => {
-      // A dry run leaves nothing on the box. What went wrong before says more than that it could not be cleared away.
-      if (options.dryRun && from !== undefined)
-        await client.send("DELETE", path).catch(() => output.warn(`warning: the backup ${name} stays on the box`));
-    });
+  let report: RestoreReport;
+  try {
+    report = (await client.send<RestoreReport>("POST", `${path}/restore`, wish)).body;
+  } finally {
+    // A dry run leaves nothing on the box. What went wrong before says more than that it could not be cleared away.
+    if (options.dryRun && from !== undefined)
+      await client.send("DELETE", path).catch(() => output.warn(`warning: the backup ${name} stays on the box`));
+  }
   if (await printForPrograms(context, report)) return;
   printReport(output, report);
   if (!report.restored) return printPlan(output, report);

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { readablePart } from "../access/changes.ts";
 import type { Principal } from "../access/permissions.ts";
 import { accessSettings, user } from "../access/schema.ts";
+import { withoutUsedCodes } from "../access/totp/used-codes.ts";
 import { changeQuery, commitChange, difference, plan, principalOf, toPlan } from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
 import { compositeTag } from "../api/entity-tag.ts";
@@ -196,7 +197,7 @@ export const addConfigurationRoutes: Routes = (app, context) => {
       const { generation } = request.body as { generation: number };
       const message = `roll back to generation ${generation}`;
       const old = await control.read(generation);
-      const result = await commitChange(context, request, reply, message, () => old);
+      const result = await commitChange(context, request, reply, message, (current) => withoutUsedCodes(current, old));
       return result ? reply.send(toPlan(result)) : reply;
     },
   });

@@ -49,6 +49,8 @@ export type Collection = {
   resource: string;
   /** For kinds that a role can be bound to: the name of the object counts, or that in a field of it. */
   boundBy?: string;
+  /** Others of the same kind that the object takes for its own: changing that takes the right to update those. `*`: any. */
+  takes?(object: never): readonly string[];
 };
 
 /**
@@ -63,6 +65,14 @@ export const collections = {
     secrets: [],
     resource: "network",
     boundBy: "name",
+    // A card that joins a bond, a bridge or a VRF is no longer what it was, and a VLAN is on the wire of its parent.
+    takes: ({ bond, bridge, vrf, vlan }: z.output<typeof networkInterface>) => [
+      ...(bond?.members ?? []),
+      ...(bond?.memberPattern === undefined ? [] : ["*"]),
+      ...(bridge?.members ?? []),
+      ...(vrf?.members ?? []),
+      ...(vlan === undefined ? [] : [vlan.parent]),
+    ],
   },
   virtualAddresses: {
     directory: "network/virtual-addresses",

@@ -76,6 +76,28 @@ t.test("a change is recorded with who, from where, what and which generation", a
   t.match((await records())[0], { user: "admin", operation: "deleteSession", result: "done" });
 });
 
+t.test("what users change about themselves is recorded with its difference", async (t) => {
+  const { send, records, control } = await setUp(t);
+  const made = (await send("POST", "/access/api-keys", { roles: ["read-only"] })).json();
+  t.match((await records())[0], {
+    operation: "createApiKey",
+    generation: 2,
+    changes: [{ object: `access/api-keys/${made.id}`, change: "added" }],
+  });
+  await send("DELETE", `/access/api-keys/${made.id}`);
+  t.match((await records())[0], { operation: "deleteApiKey", changes: [{ change: "removed" }] });
+  const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHuRJ2fUK7ZkYkXwqvYkqN2Qv7ZbQm1cJ2Y4t3Zt8b5d me";
+  await send("PUT", "/access/me/ssh-keys", { sshKeys: [key] });
+  t.match((await records())[0], { operation: "putOwnSshKeys", changes: [{ text: /ssh-ed25519/ }] });
+  await send("PUT", "/access/me/password", { current: password, password: "a better one than that" });
+  const { generation } = control.current();
+  t.match((await records())[0], {
+    operation: "changeOwnPassword",
+    generation,
+    changes: [{ text: /hidden, changed/ }],
+  });
+});
+
 t.test("every refused attempt is recorded", async (t) => {
   const { send, records, login, https } = await setUp(t);
   const refused = async (expected: object) => t.match((await records())[0], { result: "refused", ...expected });

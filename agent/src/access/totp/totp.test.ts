@@ -111,6 +111,41 @@ t.test("a second factor is set up, asked for, and good once", async (t) => {
   t.equal((await start()).statusCode, 201);
 });
 
+t.test(
+  "a dry run takes no code, guessing in a session is slow, and a used recovery code does not come back",
+  async (t) => {
+    const { post, start, answer, pass, clock, control } = await setUp(t);
+    const { token } = (await start()).json();
+    const own = "/access/me/second-factor";
+    const { secret } = (await post(own, {}, token)).json();
+    const now = () => ({ code: codeAt(secret, clock.time) });
+    const tried = await post(`${own}/confirm?dryRun=true`, now(), token);
+    t.match(tried.json(), { differences: [{ object: "access/users/admin" }] });
+    t.equal(tried.json().recoveryCodes, undefined);
+    t.equal(control.current().configuration.users.admin?.totp, undefined);
+    const { recoveryCodes } = (await post(`${own}/confirm`, now(), token)).json();
+    t.equal(recoveryCodes.length, 10, "the code is good after the dry run");
+    const { generation } = control.current();
+
+    pass(60);
+    const logged = (await answer(recoveryCodes[0])).json();
+    t.equal((await post(`${own}/end?dryRun=true`, now(), logged.token)).statusCode, 200);
+    t.equal((await post(`${own}/end?dryRun=true`, { code: recoveryCodes[1] }, logged.token)).statusCode, 200);
+    t.equal(control.current().configuration.users.admin?.totp?.recoveryCodes.length, 9, "no code was taken");
+    const statuses: number[] = [];
+    for (let count = 0; count < 8; count += 1)
+      statuses.push((await post(`${own}/end`, { code: "000000" }, logged.token)).statusCode);
+    t.same(statuses, [403, 403, 403, 403, 403, 403, 429, 429]);
+
+    pass(600);
+    const back = await post("/configuration/rollback", { generation }, logged.token);
+    t.equal(back.statusCode, 200, back.body);
+    pass(600);
+    t.equal((await answer(recoveryCodes[0])).statusCode, 401, "used before what was rolled back");
+    t.equal((await answer(recoveryCodes[1])).statusCode, 201);
+  },
+);
+
 t.test("a role can require it, and an administrator can reset it", async (t) => {
   const { post, start, answer, pass, clock, server, control } = await setUp(t);
   const patch = await server.local.inject({

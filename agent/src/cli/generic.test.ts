@@ -1,11 +1,13 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
+import { PassThrough } from "node:stream";
 import t from "tap";
 import { parse } from "yaml";
 import { password } from "../api/testing.ts";
 import { deriveCommands, toSingular } from "./model.ts";
-import { printTable } from "./output.ts";
+import { paint, printTable } from "./output.ts";
 import { profileFile } from "./profile.ts";
 import { apiDocument } from "./program.ts";
+import { findSurroundings } from "./surroundings.ts";
 import { setUpCommand } from "./testing.ts";
 
 t.test("a collection has its verbs without a line of code of its own", async (t) => {
@@ -48,6 +50,18 @@ t.test("programs get the API's answers as JSON or YAML", async (t) => {
   t.match(parse((await run("farm list --yaml")).out), []);
   t.match(JSON.parse((await run("config history --json")).out), [{ generation: 3 }, {}, {}]);
   t.match(await run("system show --json --yaml"), { status: 2, err: /cannot be used with/ });
+});
+
+t.test("colours are for terminals alone, and for who wants them", async (t) => {
+  const colours = (isTTY: boolean, env: NodeJS.ProcessEnv = {}) => {
+    const stream = Object.assign(new PassThrough(), { isTTY });
+    const output = findSurroundings({ env, stdin: process.stdin, stdout: stream, stderr: stream } as never).output;
+    return paint(output, "red", "down") !== "down";
+  };
+  t.equal(colours(true), true);
+  t.equal(colours(false), false, "a pipe or a file");
+  t.equal(colours(true, { NO_COLOR: "1" }), false, "no-color.org");
+  t.equal(colours(true, { TERM: "dumb" }), false);
 });
 
 t.test(

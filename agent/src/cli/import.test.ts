@@ -23,7 +23,14 @@ t.test("a backup of ZEVENET is looked at, then taken, from a directory", async (
   t.match(look.out, /nothing was changed: --commit takes it$/);
   t.equal(control.current().generation, 2);
 
-  t.match(await run("import", "zevenet", directory, "--commit"), { status: 0, out: /taken over as generation 3$/ });
+  const asked = await run("import", "zevenet", directory, "--commit", "--dry-run", "--force", "--confirm-within", "5");
+  t.match(asked, { status: 0, out: /nothing was changed/ });
+  t.equal(control.current().generation, 2);
+  t.match(await run("import", "zevenet", directory, "--commit", "--confirm-within", "soon"), { status: 2 });
+  t.match(await run("import", "zevenet", directory, "--commit", "--force"), {
+    status: 0,
+    out: /taken over as generation 3$/,
+  });
   t.ok(control.current().configuration.farms.web);
   t.match(await run("--json", "import", "zevenet", directory), { status: 0, out: /"committed": false/ });
   t.match(await run("import", "zevenet", "/nowhere.tar.gz"), { status: 2, err: /no such file/ });

@@ -159,6 +159,11 @@ t.test("another box is driven over HTTPS, trusted by its fingerprint", async (t)
     status: 0,
     out: "(none)",
   });
+  const made = await run("api-key create roles=read-only --json");
+  t.equal(made.status, 0, made.err);
+  const byKey = { STEELYARD_TOKEN: JSON.parse(made.out).key };
+  t.match(await run(`${remote} --fingerprint ${plain} farm list`, "", byKey), { status: 0, out: "(none)" });
+  t.match(await run(`${remote} --fingerprint ${plain} system set hostname=lb9`, "", byKey), { status: 4 });
   t.match(await run("--url http://127.0.0.1 farm list"), { status: 2, err: /expected https/ });
   t.match(await run("--url https://127.0.0.1:1 farm list"), { status: 7, err: /cannot reach/ });
 });

@@ -1,12 +1,13 @@
 import type { Surroundings } from "./context.ts";
 
-/** The terminal or the pipes this process was started with. */
-export function findSurroundings(): Surroundings {
+type Process = Pick<typeof process, "env" | "stdin" | "stdout" | "stderr">;
+
+/** The terminal or the pipes that the process was started with. */
+export function findSurroundings({ env, stdin, stdout, stderr }: Process = process): Surroundings {
   // `steelyard … | head`: whoever reads may stop reading.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  stdout.on("error", (error: NodeJS.ErrnoException) => {
     process.exit(error.code === "EPIPE" ? 0 : 1);
   });
-  const { env, stdin, stdout, stderr } = process;
   const plain = env.TERM === "dumb";
   return {
     environment: env,

@@ -198,6 +198,8 @@ t.test("the wizard's answers end the wait, and only the first ones count", async
     problems: [{ path: "admin.password", message: "expected at least 10 characters" }],
   });
   const answers = { version: 1, admin: { password }, system: { hostname: "lb2" } };
+  t.match(await completeFirstBoot(control, machine, answers, { dryRun: true }), { generation: 0 });
+  t.equal(control.current().generation, 0, "a dry run leaves the wizard waiting");
   await completeFirstBoot(control, machine, answers);
   await running;
   t.same(await readFirstBootState(machine), { state: "done" });

@@ -101,7 +101,7 @@ async function checkReplacement(context: SuiteContext): Promise<void> {
     t.equal(await machine.shell("ls /config/local/links"), "10-nic0.link\n10-nic1.link");
   });
   await context.check("LLDP and LACP can be listened for", async (t) => {
-    t.same(await api.get("/network/bond-proposals", { query: { listen: 1 } }), { items: [] });
+    t.same(await api.get("/network/bond-proposals", { query: { listen: 1 } }), { items: [], total: 0 });
     t.match(JSON.parse(await machine.shell("networkctl lldp --json=short")), {});
     t.notMatch(await machine.shell("journalctl -b -u steelyard-agent --no-pager"), /LACP: listening|LLDP neighbours/);
   });

@@ -50,12 +50,9 @@ async function answerQuestions({ box: { machine, password }, check }: SuiteConte
     t.notMatch(await machine.shell("ip -6 -oneline address show scope link"), /nic/, "raised without any address");
   });
   await check("the lights on the screen change with the cable", async () => {
-    const light = async (up: boolean) => {
-      await machine.qmp.execute("set_link", { name: front.bridge, up });
-    };
-    await light(false);
+    await machine.setLink(front.bridge, false);
     await dialogue.see(/\[ \] nic0 +no link/, soon);
-    await light(true);
+    await machine.setLink(front.bridge, true);
     await dialogue.see(/\[\*\] nic0 +up/, soon);
   });
   await check("Escape leads back, and the answers stay", async (t) => {

@@ -100,17 +100,14 @@ async function checkLease(context: SuiteContext): Promise<void> {
 async function checkChange(context: SuiteContext, change: () => Promise<void>): Promise<void> {
   const { box, check } = context;
   const { machine } = box;
-  const light = async (up: boolean) => {
-    await machine.qmp.execute("set_link", { name: fibre.bridge, up });
-  };
   await check("a lease goes with the cable, and the one that another network gives is followed", async (t) => {
     try {
-      await light(false);
+      await machine.setLink(fibre.bridge, false);
       await waitForAddresses(context, [], false);
       t.equal(await machine.shell("ip -4 route show default"), "", "the gateway went with it");
       await change();
     } finally {
-      await light(true);
+      await machine.setLink(fibre.bridge, true);
     }
     const begin = Date.now();
     await waitForAddresses(context, [ofLease(second), ofLease6(second)], true);

@@ -144,7 +144,7 @@ async function timeFailover(t: Test, box: Box): Promise<void> {
 }
 
 async function setLink(box: Box, at: number, up: boolean): Promise<void> {
-  for (const side of ["near", "far"]) await box.machine.qmp.execute("set_link", { name: `${side}${at}`, up });
+  for (const side of ["near", "far"]) await box.machine.setLink(`${side}${at}`, up);
 }
 
 async function checkTrunk({ box, check }: SuiteContext): Promise<void> {

@@ -223,17 +223,14 @@ async function checkReturn({ box, lab, check }: SuiteContext): Promise<void> {
 
 async function checkCut({ box, check }: SuiteContext): Promise<void> {
   const { machine, api } = box;
-  const light = async (up: boolean) => {
-    await machine.qmp.execute("set_link", { name: fibre.bridge, up });
-  };
   await check("a cut cable moves new connections in time, and the uplink waits for its return by hand", async (t) => {
     await api.expect(200, "PATCH", "/dslb/farms/isp?confirmWithin=0", { body: { return: "manually" } });
     try {
-      const { moved } = await loseFibre(t, box, () => light(false), "no-link");
+      const { moved } = await loseFibre(t, box, () => machine.setLink(fibre.bridge, false), "no-link");
       t.ok(moved <= machine.scale(failoverTime), `moved after ${moved} ms`);
       report(`uplinks: cable cut: last failed connection begun ${moved} ms after the cut`);
     } finally {
-      await light(true);
+      await machine.setLink(fibre.bridge, true);
     }
     await become(box, "fibre", "waiting");
     t.same((await count(box, 20)).counts, { [cable.box]: 20 }, "meanwhile it is not used");

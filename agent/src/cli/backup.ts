@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { SteelyardError } from "../errors.ts";
 import type { Job } from "../jobs/schema.ts";
-import { type CommandContext, type Plan, printForPrograms, reportChange } from "./context.ts";
+import { type CommandContext, changeQuery, type Plan, printForPrograms, reportChange } from "./context.ts";
 import { readBytes, readTextFile } from "./file.ts";
 import { waitForJob } from "./job.ts";
 import { readSecret } from "./password.ts";
@@ -60,7 +60,7 @@ export async function sendBackup(
   { from: file, dryRun = false }: { from: string; dryRun?: boolean },
 ): Promise<void> {
   const answer = await context.client.send("PUT", `/api/v1/system/backups/${encodeURIComponent(name)}/file`, {
-    ...(dryRun ? { query: { dryRun: "true" } } : {}),
+    query: changeQuery({ dryRun }),
     body: await readBytes(file),
     headers: { "Content-Type": "application/octet-stream" },
   });

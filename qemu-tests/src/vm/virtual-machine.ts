@@ -172,6 +172,11 @@ export class VirtualMachine {
     return this.#qmp;
   }
 
+  /** Puts the cable of a card in or takes it out: the card by the id of its netdev. */
+  async setLink(name: string, up: boolean): Promise<void> {
+    await this.qmp.execute("set_link", { name, up });
+  }
+
   /** Ends QEMU with SIGKILL: the box loses power. */
   async cutPower(): Promise<void> {
     if (!this.#process) return;

@@ -71,13 +71,8 @@ export async function findDifferences(
   const names = touched.length <= fewFarms ? touched : undefined;
   const [{ rules }, held] = await Promise.all([readKernel(machine), readFarms(machine, names)]);
   if (held === undefined) return ["nftlb does not answer"];
-  const asked = names ? Object.fromEntries(names.flatMap((name) => pick(wanted, name))) : wanted;
+  const asked = names ? Object.fromEntries(Object.entries(wanted).filter(([name]) => names.includes(name))) : wanted;
   return [...compareRules(wanted, marks, rules), ...compareFarms(readHeld(held).farms, asked)];
-}
-
-function pick(farms: Farms, name: string): [string, FarmDocument][] {
-  const farm = farms[name];
-  return farm ? [[name, farm]] : [];
 }
 
 /** Every farm nftlb has, or those of the names that it has; undefined when it does not answer. */

@@ -13,11 +13,10 @@ import { keptPath, readKeptCard, readKeptCards } from "./status.ts";
 export async function observeCards(machine: Machine): Promise<CardArtefacts> {
   const known = await readKeptCards(machine);
   if (known.size === 0) return {};
-  const [links, states] = await Promise.all([machine.netlink.links(), machine.readCardStates()]);
+  const look = await lookAround(machine);
   const entries = [...known].map(([card, kept]) => {
-    const index = links.find(({ name }) => name === card)?.index;
-    const now = valuesOf((index === undefined ? undefined : states.get(index)) ?? {});
-    const artefact: CardArtefact = { wanted: kept?.wanted ?? {}, kept, index, now };
+    const { index, state } = look(card);
+    const artefact: CardArtefact = { wanted: kept?.wanted ?? {}, kept, index, now: valuesOf(state) };
     return [card, artefact] as const;
   });
   return Object.fromEntries(entries);
@@ -39,11 +38,10 @@ export async function checkCards(wanted: CardArtefacts, machine: Machine): Promi
     return changed.length === 0 ? [] : [{ card, path, wishes: Object.fromEntries(changed) as Wishes }];
   });
   if (fresh.length === 0) return;
-  const [links, states] = await Promise.all([machine.netlink.links(), machine.readCardStates()]);
+  const look = await lookAround(machine);
   const problems = fresh.flatMap(({ card, path, wishes }) => {
-    const index = links.find(({ name }) => name === card)?.index;
-    if (index === undefined) return [];
-    return listProblems(path, explainRefusals(card, wishes, states.get(index) ?? {}));
+    const { index, state } = look(card);
+    return index === undefined ? [] : listProblems(path, explainRefusals(card, wishes, state));
   });
   if (problems.length > 0) throw refusal("invalid-configuration", problems);
 }
@@ -72,7 +70,7 @@ export const cardExecutors: Executors<CardStep> = {
  */
 async function tune(machine: Machine, card: string, wanted: Wishes, path: string, tolerant: boolean): Promise<void> {
   const kept = await readKeptCard(machine, card);
-  const { index, state } = await look(machine, card);
+  const { index, state } = (await lookAround(machine))(card);
   if (index === undefined) {
     if (Object.keys(wanted).length > 0)
       machine.log.warn(`card ${card} is not in this machine; its settings wait for it`);
@@ -92,7 +90,7 @@ async function tune(machine: Machine, card: string, wanted: Wishes, path: string
   if (Object.keys(before).length > 0)
     await keep(machine, card, { index, wanted: {}, before, granted: {}, refused: {} }, true);
   Object.assign(refused, await command(machine, card, targets, state));
-  const after = (await look(machine, card)).state;
+  const after = (await lookAround(machine))(card).state;
   const granted: KeptCard["granted"] = {};
   for (const name of cardSettings) {
     const now = after[name]?.now;
@@ -112,10 +110,15 @@ async function tune(machine: Machine, card: string, wanted: Wishes, path: string
   await keep(machine, card, { index, wanted, before: Object.fromEntries(original), granted, refused });
 }
 
-async function look(machine: Machine, card: string): Promise<{ index: number | undefined; state: CardState }> {
+/** What each card has now, by its name; no index when it is not in the machine. */
+async function lookAround(
+  machine: Machine,
+): Promise<(card: string) => { index: number | undefined; state: CardState }> {
   const [links, states] = await Promise.all([machine.netlink.links(), machine.readCardStates()]);
-  const index = links.find(({ name }) => name === card)?.index;
-  return { index, state: (index === undefined ? undefined : states.get(index)) ?? {} };
+  return (card) => {
+    const index = links.find(({ name }) => name === card)?.index;
+    return { index, state: (index === undefined ? undefined : states.get(index)) ?? {} };
+  };
 }
 
 /** One kind of setting that fails leaves the others to be tried. Returns what failed, in ethtool's words. */

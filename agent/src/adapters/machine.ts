@@ -6,6 +6,7 @@ import { type ReadLinkModes, readLinkModes } from "./ethtool.ts";
 import { type FollowLinks, followLinks } from "./link-events.ts";
 import { makeNetlink, type Netlink } from "./netlink.ts";
 import { type Run, run } from "./process.ts";
+import { type ReadRulesGeneration, readRulesGeneration } from "./rules-generation.ts";
 import { type Systemd, systemctl } from "./systemd.ts";
 
 export type Logger = {
@@ -30,6 +31,7 @@ export type Machine = {
   followLinks: FollowLinks;
   readLinkModes: ReadLinkModes;
   readCardStates: ReadCardStates;
+  readRulesGeneration: ReadRulesGeneration;
   log: Logger;
 };
 
@@ -68,6 +70,8 @@ export function makeMachine(options: Partial<Omit<Machine, "path">> & { root?: s
     followLinks,
     readLinkModes,
     readCardStates,
+    // Who answers for nft has rules of another kernel than the one that would be asked for their generation.
+    readRulesGeneration: parts.run ? async () => undefined : readRulesGeneration,
     log: journal,
     ...parts,
   };

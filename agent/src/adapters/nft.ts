@@ -1,5 +1,5 @@
 import { SteelyardError } from "../errors.ts";
-import type { Machine } from "./machine.ts";
+import { keepFor, type Machine } from "./machine.ts";
 import { rememberPieces } from "./pieces.ts";
 
 /** One entry of `nft --json list …` (libnftables-json(5)): an object with one key, its kind. */
@@ -20,6 +20,23 @@ export async function listTable(machine: Machine, family: NftFamily, table: stri
 }
 
 /**
+ * A reader that asks nft only when the kernel's rules are of another generation than those it has read. What packets change is of no
+ * generation: counters and elements that rules add. Nor is what ends with a card (a chain of its ingress) or with the process that owns a table.
+ */
+function oncePerGeneration<Result>(read: (machine: Machine) => Promise<Result>): (machine: Machine) => Promise<Result> {
+  const memory = keepFor<{ last?: { generation: number; result: Result } }>(() => ({}));
+  return async (machine) => {
+    const kept = memory(machine);
+    const before = await machine.readRulesGeneration();
+    if (kept.last && kept.last.generation === before) return kept.last.result;
+    const result = await read(machine);
+    if (before !== undefined && before === (await machine.readRulesGeneration()))
+      kept.last = { generation: before, result };
+    return result;
+  };
+}
+
+/**
  * A reader of all that is in the tables of families. `read` makes something of entries that stand together: a rule and what follows
  * it, or all before the first one. It is pure, and what it made of entries that are as they were is given again.
  *
@@ -32,15 +49,17 @@ export function makeRulesReader<Result>(
 ): (machine: Machine) => Promise<readonly Result[]> {
   const commands = families.map((family) => `list ruleset ${family}`).join("; ");
   const readPieces = rememberPieces({ mark: ', {"rule": ', joint: ']}\n{"nftables": [' }, read);
-  return async (machine) => {
+  return oncePerGeneration(async (machine) => {
     const { parts = [], stdout } = await machine.run(["nft", "--json", commands], { timeout, binary: true });
     return readPieces(parts.length > 0 ? parts : [Buffer.from(stdout)]);
-  };
+  });
 }
 
-/** The tables of family inet by name. They are ours and small, and one process lists them for all subsystems that plan. */
-export async function listInetTables(machine: Machine): Promise<Map<string, NftObject[]>> {
-  const { stdout } = await machine.run(["nft", "--json", "list ruleset inet"], { timeout, question: true });
+/** The tables of family inet by name. They are ours and small, and are listed once for all subsystems that plan. Not to be changed. */
+export const listInetTables = oncePerGeneration(readInetTables);
+
+async function readInetTables(machine: Machine): Promise<ReadonlyMap<string, readonly NftObject[]>> {
+  const { stdout } = await machine.run(["nft", "--json", "list ruleset inet"], { timeout });
   const tables = new Map<string, NftObject[]>();
   for (const object of stdout === "" ? [] : parseRules(stdout)) {
     const [[kind, content] = []] = Object.entries(object);

@@ -48,10 +48,11 @@ export function makeRulesReader<Result>(
   read: (entries: NftObject[]) => Result,
 ): (machine: Machine) => Promise<readonly Result[]> {
   const commands = families.map((family) => `list ruleset ${family}`).join("; ");
-  const readPieces = rememberPieces({ mark: ', {"rule": ', joint: ']}\n{"nftables": [' }, read);
+  const takeIn = rememberPieces({ mark: ', {"rule": ', joint: ']}\n{"nftables": [' }, read);
   return oncePerGeneration(async (machine) => {
-    const { parts = [], stdout } = await machine.run(["nft", "--json", commands], { timeout, binary: true });
-    return readPieces(parts.length > 0 ? parts : [Buffer.from(stdout)]);
+    const intake = takeIn();
+    await machine.run(["nft", "--json", commands], { timeout, onBytes: intake.add });
+    return intake.end();
   });
 }
 

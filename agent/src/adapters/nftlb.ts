@@ -85,21 +85,28 @@ async function readKey(machine: Machine): Promise<string | undefined> {
   return text?.match(/^([0-9a-f]{64})\n?$/)?.[1];
 }
 
-type Request = { method: "GET" | "POST" | "DELETE"; path: string; body?: unknown };
-type Answer = { status: number; parts: Buffer[] };
+type Request = {
+  method: "GET" | "POST" | "DELETE";
+  path: string;
+  body?: unknown;
+  /** Takes what it says with status 200 as it comes; it is not kept then. */
+  onPart?(part: Uint8Array): void;
+};
+type Answer = { status: number; text: string };
 
 /** A connection per request: nftlb closes it after each. Throws `not-ready` when nobody answers. */
-async function ask(key: string, { method, path, body }: Request): Promise<Answer> {
+async function ask(key: string, { method, path, body, onPart }: Request): Promise<Answer> {
   const timeout = timeouts[method];
   return await new Promise((resolve, reject) => {
     const fail = (cause: Error) => reject(new SteelyardError("not-ready", `nftlb: ${cause.message}`, { cause }));
     const request = http.request(
       { host: "127.0.0.1", port, method, path, agent: false, timeout, headers: { Key: key } },
       (response) => {
+        const { statusCode: status = 0 } = response;
         const parts: Buffer[] = [];
-        response.on("data", (part: Buffer) => parts.push(part));
+        response.on("data", status === 200 && onPart ? onPart : (part: Buffer) => parts.push(part));
         response.on("error", fail);
-        response.on("end", () => resolve({ status: response.statusCode ?? 0, parts }));
+        response.on("end", () => resolve({ status, text: Buffer.concat(parts).toString("utf8") }));
       },
     );
     request.on("timeout", () => request.destroy(new Error(`no answer in ${timeout} ms`)));
@@ -115,7 +122,7 @@ export async function openNftlb(machine: Machine): Promise<Nftlb> {
   const demand = async (request: Request, accept: readonly number[]): Promise<Answer> => {
     const answer = await ask(key, request);
     if (accept.includes(answer.status)) return answer;
-    const words = `nftlb: ${request.method} ${request.path}: status ${answer.status}: ${Buffer.concat(answer.parts).toString("utf8").trim()}`;
+    const words = `nftlb: ${request.method} ${request.path}: status ${answer.status}: ${answer.text.trim()}`;
     throw new SteelyardError("command-failed", words);
   };
   // An unknown farm is answered with 500 "invalid request".
@@ -125,11 +132,15 @@ export async function openNftlb(machine: Machine): Promise<Nftlb> {
   };
   return {
     farms: async (names) => {
-      if (!names) return parseFarms((await demand({ method: "GET", path: "/farms" }, [200])).parts, readFarms);
+      if (!names) {
+        const intake = takeInFarms();
+        await demand({ method: "GET", path: "/farms", onPart: intake.add }, [200]);
+        return parse(() => intake.end().flat());
+      }
       const found = [];
       for (const name of names) {
-        const { status, parts } = await askFor(name);
-        if (status === 200) found.push(...parseFarms(parts, readFarm));
+        const { status, text } = await askFor(name);
+        if (status === 200) found.push(...parse(() => (JSON.parse(text) as { farms: HeldFarm[] }).farms));
       }
       return found;
     },
@@ -147,15 +158,11 @@ export async function openNftlb(machine: Machine): Promise<Nftlb> {
 const farmMark = `\n${" ".repeat(16)}{`;
 
 /** What nftlb says of a farm is read once while it says the same: the objects are not to be changed. */
-const readFarms = rememberPieces({ mark: farmMark }, (farms: HeldFarm[]) => farms);
+const takeInFarms = rememberPieces({ mark: farmMark }, (farms: HeldFarm[]) => farms);
 
-const readFarm = (parts: readonly Buffer[]) => [
-  (JSON.parse(Buffer.concat(parts).toString("utf8")) as { farms: HeldFarm[] }).farms,
-];
-
-function parseFarms(parts: readonly Buffer[], read: (parts: readonly Buffer[]) => readonly HeldFarm[][]): HeldFarm[] {
+function parse<Result>(read: () => Result): Result {
   try {
-    return read(parts).flat();
+    return read();
   } catch (cause) {
     throw new SteelyardError("command-failed", "nftlb: answered with something that is not JSON", { cause });
   }

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import t from "tap";
-import { rememberPieces } from "./pieces.ts";
+import { type Intake, rememberPieces } from "./pieces.ts";
 
 type Entry = { rule?: unknown; chain?: unknown };
 
@@ -20,12 +20,13 @@ function spaced(value: unknown): string {
   return `{${fields.join(", ")}}`;
 }
 
-/** The text in parts of some length, as a pipe or a socket gives it. */
-function inParts(text: string, length: number): Buffer[] {
+/** Takes in the text in parts of some length, as a pipe or a socket gives it, from memory that is used again. */
+function takeIn<Result>(intake: Intake<Result>, text: string, length = 64): Intake<Result> {
   const bytes = Buffer.from(text);
-  const parts: Buffer[] = [];
-  for (let at = 0; at < bytes.length; at += length) parts.push(bytes.subarray(at, at + length));
-  return parts;
+  const memory = Buffer.alloc(length);
+  for (let at = 0; at < bytes.length; at += length)
+    intake.add(memory.subarray(0, bytes.copy(memory, 0, at, at + length)));
+  return intake;
 }
 
 const entry = fc.oneof(
@@ -42,7 +43,7 @@ t.test("whatever changes from one list to the next, the entries are those of the
     fc.property(fc.array(fc.tuple(lists, lists), { minLength: 2, maxLength: 5 }), length, (turns, length) => {
       const read = rememberPieces(nft, (entries: Entry[]) => entries);
       for (const turn of turns) {
-        const found = read(inParts(writeNft(turn), length)).flat();
+        const found = takeIn(read(), writeNft(turn), length).end().flat();
         const wanted = turn.flatMap((list) => [{ metainfo: {} }, ...list]);
         if (JSON.stringify(found) !== JSON.stringify(wanted)) return false;
       }
@@ -55,7 +56,9 @@ t.test("whatever changes from one list to the next, the entries are those of the
     fc.property(fc.array(farms, { minLength: 2, maxLength: 5 }), length, (turns, length) => {
       const read = rememberPieces(nftlb, (entries: unknown[]) => entries);
       return turns.every((turn) => {
-        const found = read(inParts(JSON.stringify({ farms: turn }, null, 8), length)).flat();
+        const found = takeIn(read(), JSON.stringify({ farms: turn }, null, 8), length)
+          .end()
+          .flat();
         return JSON.stringify(found) === JSON.stringify(turn);
       });
     }),
@@ -71,11 +74,11 @@ t.test("only what changed is read again, and what did not is the same object", a
     return entries;
   });
   const rules = Array.from({ length: 50 }, (_, handle) => ({ rule: { chain: `farm-${handle}`, handle } }));
-  const first = read([Buffer.from(writeNft([rules, rules]))]);
+  const first = takeIn(read(), writeNft([rules, rules])).end();
   t.equal(readings, 101, "what stands before the first rule, and each rule");
-  t.equal(read([Buffer.from(writeNft([rules, rules]))]), first, "the very same for the same text");
+  t.equal(takeIn(read(), writeNft([rules, rules])).end(), first, "the very same for the same text");
   const changed = rules.with(20, { rule: { chain: "farm-20", handle: 999 } });
-  const second = read([Buffer.from(writeNft([changed, rules]))]);
+  const second = takeIn(read(), writeNft([changed, rules])).end();
   t.ok(readings <= 103, `${readings - 101} of 101 pieces were read again`);
   t.equal(second[5], first[5]);
   t.equal(second[100], first[100]);
@@ -84,10 +87,24 @@ t.test("only what changed is read again, and what did not is the same object", a
 
 t.test("a text that is no list is refused, and the next one read as if it had not been", async (t) => {
   const read = rememberPieces(nftlb, (entries: unknown[]) => entries);
-  const good = [Buffer.from(JSON.stringify({ farms: [{ name: "web" }, { name: "mail" }] }, null, 8))];
-  t.same(read(good).flat(), [{ name: "web" }, { name: "mail" }]);
+  const good = JSON.stringify({ farms: [{ name: "web" }, { name: "mail" }] }, null, 8);
+  t.same(takeIn(read(), good).end().flat(), [{ name: "web" }, { name: "mail" }]);
   for (const text of ["", "Not found", '{"farms": [{"name": "web"', '{"farms": [{"name": "web"]}', "[nonsense]"])
-    t.throws(() => read([Buffer.from(text)]), SyntaxError, text);
-  t.same(read(good).flat(), [{ name: "web" }, { name: "mail" }]);
-  t.same(read([Buffer.from('{"farms": []}')]).flat(), []);
+    t.throws(() => takeIn(read(), text).end(), SyntaxError, text);
+  t.same(takeIn(read(), good).end().flat(), [{ name: "web" }, { name: "mail" }]);
+  t.same(takeIn(read(), '{"farms": []}').end().flat(), []);
+});
+
+t.test("two texts that come in at once do not mix", async (t) => {
+  const read = rememberPieces(nftlb, (entries: unknown[]) => entries);
+  const write = (...names: string[]) => JSON.stringify({ farms: names.map((name) => ({ name })) }, null, 8);
+  takeIn(read(), write("old", "older", "oldest")).end();
+  const [one, other] = [read(), read()];
+  const [texts, half] = [[write("web", "mail"), write("shop")] as const, 20];
+  takeIn(one, texts[0].slice(0, half));
+  takeIn(other, texts[1].slice(0, half));
+  takeIn(one, texts[0].slice(half));
+  takeIn(other, texts[1].slice(half));
+  t.same(one.end().flat(), [{ name: "web" }, { name: "mail" }]);
+  t.same(other.end().flat(), [{ name: "shop" }]);
 });

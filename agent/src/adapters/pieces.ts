@@ -5,17 +5,20 @@
 
 type Piece<Result> = { begin: number; end: number; result: Result };
 
+/** A text on its way: `add` takes each part as it comes, which may be used again at once; `end` reads what they were together. */
+export type Intake<Result> = { add(part: Uint8Array): void; end(): Result };
+
 /**
- * A reader of the outermost list of a JSON text, which is given in the parts it came in. The list is cut before each `mark`, which
- * stands between two entries and nowhere else; several texts in a row are one list when `joint` is what stands between them. `read`
- * gets the entries of a piece, is to be pure, and nobody may change what it gives. The results come in the list's order.
+ * A reader of the outermost list of a JSON text. The list is cut before each `mark`, which stands between two entries and nowhere
+ * else; several texts in a row are one list when `joint` is what stands between them. `read` gets the entries of a piece, is to be
+ * pure, and nobody may change what it gives. The results come in the list's order.
  *
- * @throws SyntaxError for what is not such a list; what was read before is remembered then.
+ * `end` throws SyntaxError for what is not such a list; what was read before is remembered then.
  */
 export function rememberPieces<Entry, Result>(
   { mark, joint }: { mark: string; joint?: string },
   read: (entries: Entry[]) => Result,
-): (parts: readonly Buffer[]) => readonly Result[] {
+): () => Intake<readonly Result[]> {
   let last: { bytes: Buffer; pieces: Piece<Result>[]; results: Result[] } = none();
   // The room of the text before the last one, used again: megabytes of new memory for each question cost more than reading them.
   let room: Buffer = Buffer.alloc(0);
@@ -34,9 +37,7 @@ export function rememberPieces<Entry, Result>(
     }
     return pieces;
   };
-  return (parts) => {
-    const bytes = collect(parts, room);
-    room = bytes;
+  const compare = (bytes: Buffer): readonly Result[] => {
     const [first, end] = [bytes.indexOf("["), bytes.lastIndexOf("]")];
     if (first === -1 || end < first) throw new SyntaxError("there is no list");
     const same = countSame(last.bytes, bytes);
@@ -53,6 +54,28 @@ export function rememberPieces<Entry, Result>(
     last = { bytes, pieces, results: pieces.map(({ result }) => result) };
     return last.results;
   };
+  return () => {
+    let memory = Buffer.from(room.buffer);
+    // Two that come in at once do not share it.
+    room = Buffer.alloc(0);
+    let length = 0;
+    return {
+      add(part) {
+        if (length + part.length > memory.length) {
+          const wider = Buffer.allocUnsafeSlow((length + part.length) * 2);
+          memory.copy(wider, 0, 0, length);
+          memory = wider;
+        }
+        memory.set(part, length);
+        length += part.length;
+      },
+      end() {
+        const bytes = memory.subarray(0, length);
+        room = bytes;
+        return compare(bytes);
+      },
+    };
+  };
 }
 
 /** Without what separated a piece from those around it. */
@@ -63,16 +86,6 @@ function withoutCommas(piece: string): string {
 
 function none() {
   return { bytes: Buffer.alloc(0), pieces: [], results: [] };
-}
-
-/** All parts in a row, in the memory of `room` when that is large enough. */
-function collect(parts: readonly Buffer[], room: Buffer): Buffer {
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  const memory =
-    room.buffer.byteLength >= length ? Buffer.from(room.buffer) : Buffer.allocUnsafeSlow(length + (length >> 3));
-  let at = 0;
-  for (const part of parts) at += part.copy(memory, at);
-  return memory.subarray(0, length);
 }
 
 /** Of how many bytes both begin alike. */

@@ -13,15 +13,15 @@ export type RunOptions = {
   accept?: number[];
   /** It changes nothing: while a commit plans, the answer to the same question may serve again. */
   question?: boolean;
-  /** Standard output is given as the bytes that came, in `parts`; `stdout` is empty. */
-  binary?: boolean;
+  /** Takes standard output as the bytes that come, each time before the next ones; it is not kept then. */
+  onBytes?(part: Uint8Array): void;
   /** Takes standard output line by line; it is not kept then, so that it may be of any length. */
   onLine?(line: string): void;
   /** Takes its words on standard error line by line as they come; they are kept all the same. */
   onErrorLine?(line: string): void;
 };
 
-export type RunResult = { code: number; stdout: string; stderr: string; parts?: Buffer[] };
+export type RunResult = { code: number; stdout: string; stderr: string };
 
 /** Runs a command: an argv array, never a shell. Fails with `command-failed`, the command's own words in the message. */
 export type Run = (argv: readonly [string, ...string[]], options?: RunOptions) => Promise<RunResult>;
@@ -38,10 +38,9 @@ export const run: Run = async (argv, options = {}) => {
     ...(options.environment ? { env: options.environment } : {}),
     maxBuffer: 64 * 1024 * 1024,
     stripFinalNewline: false,
-    buffer: { stdout: options.onLine === undefined && !options.binary },
+    buffer: { stdout: options.onLine === undefined && options.onBytes === undefined },
   });
-  const parts: Buffer[] = [];
-  if (options.binary) child.stdout?.on("data", (part: Buffer) => parts.push(part));
+  if (options.onBytes) child.stdout?.on("data", options.onBytes);
   const errors = options.onErrorLine && child.stderr && splitLines(child.stderr, options.onErrorLine);
   if (options.onLine && child.stdout) await splitLines(child.stdout, options.onLine);
   await errors;
@@ -54,7 +53,7 @@ export const run: Run = async (argv, options = {}) => {
     const words = (stderr || stdout || result.shortMessage || "no output").trim();
     throw new SteelyardError("command-failed", `${argv.join(" ")}: exit status ${code}: ${words}`, { cause: result });
   }
-  return { code, stdout, stderr, ...(options.binary ? { parts } : {}) };
+  return { code, stdout, stderr };
 };
 
 async function splitLines(stream: Readable, onLine: (line: string) => void): Promise<void> {

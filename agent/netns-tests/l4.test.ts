@@ -66,6 +66,33 @@ async function test(): Promise<void> {
     t.ok(Math.abs((uneven["b1 80 10.9.2.1"] ?? 0) - 300) <= 52, `3:1 of 400: ${JSON.stringify(uneven)}`);
   });
 
+  await t.test("the rules are listed again when they were changed, by whomever, and not for packets", async (t) => {
+    let lists = 0;
+    const counting: Machine = {
+      ...machine,
+      run: (argv, options) => {
+        if (argv.join(" ").includes("list ruleset")) lists++;
+        return machine.run(argv, options);
+      },
+    };
+    const look = async () => {
+      const before = lists;
+      const plans = [];
+      for (const each of [l4, firewall]) plans.push(...(await each.plan(control.current().configuration, counting)));
+      return { lists: lists - before, steps: plans.map(({ kind }) => kind) };
+    };
+    await look();
+    t.notMatch((await connect(client, "10.9.1.10", 80, 20, 4)).join(), /timeout/);
+    t.same(await look(), { lists: 0, steps: [] }, "nothing changed but counters and connections");
+    await run(["nft", "add", "table", "ip", "somebody"]);
+    t.same(await look(), { lists: 2, steps: [] }, "another's table: asked once for each of the two");
+    await run(["nft", "delete", "table", "ip", "somebody"]);
+    await run(["nft", "flush", "chain", "inet", "steelyard_base", "forward"]);
+    t.same(await look(), { lists: 2, steps: ["load-base-table"] });
+    await control.reconcile("test");
+    t.same((await look()).steps, []);
+  });
+
   await t.test("round robin is exact, over several virtual addresses too", async (t) => {
     await set("turn", {
       virtualAddresses: ["10.9.1.10", "10.9.1.11"],

@@ -8,6 +8,7 @@ import { readObjectFile } from "./file.ts";
 import type { ApiDocument } from "./model.ts";
 import { printWarnings } from "./output.ts";
 import { commitWhole, listCollections, mergeConfigurations, readWhole, sendWhole } from "./transaction.ts";
+import { readTree } from "./tree.ts";
 
 /** `steelyard config apply`, `verify` and `export`: configurations as files. */
 
@@ -19,28 +20,55 @@ export async function applyConfiguration(
   document: ApiDocument,
   { replace = false, file, ...options }: ApplyOptions,
 ): Promise<void> {
-  const read = await readConfiguration(file);
+  const read = await readConfiguration(document, file);
   const { generation, configuration } = await readWhole(context);
   const wanted = replace ? read : mergeConfigurations(document, configuration, read);
   const message = options.message ?? `apply ${basename(file) === "-" ? "a configuration" : basename(file)}`;
   await commitWhole(context, wanted, { ...options, message, generation });
 }
 
-/** Has the box check a configuration, its own when there is no file, and changes nothing. */
+/**
+ * Has the box check a configuration and changes nothing. Without a file that is its own, and whether every generation on its disk is
+ * still what was committed. Throws `corrupt` with each that is not.
+ */
 export async function verifyConfiguration(
   context: CommandContext,
   document: ApiDocument,
   { file, replace = false }: Partial<ApplyOptions>,
 ): Promise<void> {
   const { generation, configuration } = await readWhole(context);
-  const read = file === undefined ? {} : await readConfiguration(file);
+  const read = file === undefined ? {} : await readConfiguration(document, file);
   const wanted = replace ? read : mergeConfigurations(document, configuration, read);
   const { body } = await sendWhole(context, wanted, { generation, message: "verify", dryRun: true });
-  if (await printForPrograms(context, body)) return;
-  printWarnings(context.output, body.warnings);
   const count = body.differences?.length ?? 0;
-  const differs = file === undefined ? "" : `; ${count} ${count === 1 ? "object differs" : "objects differ"}`;
-  if (!context.quiet) context.output.print(`the configuration is valid${differs}`);
+  const history = file === undefined ? await readVerdicts(context) : undefined;
+  const found = history === undefined ? describeDifferences(count) : `${history.length} generations are whole`;
+  const problems = history?.flatMap(({ generation: number, problem }) =>
+    problem === undefined ? [] : { path: `generations.${number}`, message: problem },
+  );
+  const isWhole = problems === undefined || problems.length === 0;
+  if (!(await printForPrograms(context, history === undefined ? body : { ...body, generations: history }))) {
+    printWarnings(context.output, body.warnings);
+    if (!context.quiet) context.output.print(`the configuration is valid${isWhole ? `; ${found}` : ""}`);
+  }
+  if (isWhole) return;
+  throw new SteelyardError("corrupt", "generations are not what was committed", {
+    problems: [...problems, { path: "", message: adviceOnDamage }],
+  });
+}
+
+const adviceOnDamage =
+  "what they hold cannot be trusted: the audit log has every change (steelyard access audit), and one that is whole can come back (steelyard config rollback)";
+
+function describeDifferences(count: number): string {
+  return `${count} ${count === 1 ? "object differs" : "objects differ"}`;
+}
+
+async function readVerdicts({
+  client,
+}: CommandContext): Promise<{ generation: number; problem?: string | undefined }[]> {
+  const { body } = await client.call("get", "/api/v1/configuration/verify");
+  return body.generations;
 }
 
 /** Writes one file per object, as `apply` reads them: `farms/web.yaml`, `system.yaml`. */
@@ -75,28 +103,8 @@ async function requireEmpty(directory: string): Promise<void> {
     throw new SteelyardError("bad-input", `${directory}: expected a directory that is empty or new`);
 }
 
-/** A configuration from one file, or from a directory as {@link exportConfiguration} writes it. */
-async function readConfiguration(path: string): Promise<Fields> {
+/** A configuration from one file, or from a directory of them. */
+async function readConfiguration(document: ApiDocument, path: string): Promise<Fields> {
   const isDirectory = path !== "-" && (await stat(path).catch(() => undefined))?.isDirectory();
-  if (!isDirectory) return await readObjectFile(path);
-  const configuration: Fields = {};
-  for (const entry of await listDirectory(path)) {
-    if (entry.isDirectory()) {
-      const objects: Fields = {};
-      for (const { name } of await listDirectory(join(path, entry.name)))
-        if (isYaml(name)) objects[withoutEnding(name)] = await readObjectFile(join(path, entry.name, name));
-      configuration[entry.name] = objects;
-    } else if (isYaml(entry.name)) {
-      configuration[withoutEnding(entry.name)] = await readObjectFile(join(path, entry.name));
-    }
-  }
-  return configuration;
+  return isDirectory ? await readTree(document, path) : await readObjectFile(path);
 }
-
-/** Without what editors and version control leave there. */
-async function listDirectory(path: string) {
-  return (await readdir(path, { withFileTypes: true })).filter(({ name }) => !name.startsWith("."));
-}
-
-const isYaml = (name: string) => /\.(?:ya?ml|json)$/.test(name);
-const withoutEnding = (name: string) => name.replace(/\.(?:ya?ml|json)$/, "");

@@ -62,7 +62,7 @@ export function addConfigurationCommands(program: Command, act: Act, document: A
         .description("put the objects of a file or directory into the configuration, all in one commit")
         .requiredOption(
           "-f, --file <file>",
-          "YAML or JSON as config show --yaml writes it, or a directory of config export; - is standard input",
+          "YAML or JSON as config show --yaml writes it, or a directory of config export, a generation or a backup; - is standard input",
         )
         .option("--replace", "nothing else stays"),
     ).action(
@@ -80,7 +80,9 @@ export function addConfigurationCommands(program: Command, act: Act, document: A
   note(
     configuration
       .command("verify")
-      .description("have the box check a configuration, its own without a file; nothing is changed")
+      .description(
+        "have the box check a configuration, or without a file its own and every generation it keeps; nothing is changed",
+      )
       .option("-f, --file <file>", "file or directory, as for config apply")
       .option("--replace", "as for config apply")
       .action(

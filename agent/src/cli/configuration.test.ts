@@ -1,5 +1,5 @@
-import { chmod, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
 import { parse } from "yaml";
 import { makeClient } from "../client/client.ts";
@@ -187,9 +187,81 @@ t.test("what was exported is applied again, object by object or in place of all"
     status: 2,
     err: /farms\.mail\.virtualAddresses\.0.*[\s\S]*farms\.mail\.ports\.0/,
   });
-  t.match(await run("config verify"), { status: 0, out: "the configuration is valid" });
   t.match(await run("config verify -f /nowhere"), { status: 2, err: /no such file/ });
 });
+
+t.test("a directory is taken whole: in the ways of an export, a generation and a backup, or not at all", async (t) => {
+  const { run, control, machine } = await setUp(t);
+  // On the disk of the box, or out of a backup: with its secrets.
+  const own = machine.path("/config/current/");
+  t.match(await run(["config", "apply", "-f", own, "--replace"]), { status: 0, out: /nothing changed/ });
+  const { generation } = control.current();
+
+  const put = async (path: string, text: string) => {
+    const file = join(machine.path("/tree"), path);
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, text);
+  };
+  const apply = () => run(["config", "apply", "-f", machine.path("/tree")]);
+  await mkdir(machine.path("/tree"));
+  t.match(await apply(), { status: 2, err: /tree: expected a YAML file for each object/ });
+  const farm = 'profile: l4xnat\nvirtualAddresses: [192.0.2.11]\nports: ["25"]\n';
+  await put("README.md", "what this is");
+  await put("farms/mail.yaml", farm);
+  await put("farms/mail.yml", farm);
+  await put("farms/torn.yaml", "profile: [\n");
+  await put("farms/two.yaml", `${farm}---\n${farm}`);
+  await put("farms/twice.yaml", "profile: l4xnat\nprofile: l4xnat\n");
+  await put("farms/more/deep.yaml", farm);
+  await put("pools.yaml", "{}");
+  const refused = await apply();
+  t.match(refused, { status: 2, out: "" });
+  for (const words of [
+    /farms\/mail\.yml: farms\.mail stands in .*farms\/mail\.yaml already/,
+    /farms\/torn\.yaml: .*\(line \d+, column \d+\)$/m,
+    /farms\/two\.yaml: line 4: expected one document/,
+    /farms\/twice\.yaml: Map keys must be unique \(line 2, column 1\)/,
+    /farms\/more\/deep\.yaml: it has no place here: expected system\.yaml.* farms\/NAME\.yaml/,
+    /pools\.yaml: it has no place here/,
+  ])
+    t.match(refused.err, words);
+  t.equal(control.current().generation, generation, "nothing of it was taken");
+  for (const path of [
+    "farms/mail.yml",
+    "farms/torn.yaml",
+    "farms/two.yaml",
+    "farms/twice.yaml",
+    "farms/more",
+    "pools.yaml",
+  ])
+    await rm(join(machine.path("/tree"), path), { recursive: true });
+  await put("access/users/anna.yaml", "roles: [auditor]\n");
+  t.match(await apply(), { status: 0, out: /configuration committed/ });
+  t.match(control.current().configuration, {
+    farms: { mail: { ports: ["25"] } },
+    users: { anna: { roles: ["auditor"] } },
+  });
+});
+
+t.test(
+  "a check of the own configuration is one of every generation, and says what to do about a damaged one",
+  async (t) => {
+    const { run, machine } = await setUp(t);
+    t.match(await run("config verify"), { status: 0, out: "the configuration is valid; 3 generations are whole" });
+    const file = machine.path("/config/generations/2/generation.yaml");
+    await writeFile(file, (await readFile(file, "utf8")).replace("another port", "nothing at all"));
+    const found = await run("config verify");
+    t.match(found, { status: 1, out: "the configuration is valid" });
+    t.match(
+      found.err,
+      /Stored data is damaged:\n {2}generations\.2: generation 2: .*\n {2}what they hold cannot be trusted: .*audit/,
+    );
+    t.match(parse((await run("config verify --yaml")).out), {
+      steps: [],
+      generations: [{}, { generation: 2, problem: /.+/ }, {}],
+    });
+  },
+);
 
 t.test("a change that has to be confirmed is confirmed or taken back", async (t) => {
   const { run, control } = await setUp(t);

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
-import { parse, YAMLParseError } from "yaml";
-import { SteelyardError } from "../errors.ts";
+import { parseDocument, type YAMLParseError } from "yaml";
+import { messageOf, SteelyardError } from "../errors.ts";
 import type { Fields } from "./fields.ts";
 
 /** The bytes of a file, or of standard input for `-`. Throws `bad-input` that names the file. */
@@ -21,16 +21,32 @@ export async function readObjectFile(path: string): Promise<Fields> {
   return parseObject((await readBytes(path)).toString("utf8"), path);
 }
 
-/** An object from YAML. Throws `bad-input` with the line. */
+/** An object from YAML. Throws `bad-input` with every mistake and its line. */
 export function parseObject(text: string, path: string): Fields {
-  const refuse = (words: string, cause?: unknown) => new SteelyardError("bad-input", `${path}: ${words}`, { cause });
+  const refuse = (words: string[], cause?: unknown) =>
+    new SteelyardError("bad-input", words.map((each) => `${path}: ${each}`).join("; "), {
+      problems: words.map((message) => ({ path, message })),
+      cause,
+    });
+  const document = parseDocument(text);
+  if (document.errors.length > 0) throw refuse(document.errors.map(describe), document.errors[0]);
   let object: unknown;
   try {
-    object = parse(text);
+    object = document.toJS();
   } catch (error) {
-    throw refuse(error instanceof YAMLParseError ? (error.message.split("\n")[0] ?? "") : String(error), error);
+    // Aliases of nothing, or so many that they fill the memory.
+    throw refuse([messageOf(error)], error);
   }
   if (typeof object !== "object" || object === null || Array.isArray(object))
-    throw refuse("expected fields and their values");
+    throw refuse(["expected fields and their values"]);
   return object as Fields;
+}
+
+function describe({ code, message, linePos }: YAMLParseError): string {
+  if (code === "MULTIPLE_DOCS") return `line ${linePos?.[0].line ?? 1}: expected one document: another one begins here`;
+  // Below the first line stands a picture of the place.
+  return (message.split("\n")[0] ?? "").replace(
+    / at line (\d+), column (\d+):?$/,
+    (_, line, column) => ` (line ${line}, column ${column})`,
+  );
 }

@@ -17,6 +17,8 @@ export type Schema = {
   examples?: unknown[];
   minimum?: number;
   maximum?: number;
+  /** Of a part of the configuration that holds objects by name: where they stand in a generation. */
+  "x-directory"?: string;
 };
 
 export type Schemas = { components: { schemas: Record<string, Schema> } };

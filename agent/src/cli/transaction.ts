@@ -56,13 +56,12 @@ export function mergeConfigurations(document: ApiDocument, current: Fields, othe
 
 /** The parts of a configuration that hold objects by name; the others are one object each. */
 export function listCollections(document: ApiDocument): string[] {
+  return [...listParts(document)].flatMap(([name, directory]) => (directory === undefined ? [] : [name]));
+}
+
+/** The parts of a configuration, each with the directory its objects have in a generation; undefined for a single object. */
+export function listParts(document: ApiDocument): Map<string, string | undefined> {
   const schema = document.paths["/api/v1/configuration"]?.get?.responses["200"]?.content?.["application/json"]?.schema;
   const [whole] = schema ? expand(document, schema) : [];
-  const parts = Object.entries(whole?.properties ?? {});
-  return parts
-    .filter(([, part]) => {
-      const [first] = expand(document, part);
-      return typeof first?.additionalProperties === "object" && Object.keys(first.properties ?? {}).length === 0;
-    })
-    .map(([name]) => name);
+  return new Map(Object.entries(whole?.properties ?? {}).map(([name, part]) => [name, part["x-directory"]]));
 }

@@ -1814,6 +1814,31 @@ export default {
        "up"
       ]
      },
+     "history": {
+      "default": {
+       "generations": 100,
+       "diskShare": 50
+      },
+      "description": "Generations to look up and to roll back to; the current one and the one before it stay in any case",
+      "type": "object",
+      "properties": {
+       "generations": {
+        "default": 100,
+        "description": "The newest so many generations of the configuration are kept",
+        "type": "integer",
+        "minimum": 2,
+        "maximum": 1000
+       },
+       "diskShare": {
+        "default": 50,
+        "description": "Percent of the configuration disk, its space and its inodes; the oldest generations beyond it go",
+        "type": "integer",
+        "minimum": 5,
+        "maximum": 80
+       }
+      },
+      "additionalProperties": false
+     },
      "console": {
       "default": {
        "passwordReset": true
@@ -1909,6 +1934,10 @@ export default {
       },
       "lldp": "receive",
       "unconfiguredCards": "down",
+      "history": {
+       "generations": 100,
+       "diskShare": 50
+      },
       "console": {
        "passwordReset": true
       },
@@ -2572,6 +2601,10 @@ export default {
        },
        "lldp": "receive",
        "unconfiguredCards": "down",
+       "history": {
+        "generations": 100,
+        "diskShare": 50
+       },
        "console": {
         "passwordReset": true
        },
@@ -8454,6 +8487,35 @@ export default {
        "up"
       ]
      },
+     "history": {
+      "default": {
+       "generations": 100,
+       "diskShare": 50
+      },
+      "description": "Generations to look up and to roll back to; the current one and the one before it stay in any case",
+      "type": "object",
+      "properties": {
+       "generations": {
+        "default": 100,
+        "description": "The newest so many generations of the configuration are kept",
+        "type": "integer",
+        "minimum": 2,
+        "maximum": 1000
+       },
+       "diskShare": {
+        "default": 50,
+        "description": "Percent of the configuration disk, its space and its inodes; the oldest generations beyond it go",
+        "type": "integer",
+        "minimum": 5,
+        "maximum": 80
+       }
+      },
+      "required": [
+       "generations",
+       "diskShare"
+      ],
+      "additionalProperties": false
+     },
      "console": {
       "default": {
        "passwordReset": true
@@ -8520,6 +8582,7 @@ export default {
      "management",
      "lldp",
      "unconfiguredCards",
+     "history",
      "console",
      "ssh"
     ],
@@ -8570,6 +8633,10 @@ export default {
       },
       "lldp": "receive",
       "unconfiguredCards": "down",
+      "history": {
+       "generations": 100,
+       "diskShare": 50
+      },
       "console": {
        "passwordReset": true
       },
@@ -10682,7 +10749,8 @@ export default {
       "additionalProperties": {
        "$ref": "#/components/schemas/Interface"
       },
-      "description": "By name"
+      "description": "By name",
+      "x-directory": "network/interfaces"
      },
      "virtualAddresses": {
       "type": "object",
@@ -10692,7 +10760,8 @@ export default {
       "additionalProperties": {
        "$ref": "#/components/schemas/VirtualAddress"
       },
-      "description": "By name"
+      "description": "By name",
+      "x-directory": "network/virtual-addresses"
      },
      "routingTables": {
       "type": "object",
@@ -10702,7 +10771,8 @@ export default {
       "additionalProperties": {
        "$ref": "#/components/schemas/RoutingTable"
       },
-      "description": "By name"
+      "description": "By name",
+      "x-directory": "network/routing/tables"
      },
      "routingRules": {
       "type": "object",
@@ -10712,7 +10782,8 @@ export default {
       "additionalProperties": {
        "$ref": "#/components/schemas/RoutingRule"
       },
-      "description": "By name"
+      "description": "By name",
+      "x-directory": "network/routing/rules"
      },
      "routingRoutes": {
       "type": "object",
@@ -10722,7 +10793,8 @@ export default {
       "additionalProperties": {
        "$ref": "#/components/schemas/RoutingRoute"
       },
-      "description": "By name"
+      "description": "By name",
+      "x-directory": "network/routing/routes"
      },
      "uplinkFarms": {
       "type": "object",
@@ -10732,7 +10804,8 @@ export default {
       "additionalProperties": {
        "$ref": "#/components/schemas/UplinkFarm"
       },
-      "description": "By name"
+      "description": "By name",
+      "x-directory": "network/uplinks"
      },
      "farms": {
       "type": "object",
@@ -10746,7 +10819,8 @@ export default {
         }
        ]
       },
-      "description": "By name"
+      "description": "By name",
+      "x-directory": "farms"
      },
      "certificates": {
       "type": "object",
@@ -10758,7 +10832,8 @@ export default {
        "properties": {},
        "additionalProperties": {}
       },
-      "description": "By name; keys are hidden"
+      "description": "By name; keys are hidden",
+      "x-directory": "certificates"
      },
      "access": {
       "description": "How long a login lasts",
@@ -10774,7 +10849,8 @@ export default {
        "properties": {},
        "additionalProperties": {}
       },
-      "description": "By name; secret fields are hidden"
+      "description": "By name; secret fields are hidden",
+      "x-directory": "access/users"
      },
      "groups": {
       "type": "object",
@@ -10784,7 +10860,8 @@ export default {
       "additionalProperties": {
        "$ref": "#/components/schemas/Group"
       },
-      "description": "By name"
+      "description": "By name",
+      "x-directory": "access/groups"
      },
      "roles": {
       "type": "object",
@@ -10794,7 +10871,8 @@ export default {
       "additionalProperties": {
        "$ref": "#/components/schemas/Role"
       },
-      "description": "By name; those that are built in are not among them"
+      "description": "By name; those that are built in are not among them",
+      "x-directory": "access/roles"
      },
      "apiKeys": {
       "type": "object",
@@ -10806,7 +10884,8 @@ export default {
        "properties": {},
        "additionalProperties": {}
       },
-      "description": "By id; secret fields are hidden"
+      "description": "By id; secret fields are hidden",
+      "x-directory": "access/api-keys"
      },
      "backups": {
       "description": "Backups the box makes by itself",
@@ -10822,7 +10901,8 @@ export default {
        "properties": {},
        "additionalProperties": {}
       },
-      "description": "By name; secret fields are hidden"
+      "description": "By name; secret fields are hidden",
+      "x-directory": "access/directories"
      },
      "auditTargets": {
       "type": "object",
@@ -10832,7 +10912,8 @@ export default {
       "additionalProperties": {
        "$ref": "#/components/schemas/AuditTarget"
       },
-      "description": "By name"
+      "description": "By name",
+      "x-directory": "access/audit-targets"
      }
     },
     "required": [
@@ -10877,6 +10958,10 @@ export default {
        },
        "lldp": "receive",
        "unconfiguredCards": "down",
+       "history": {
+        "generations": 100,
+        "diskShare": 50
+       },
        "console": {
         "passwordReset": true
        },
@@ -43558,6 +43643,10 @@ export default {
          },
          "lldp": "receive",
          "unconfiguredCards": "down",
+         "history": {
+          "generations": 100,
+          "diskShare": 50
+         },
          "console": {
           "passwordReset": true
          },
@@ -43676,6 +43765,10 @@ export default {
         },
         "lldp": "receive",
         "unconfiguredCards": "down",
+        "history": {
+         "generations": 100,
+         "diskShare": 50
+        },
         "console": {
          "passwordReset": true
         },
@@ -43797,6 +43890,10 @@ export default {
          },
          "lldp": "receive",
          "unconfiguredCards": "down",
+         "history": {
+          "generations": 100,
+          "diskShare": 50
+         },
          "console": {
           "passwordReset": true
          },
@@ -44000,6 +44097,10 @@ export default {
          },
          "lldp": "receive",
          "unconfiguredCards": "down",
+         "history": {
+          "generations": 100,
+          "diskShare": 50
+         },
          "console": {
           "passwordReset": true
          },
@@ -44415,6 +44516,10 @@ export default {
           },
           "lldp": "receive",
           "unconfiguredCards": "down",
+          "history": {
+           "generations": 100,
+           "diskShare": 50
+          },
           "console": {
            "passwordReset": true
           },
@@ -44925,6 +45030,10 @@ export default {
            },
            "lldp": "receive",
            "unconfiguredCards": "down",
+           "history": {
+            "generations": 100,
+            "diskShare": 50
+           },
            "console": {
             "passwordReset": true
            },

@@ -3636,6 +3636,10 @@ export interface components {
              *       },
              *       "lldp": "receive",
              *       "unconfiguredCards": "down",
+             *       "history": {
+             *         "generations": 100,
+             *         "diskShare": 50
+             *       },
              *       "console": {
              *         "passwordReset": true
              *       },
@@ -6709,6 +6713,25 @@ export interface components {
                 servers: string[];
             };
             /**
+             * @description Generations to look up and to roll back to; the current one and the one before it stay in any case
+             * @default {
+             *       "generations": 100,
+             *       "diskShare": 50
+             *     }
+             */
+            history: {
+                /**
+                 * @description Percent of the configuration disk, its space and its inodes; the oldest generations beyond it go
+                 * @default 50
+                 */
+                diskShare: number;
+                /**
+                 * @description The newest so many generations of the configuration are kept
+                 * @default 100
+                 */
+                generations: number;
+            };
+            /**
              * @description Name of the box, alone or with its domain
              * @default steelyard
              */
@@ -6848,6 +6871,25 @@ export interface components {
                  * @default []
                  */
                 servers?: string[];
+            };
+            /**
+             * @description Generations to look up and to roll back to; the current one and the one before it stay in any case
+             * @default {
+             *       "generations": 100,
+             *       "diskShare": 50
+             *     }
+             */
+            history?: {
+                /**
+                 * @description Percent of the configuration disk, its space and its inodes; the oldest generations beyond it go
+                 * @default 50
+                 */
+                diskShare?: number;
+                /**
+                 * @description The newest so many generations of the configuration are kept
+                 * @default 100
+                 */
+                generations?: number;
             };
             /**
              * @description Name of the box, alone or with its domain
@@ -13261,6 +13303,10 @@ export interface operations {
                      *         },
                      *         "lldp": "receive",
                      *         "unconfiguredCards": "down",
+                     *         "history": {
+                     *           "generations": 100,
+                     *           "diskShare": 50
+                     *         },
                      *         "console": {
                      *           "passwordReset": true
                      *         },
@@ -13612,6 +13658,10 @@ export interface operations {
                      *           },
                      *           "lldp": "receive",
                      *           "unconfiguredCards": "down",
+                     *           "history": {
+                     *             "generations": 100,
+                     *             "diskShare": 50
+                     *           },
                      *           "console": {
                      *             "passwordReset": true
                      *           },
@@ -22138,6 +22188,10 @@ export interface operations {
                      *       },
                      *       "lldp": "receive",
                      *       "unconfiguredCards": "down",
+                     *       "history": {
+                     *         "generations": 100,
+                     *         "diskShare": 50
+                     *       },
                      *       "console": {
                      *         "passwordReset": true
                      *       },
@@ -22246,6 +22300,10 @@ export interface operations {
                  *       },
                  *       "lldp": "receive",
                  *       "unconfiguredCards": "down",
+                 *       "history": {
+                 *         "generations": 100,
+                 *         "diskShare": 50
+                 *       },
                  *       "console": {
                  *         "passwordReset": true
                  *       },
@@ -22317,6 +22375,10 @@ export interface operations {
                      *       },
                      *       "lldp": "receive",
                      *       "unconfiguredCards": "down",
+                     *       "history": {
+                     *         "generations": 100,
+                     *         "diskShare": 50
+                     *       },
                      *       "console": {
                      *         "passwordReset": true
                      *       },
@@ -22437,6 +22499,10 @@ export interface operations {
                      *       },
                      *       "lldp": "receive",
                      *       "unconfiguredCards": "down",
+                     *       "history": {
+                     *         "generations": 100,
+                     *         "diskShare": 50
+                     *       },
                      *       "console": {
                      *         "passwordReset": true
                      *       },

@@ -12,7 +12,7 @@ import { backups } from "../backup/schema.ts";
 import { SteelyardError } from "../errors.ts";
 import { system } from "../system/schema.ts";
 import { compareConfigurations, redact } from "./difference.ts";
-import { type Configuration, collections, emptyConfiguration, singletons } from "./schema.ts";
+import { type CollectionName, type Configuration, collections, emptyConfiguration, singletons } from "./schema.ts";
 
 const url = "/api/v1/configuration";
 const tags = ["Configuration"];
@@ -55,28 +55,36 @@ const configurationExample = {
   users: { admin: user.parse({ roles: ["admin"] }) },
 };
 
+/** With the directory that the objects have in a generation and in a backup: from there they can be applied again. */
+const members = (name: CollectionName, description = "By name") => ({
+  description,
+  "x-directory": collections[name].directory,
+});
+
 /** Every object, secrets hidden; the members of a collection by name. */
 const wholeConfiguration = z
   .object({
     system: system.exactOptional().describe("The box itself"),
-    interfaces: z.record(z.string(), collections.interfaces.object).describe("By name"),
-    virtualAddresses: z.record(z.string(), collections.virtualAddresses.object).describe("By name"),
-    routingTables: z.record(z.string(), collections.routingTables.object).describe("By name"),
-    routingRules: z.record(z.string(), collections.routingRules.object).describe("By name"),
-    routingRoutes: z.record(z.string(), collections.routingRoutes.object).describe("By name"),
-    uplinkFarms: z.record(z.string(), collections.uplinkFarms.object).describe("By name"),
-    farms: z.record(z.string(), collections.farms.object).describe("By name"),
-    certificates: z.record(z.string(), z.looseObject({})).describe("By name; keys are hidden"),
+    interfaces: z.record(z.string(), collections.interfaces.object).meta(members("interfaces")),
+    virtualAddresses: z.record(z.string(), collections.virtualAddresses.object).meta(members("virtualAddresses")),
+    routingTables: z.record(z.string(), collections.routingTables.object).meta(members("routingTables")),
+    routingRules: z.record(z.string(), collections.routingRules.object).meta(members("routingRules")),
+    routingRoutes: z.record(z.string(), collections.routingRoutes.object).meta(members("routingRoutes")),
+    uplinkFarms: z.record(z.string(), collections.uplinkFarms.object).meta(members("uplinkFarms")),
+    farms: z.record(z.string(), collections.farms.object).meta(members("farms")),
+    certificates: z.record(z.string(), z.looseObject({})).meta(members("certificates", "By name; keys are hidden")),
     access: accessSettings.exactOptional().describe("How long a login lasts"),
-    users: z.record(z.string(), z.looseObject({})).describe("By name; secret fields are hidden"),
-    groups: z.record(z.string(), collections.groups.object).describe("By name"),
+    users: z.record(z.string(), z.looseObject({})).meta(members("users", "By name; secret fields are hidden")),
+    groups: z.record(z.string(), collections.groups.object).meta(members("groups")),
     roles: z
       .record(z.string(), collections.roles.object)
-      .describe("By name; those that are built in are not among them"),
-    apiKeys: z.record(z.string(), z.looseObject({})).describe("By id; secret fields are hidden"),
+      .meta(members("roles", "By name; those that are built in are not among them")),
+    apiKeys: z.record(z.string(), z.looseObject({})).meta(members("apiKeys", "By id; secret fields are hidden")),
     backups: backups.exactOptional().describe("Backups the box makes by itself"),
-    directories: z.record(z.string(), z.looseObject({})).describe("By name; secret fields are hidden"),
-    auditTargets: z.record(z.string(), collections.auditTargets.object).describe("By name"),
+    directories: z
+      .record(z.string(), z.looseObject({}))
+      .meta(members("directories", "By name; secret fields are hidden")),
+    auditTargets: z.record(z.string(), collections.auditTargets.object).meta(members("auditTargets")),
   })
   .meta({
     id: "Configuration",

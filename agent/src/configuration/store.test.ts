@@ -135,6 +135,27 @@ t.test("old generations are pruned, a discarded one frees its number", async (t)
   t.equal((await store.write(withFarms("g"), about)).metadata.generation, 6);
 });
 
+t.test("the configuration says how many are kept, and what it may come back to stays", async (t) => {
+  const directory = t.testdir();
+  const store = await openStore(directory, quiet);
+  const keeping = (generations: number, name: string): Configuration => {
+    const { system, ...rest } = withFarms(name);
+    return { ...rest, system: { ...system, history: { generations, diskShare: 50 } } };
+  };
+  const numbers = async () => (await store.history()).map(({ generation }) => generation);
+  for (const name of ["a", "b", "c", "d"]) await store.adopt(await store.write(keeping(4, name), about));
+  t.same(await numbers(), [4, 3, 2, 1]);
+  const { time, ...rest } = about;
+  const fifth = await store.write(keeping(2, "e"), about);
+  await store.adopt(fifth, { generation: 5, parent: 2, ...rest, time, reasons: [], boot: "first", until: 400 });
+  t.same(await numbers(), [5, 4, 2], "the one that comes back unless this is confirmed is kept beside");
+  await store.settle();
+  await store.adopt(await store.write(keeping(2, "f"), about));
+  t.same(await numbers(), [6, 5]);
+  await store.write(withFarms("g"), about);
+  t.same((await fs.readdir(join(directory, "generations"))).sort(), ["5", "6", "7"], "their files are gone as well");
+});
+
 t.test("differences name the object and hide secrets", async (t) => {
   const hash = (end: string) => `$7$CU..../....saltsalt$${"a".repeat(42)}${end}`;
   const withHash = (end: string) => user.parse({ passwordHash: hash(end) });
@@ -170,6 +191,66 @@ t.test("a chain of hashes reveals whose words or files were altered", async (t) 
   await fs.appendFile(join(directory, "generations/3/farms/c.yaml"), "#");
   const again = await openStore(directory, quiet);
   t.match(again.damage(), { generation: 3, serving: 2, message: /do not match the digest/ });
+});
+
+t.test("the chain reveals what was taken away, put in another's place, or written anew with its hashes", async (t) => {
+  const directory = t.testdir();
+  const at = (path: string) => join(directory, "generations", path);
+  const store = await openStore(directory, quiet);
+  for (const name of ["a", "b", "c", "d", "e"]) await store.adopt(await store.write(withFarms(name), about));
+  const problemOf = async (generation: number, opened = store) =>
+    (await opened.verify()).find((each) => each.generation === generation)?.problem;
+
+  await fs.rename(at("3"), join(directory, "aside"));
+  t.match(await problemOf(4), /generation 3, which it was made from, was taken away/);
+  await fs.cp(at("2"), at("3"), { recursive: true });
+  t.match(await problemOf(3), /generation.yaml is that of generation 2/);
+  await fs.rm(at("3/generation.yaml"));
+  t.match(await problemOf(3), /generation.yaml is missing/);
+  await t.rejects(store.read(3), { code: "corrupt" });
+  await fs.rm(at("3"), { recursive: true });
+  await fs.rename(join(directory, "aside"), at("3"));
+  t.equal(await problemOf(3), undefined);
+
+  // The oldest may go: retention takes them from there.
+  await fs.rm(at("1"), { recursive: true });
+  t.ok((await store.verify()).every(({ problem }) => problem === undefined));
+
+  // Whoever writes the newest anew, hashes and all, leaves a chain that is sound; the running agent knows its own.
+  const newest = at("5/generation.yaml");
+  const whole = await fs.readFile(newest, "utf8");
+  const forger = await openStore(t.testdir(), quiet);
+  for (const name of ["a", "b", "c", "d", "e"])
+    await forger.adopt(await forger.write(withFarms(name), name === "e" ? { ...about, author: "eve" } : about));
+  await fs.writeFile(newest, await fs.readFile(join(t.testdirName, "generations/5/generation.yaml"), "utf8"));
+  t.match(await problemOf(5), /not the one that this agent has written or read/);
+  await fs.writeFile(newest, whole.replace(/^chain: .*\n/m, ""));
+  t.match(await problemOf(5, await openStore(directory, quiet)), /its hash was taken away/);
+});
+
+t.test("what was altered or taken away on the disk is not carried into the next generation", async (t) => {
+  const directory = t.testdir();
+  const errors: string[] = [];
+  const log = { ...quiet, error: (message: string) => void errors.push(message) };
+  const first = await openStore(directory, log);
+  await first.adopt(await first.write(withFarms("a", "b", "c"), about));
+  for (const open of [async () => first, () => openStore(directory, log)]) {
+    const store = await open();
+    const number = store.current()?.metadata.generation ?? 0;
+    const at = (name: string) => join(directory, `generations/${number}/farms/${name}.yaml`);
+    await fs.writeFile(at("a"), (await fs.readFile(at("a"), "utf8")).replace("192.0.2.1", "192.0.2.9"));
+    await fs.rm(at("b"));
+    errors.length = 0;
+    const next = await store.write(withFarms("a", "b", "c", `new${number}`), about);
+    t.match(errors.sort(), [
+      /^farms\/a\.yaml of generation \d was altered on the disk: \d has it as it was/,
+      /^farms\/b/,
+    ]);
+    await store.adopt(next);
+    t.same((await store.verify()).map(({ problem }) => problem === undefined)[0], true);
+    t.equal((await fs.stat(join(directory, `current/farms/c.yaml`))).nlink, number + 1, "all else is linked as ever");
+  }
+  t.equal((await openStore(directory, quiet)).current()?.metadata.generation, 3, "a start finds it whole");
 });
 
 /** Makes a generation one that a system of another version wrote: other metadata, and other files with their digest. */

@@ -1,33 +1,17 @@
-import { createHash } from "node:crypto";
-import { linkSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import * as fs from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { parse, stringify } from "yaml";
-import { z } from "zod";
-import { inBatches, inTurns } from "../adapters/batches.ts";
-import {
-  isFull,
-  isMissing,
-  readTextIfExists,
-  swapLink,
-  syncDirectory,
-  writeAtomically,
-  writeDurably,
-} from "../adapters/files.ts";
+import { join } from "node:path";
+import { inTurns } from "../adapters/batches.ts";
+import { isFull, isMissing, readTextIfExists, swapLink, syncDirectory, writeAtomically } from "../adapters/files.ts";
+import { type Stamps, stampFiles, writeTree } from "../adapters/linked-tree.ts";
 import type { Logger } from "../adapters/machine.ts";
 import type { Damage, GenerationMetadata, GenerationRecord } from "../commit/control.ts";
 import { messageOf, SteelyardError } from "../errors.ts";
-import {
-  decodeConfiguration,
-  digestFiles,
-  encodeConfiguration,
-  type KnownObjects,
-  knowObjects,
-  type ObjectFile,
-} from "./codec.ts";
+import { decodeConfiguration, digestFiles, encodeConfiguration, type KnownObjects, knowObjects } from "./codec.ts";
+import { chainOf, decodeMetadata, encodeMetadata, metadataFile, type StoredMetadata } from "./metadata.ts";
 import { migrateFiles, requireKnown, type StoredFile, schemaVersion } from "./migrations/index.ts";
 import { decodePending, encodePending, type PendingRecord } from "./pending.ts";
-import { readPlainYaml } from "./plain-yaml.ts";
+import { makeRetention } from "./retention.ts";
 import type { Configuration } from "./schema.ts";
 
 /**
@@ -73,24 +57,8 @@ export type Verdict = { generation: number; problem?: string };
 export type Generation = { metadata: GenerationMetadata; configuration: Configuration };
 export type About = Omit<GenerationMetadata, "generation" | "parent" | "schemaVersion">;
 
-/** What a newer system keeps beside this is passed over. */
-const stored = z.object({
-  generation: z.int().min(1),
-  parent: z.int().min(0),
-  author: z.string(),
-  source: z.string(),
-  time: z.iso.datetime(),
-  message: z.string(),
-  schemaVersion: z.int().min(1),
-  digest: z.string(),
-  /** See {@link chainOf}; generations written before there was a chain have none. */
-  chain: z.string().optional(),
-});
-
-const metadataFile = "generation.yaml";
-
-/** Opens `/config` (`directory`); keeps the newest `keep` generations. */
-export async function openStore(directory: string, log: Logger, keep = 100): Promise<Store> {
+/** Opens `/config` (`directory`). How many generations it keeps is what the current one says under `system.history`, or `keep`. */
+export async function openStore(directory: string, log: Logger, keep?: number): Promise<Store> {
   const generations = join(directory, "generations");
   const link = join(directory, "current");
   const record = join(directory, "pending.yaml");
@@ -100,16 +68,10 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
   /** Objects of the current generation are shared, so that nothing is parsed twice and comparisons end soon. */
   const read = async (generation: number, known: KnownObjects = knowObjects(current?.configuration)) =>
     await readGeneration(at(generation), generation, known);
-  /** What retention removes is out of the history at once; a thousand files take a while to go. */
-  let removing: Promise<void> = Promise.resolve();
-
-  async function prune(number: number): Promise<void> {
-    const gone = join(generations, `.old-${number}`);
-    await fs.rename(at(number), gone);
-    removing = removing
-      .then(() => fs.rm(gone, { recursive: true, force: true }))
-      .catch((error) => log.warn(`removing generation ${number}: ${messageOf(error)}`));
-  }
+  /** The chain of what was written or found current since the agent runs: who alters that on the disk cannot alter it here. */
+  const chains = new Map<number, string | undefined>();
+  /** Of the files as they were read or written, so that no altered one is linked into the next generation. */
+  const stamps = new Map<number, Stamps>();
   let highest = 0;
   let damage: Damage | undefined;
   let current: Generation | undefined;
@@ -117,6 +79,16 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
   // In two lines: what opens the record may already set it.
   let pending: PendingRecord | undefined;
   pending = await openPending();
+  const retention = makeRetention({
+    generations,
+    list: () => listNumbers(generations),
+    remove: async (number) => {
+      await fs.rename(at(number), join(generations, `.old-${number}`));
+      chains.delete(number);
+    },
+    sweep: () => sweep(/^\.old-/),
+    log,
+  });
 
   /**
    * The generation `current` names; when that is damaged or a newer system wrote it, the newest one that can be read. The link
@@ -126,9 +98,7 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
     const numbers = await listNumbers(generations);
     highest = numbers[0] ?? 0;
     const named = await readLink(link);
-    for (const name of await fs.readdir(generations)) {
-      if (name.startsWith(".")) await fs.rm(join(generations, name), { recursive: true, force: true });
-    }
+    await sweep(/^\./);
     if (named === undefined) {
       // Generation 1 alone is a first boot that was cut off; more without a link means that the link was lost.
       if (highest <= 1) {
@@ -145,6 +115,8 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
     for (const number of [newest, ...numbers.filter((each) => each < newest)]) {
       try {
         const found = await read(number);
+        chains.set(number, (await readMetadata(at(number), number)).chain);
+        stamps.set(number, stampFiles(at(number), encodeConfiguration(found.configuration)));
         if (damage) damage.serving = number;
         return found;
       } catch (error) {
@@ -158,6 +130,11 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
       "corrupt",
       `${directory}: no generation can be read; restore a backup or reset to factory state`,
     );
+  }
+
+  async function sweep(names: RegExp): Promise<void> {
+    for (const name of await fs.readdir(generations))
+      if (names.test(name)) await fs.rm(join(generations, name), { recursive: true, force: true });
   }
 
   async function openPending(): Promise<PendingRecord | undefined> {
@@ -182,17 +159,26 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
     pending = undefined;
   }
 
-  /** The oldest generation's parent is gone, and its own chain is where the check begins. */
+  /** The parent of the oldest generation is gone, and its own chain is where the check begins. */
   async function checkLink(generation: number): Promise<void> {
     const { digest, chain, ...metadata } = await readMetadata(at(generation), generation);
-    if (chain === undefined) return;
-    const parent = await readMetadata(at(metadata.parent), metadata.parent).catch(() => undefined);
-    if (metadata.parent !== 0 && !parent) return;
+    const refuse = (words: string) => new SteelyardError("corrupt", `generation ${generation}: ${words}`);
+    const own = chains.get(generation);
+    if (own !== undefined && own !== chain) throw refuse("it is not the one that this agent has written or read");
+    const { parent: number } = metadata;
+    const parent = number === 0 ? undefined : await readMetadata(at(number), number).catch(() => undefined);
+    if (number > 0 && !parent) {
+      // Looked up anew, for retention may be at work.
+      const oldest = (await listNumbers(generations)).at(-1) ?? 0;
+      if (number < oldest || (await isThere(at(number)))) return;
+      throw refuse(`generation ${number}, which it was made from, was taken away`);
+    }
+    if (chain === undefined) {
+      if (parent?.chain !== undefined) throw refuse("its hash was taken away");
+      return;
+    }
     if (chainOf(parent?.chain ?? "", metadata, digest) !== chain)
-      throw new SteelyardError(
-        "corrupt",
-        `generation ${generation}: it does not follow from generation ${metadata.parent}`,
-      );
+      throw refuse(`it does not follow from generation ${number}`);
   }
 
   return {
@@ -204,7 +190,7 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
 
     async write(configuration, about) {
       // Its space may be what this one needs.
-      await removing;
+      await retention.settled();
       const metadata: GenerationMetadata = {
         generation: highest + 1,
         parent: current?.metadata.generation ?? 0,
@@ -216,13 +202,24 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
       try {
         // What was migrated in memory is not what stands in the files.
         const linkable = current?.metadata.schemaVersion === schemaVersion ? current : undefined;
-        const parent = linkable && { directory: at(metadata.parent), files: texts(linkable.configuration) };
+        const parent = linkable && {
+          directory: at(metadata.parent),
+          files: texts(linkable.configuration),
+          stamps: stamps.get(metadata.parent),
+        };
         const digest = digestFiles(files);
         const before = current ? (await readMetadata(at(metadata.parent), metadata.parent)).chain : "";
         const chain = chainOf(before ?? "", metadata, digest);
-        await writeTree(unfinished, files, stringify({ ...metadata, digest, chain }), parent);
+        const own = { path: metadataFile, text: encodeMetadata(metadata, { digest, chain }), secret: false };
+        const written = await writeTree(unfinished, files, own, parent);
+        for (const path of written.altered)
+          log.error(
+            `${path} of generation ${metadata.parent} was altered on the disk: ${metadata.generation} has it as it was`,
+          );
         await fs.rename(unfinished, at(metadata.generation));
         await syncDirectory(generations);
+        chains.set(metadata.generation, chain);
+        stamps.set(metadata.generation, written.stamps);
       } catch (error) {
         await fs.rm(unfinished, { recursive: true, force: true });
         const words = "the configuration could not be written";
@@ -241,10 +238,13 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
       await swapLink(link, `generations/${generation.metadata.generation}`);
       current = generation;
       damage = undefined;
+      for (const number of [...stamps.keys()]) if (number !== generation.metadata.generation) stamps.delete(number);
       if (unconfirmed) pending = unconfirmed;
       else if (pending) await settle();
-      const old = (await listNumbers(generations)).slice(keep).filter((number) => number !== pending?.parent);
-      for (const number of old) await prune(number);
+      const { generations: count, diskShare } = generation.configuration.system.history;
+      // What a start would fall back to, and what may come back.
+      const stays = [generation.metadata.generation, pending?.parent ?? 0];
+      await retention.prune({ count: keep ?? count, diskShare, stays });
     },
 
     async abandon() {
@@ -277,6 +277,7 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
     },
 
     async verify() {
+      await retention.settled();
       const verdicts: Verdict[] = [];
       const known = knowObjects(current?.configuration);
       for (const generation of await listNumbers(generations)) {
@@ -285,7 +286,8 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
           await checkLink(generation);
           verdicts.push({ generation });
         } catch (error) {
-          verdicts.push({ generation, problem: messageOf(error) });
+          // Retention may have taken it meanwhile.
+          if (await isThere(at(generation))) verdicts.push({ generation, problem: messageOf(error) });
         }
       }
       return verdicts;
@@ -293,38 +295,8 @@ export async function openStore(directory: string, log: Logger, keep = 100): Pro
   };
 }
 
-/**
- * SHA-256 over the parent's chain, the metadata and the digest of the files: who changes an old generation, its author or
- * its message has to change every one after it.
- */
-function chainOf(parent: string, metadata: GenerationMetadata, digest: string): string {
-  const { generation, parent: from, author, source, time, message, schemaVersion } = metadata;
-  const fields = [parent, generation, from, author, source, time, message, schemaVersion, digest];
-  return createHash("sha256").update(JSON.stringify(fields)).digest("hex");
-}
-
 function texts(configuration: Configuration): Map<string, string> {
   return new Map(encodeConfiguration(configuration).map(({ path, text }) => [path, text]));
-}
-
-/** Nothing in it is of use before all of it is on the disk: what waits for the disk waits together. */
-async function writeTree(
-  directory: string,
-  files: readonly ObjectFile[],
-  metadata: string,
-  parent: { directory: string; files: Map<string, string> } | undefined,
-): Promise<void> {
-  await fs.mkdir(directory, { mode: 0o700 });
-  const directories = new Set(files.map(({ path }) => dirname(path)).filter((path) => path !== "."));
-  for (const path of directories) await fs.mkdir(join(directory, path), { recursive: true, mode: 0o700 });
-  const [unchanged, changed]: [ObjectFile[], ObjectFile[]] = [[], []];
-  for (const file of files) (parent?.files.get(file.path) === file.text ? unchanged : changed).push(file);
-  await inTurns(unchanged, ({ path }) => linkSync(join(parent?.directory ?? "", path), join(directory, path)));
-  await inBatches([...changed, { path: metadataFile, text: metadata, secret: false }], 64, ({ path, text, secret }) =>
-    writeDurably(join(directory, path), text, secret ? 0o600 : 0o640),
-  );
-  const parents = new Set([...directories].map((path) => dirname(path)).filter((path) => path !== "."));
-  await Promise.all([...directories, ...parents, "."].map((path) => syncDirectory(join(directory, path))));
 }
 
 /** Numbers of the generations on disk, newest first. */
@@ -346,17 +318,18 @@ async function readLink(link: string): Promise<number | undefined> {
   }
 }
 
-async function readMetadata(directory: string, generation: number): Promise<z.output<typeof stored>> {
-  let text: string;
-  try {
-    text = await fs.readFile(join(directory, metadataFile), "utf8");
-  } catch (error) {
-    if (isMissing(error)) throw new SteelyardError("not-found", `there is no generation ${generation}`);
-    throw error;
-  }
-  const metadata = stored.safeParse(readPlainYaml(text) ?? parse(text));
-  if (!metadata.success) throw new SteelyardError("corrupt", `generation ${generation}: ${metadataFile} is damaged`);
-  return metadata.data;
+async function readMetadata(directory: string, generation: number): Promise<StoredMetadata> {
+  const text = await readTextIfExists(join(directory, metadataFile));
+  if (text !== undefined) return decodeMetadata(text, generation);
+  if (!(await isThere(directory))) throw new SteelyardError("not-found", `there is no generation ${generation}`);
+  throw new SteelyardError("corrupt", `generation ${generation}: ${metadataFile} is missing`);
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return await fs.stat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function readGeneration(directory: string, generation: number, known: KnownObjects): Promise<Generation> {

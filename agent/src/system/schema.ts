@@ -3,6 +3,9 @@ import { z } from "zod";
 import { address, hostName, interfaceName, objectName, port } from "../configuration/fields.ts";
 import { hostsEntry, ntpServer, proxySettings, resolver, timeZone } from "./fields.ts";
 
+const expectedGenerations = "expected a whole number from 2 to 1000";
+const expectedShare = "expected percent of the disk, from 5 to 80";
+
 /** The box itself: one object. */
 export const system = z
   .strictObject({
@@ -73,6 +76,23 @@ export const system = z
       .enum(["down", "up"], "expected down or up")
       .default("down")
       .describe("Network cards that nothing uses: down, or up without any address, for their lights and LLDP"),
+    history: z
+      .strictObject({
+        generations: z
+          .int(expectedGenerations)
+          .min(2, expectedGenerations)
+          .max(1000, expectedGenerations)
+          .default(100)
+          .describe("The newest so many generations of the configuration are kept"),
+        diskShare: z
+          .int(expectedShare)
+          .min(5, expectedShare)
+          .max(80, expectedShare)
+          .default(50)
+          .describe("Percent of the configuration disk, its space and its inodes; the oldest generations beyond it go"),
+      })
+      .default({ generations: 100, diskShare: 50 })
+      .describe("Generations to look up and to roll back to; the current one and the one before it stay in any case"),
     console: z
       .strictObject({
         passwordReset: z
@@ -109,6 +129,7 @@ export const system = z
         management: { interfaces: ["nic0"], port: 444 },
         lldp: "receive",
         unconfiguredCards: "down",
+        history: { generations: 100, diskShare: 50 },
         console: { passwordReset: true },
         ssh: { enabled: true, port: 22, passwordAuthentication: false },
       },

@@ -58,6 +58,12 @@ function isRepetition(text: string): boolean {
   );
 }
 
+/** What whoever tries passwords one after the other comes to soon. */
+export function isGuessedFirst(password: string): boolean {
+  const folded = password.toLowerCase();
+  return common.has(folded) || new Set(folded).size < 3 || isRun(folded) || isRepetition(folded);
+}
+
 /** Every reason to refuse a new password, each as what is expected; none when it is good. */
 export function checkPassword(password: string, userName: string): string[] {
   const reasons: string[] = [];
@@ -69,7 +75,6 @@ export function checkPassword(password: string, userName: string): string[] {
   if (folded === userName || folded === userName.repeat(2)) reasons.push("expected something else than the user name");
   else if (userName.length > 2 && folded.includes(userName) && folded.length - userName.length < 8)
     reasons.push("expected more than the user name and a few characters");
-  if (common.has(folded) || new Set(folded).size < 3 || isRun(folded) || isRepetition(folded))
-    reasons.push("expected a password that is not among the first to be guessed");
+  if (isGuessedFirst(password)) reasons.push("expected a password that is not among the first to be guessed");
   return reasons;
 }

@@ -11,6 +11,8 @@ export type ArchiveLimits = {
   /** Bytes of one file. */
   fileSize: number;
   entries: number;
+  /** Files that are taken; left out, all are. Others take no memory, and count as entries all the same. */
+  wanted?(path: string): boolean;
 };
 
 /** Backups of ZEVENET are some hundred KiB; IP lists and rule sets can make them tens of MiB. */
@@ -86,6 +88,10 @@ function take(entry: ReadEntry, { files, ignored }: Archive, limits: ArchiveLimi
   const isFile = ["File", "OldFile", "ContiguousFile"].includes(entry.type);
   if (!isFile) {
     if (entry.type !== "Directory") ignored.push({ path, reason: `it is no file but a ${nameType(entry.type)}` });
+    entry.resume();
+    return;
+  }
+  if (limits.wanted && !limits.wanted(path)) {
     entry.resume();
     return;
   }

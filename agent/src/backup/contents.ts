@@ -1,4 +1,4 @@
-import { readArchive } from "../adapters/archive.ts";
+import { type ArchiveLimits, readArchive } from "../adapters/archive.ts";
 import { type PackedFile, packArchive } from "../adapters/pack.ts";
 import type { GenerationRecord } from "../commit/control.ts";
 import { decodeConfiguration, digestFiles, encodeConfiguration } from "../configuration/codec.ts";
@@ -15,6 +15,24 @@ import { type BackupNic, type Manifest, manifest } from "./schema.ts";
 
 /** Of the archive; a change that an older system would misread makes it greater. */
 const format = 1;
+
+/**
+ * Whoever has the key has made it, so these are wide: a box of many objects has a file for each in every generation. The older
+ * generations are for people to look things up, and are passed over.
+ */
+const limits: ArchiveLimits = {
+  size: 256 * 1024 * 1024,
+  fileSize: 32 * 1024 * 1024,
+  entries: 1_000_000,
+  wanted: (path) => !path.startsWith("history/"),
+};
+
+/** Bytes that a configuration takes in the archive, where a file has a header and ends with a block (pax(1), ustar). */
+export function sizeInArchive(configuration: Configuration): number {
+  const block = 512;
+  const sizes = encodeConfiguration(configuration).map(({ text }) => Buffer.byteLength(text));
+  return sizes.reduce((sum, size) => sum + block + Math.ceil(size / block) * block, 0);
+}
 
 /** A file that belongs to this box and no other: its path below /config/local. */
 export type IdentityFile = { path: string; content: Buffer; mode: number };
@@ -75,7 +93,7 @@ export async function writeBackup(
  * made it. The configuration is that of this system's schema, through the migrations.
  */
 export async function readBackup(data: Buffer, key: Key): Promise<Backup> {
-  const { files } = await readArchive(await decrypt(data, key)).catch((error: unknown) => {
+  const { files } = await readArchive(await decrypt(data, key), limits).catch((error: unknown) => {
     if (error instanceof SteelyardError && error.code === "bad-backup") throw error;
     if (error instanceof SteelyardError && error.problems.length > 0) throw error;
     throw notOurs(messageOf(error), error);

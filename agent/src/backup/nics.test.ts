@@ -144,3 +144,20 @@ t.test("a restore is refused while a card has no certain place, and each is told
   t.equal(alone.configuration, undefined);
   t.throws(() => requireDecided(alone), { message: /none is free \(this box has no card left for it\)/ });
 });
+
+t.test(
+  "a configured card that was not in the box keeps its name, unless that is taken: nothing is lost under one name",
+  async (t) => {
+    const manifest = { nics: [nic("eth0", "01")] } as Manifest;
+    const settings = (plan: ReturnType<typeof planRestore>) => Object.keys(plan.configuration?.interfaces ?? {}).sort();
+    const plan = (present: ReturnType<typeof nic>[], map: Record<string, string> = {}) =>
+      planRestore({ manifest, configuration }, present, { map, acceptProposals: true });
+    t.same(settings(plan([nic("eth0", "01")])), ["eth0", "eth1"]);
+    const clash = plan([nic("eth1", "01"), nic("eth2", "07")]);
+    t.equal(clash.configuration, undefined);
+    t.match(clash.open, [
+      { path: "map.eth1", message: /one of: eth2 \(it was not in that box, and eth1 takes the place of eth0 here/ },
+    ]);
+    t.same(settings(plan([nic("eth1", "01"), nic("eth2", "07")], { eth1: "eth2" })), ["eth1", "eth2"]);
+  },
+);

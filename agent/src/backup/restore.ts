@@ -30,11 +30,23 @@ export function planRestore(
   { map, acceptProposals }: RestoreOptions,
 ): RestorePlan {
   const named = new Set(listInterfaceNames(configuration));
-  const wanted = manifest.nics.filter(({ name }) => named.has(name));
+  const known = manifest.nics.filter(({ name }) => named.has(name));
+  // Cards that are configured and were not in the box: they keep their names unless somebody says where they are.
+  const absent = Object.entries(configuration.interfaces).flatMap(([name, { kind }]) =>
+    kind === "ethernet" && !known.some((each) => each.name === name) ? [{ name }] : [],
+  );
+  const wanted = [...known, ...absent.filter(({ name }) => Object.hasOwn(map, name))];
   const { places, problems } = mapNics(wanted, present, map);
   if (problems.length > 0) {
     const words = problems.map(({ path, message }) => `${path}: ${message}`).join("; ");
     throw new SteelyardError("bad-input", words, { problems });
+  }
+  for (const { name } of absent) {
+    const other = places.find((each) => each.to === name && each.name !== name);
+    if (!other || Object.hasOwn(map, name)) continue;
+    const reason = `it was not in that box, and ${name} takes the place of ${other.name} here`;
+    const free = present.filter((each) => !places.some(({ to }) => to === each.name));
+    places.push({ name, by: "open", reason, candidates: free.map((each) => each.name) });
   }
   const undecided = places.filter(({ by }) => by === "open" || (by === "proposed" && !acceptProposals));
   const open = undecided.map(({ name, reason, to, candidates }): Problem => {

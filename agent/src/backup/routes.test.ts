@@ -9,8 +9,9 @@ import { packArchive } from "../adapters/pack.ts";
 import { type Run, run as runForReal } from "../adapters/process.ts";
 import { findFreePort, setUpServer } from "../api/testing.ts";
 import { digestFiles, encodeConfiguration } from "../configuration/codec.ts";
-import { schemaVersion } from "../configuration/migrations/index.ts";
+import { emptyConfiguration, farm as farmSchema, schemaVersion } from "../configuration/schema.ts";
 import type { Link } from "../network/link-routes.ts";
+import { readBackup, writeBackup } from "./contents.ts";
 import { encrypt } from "./encryption.ts";
 import { isDue, lastDue, retryAfter } from "./schedule.ts";
 import { backups } from "./schema.ts";
@@ -277,7 +278,8 @@ t.test("what is no whole backup of this or an older system is refused by name, a
   t.match((await box.send("PUT", `${url}/foreign/file`, Buffer.from("PK"))).json(), { code: "bad-backup" });
   t.match((await box.send("PUT", `${url}/foreign/file`, { no: "file" })).json(), { code: "unsupported-type" });
   t.match((await box.send("POST", url, {})).json(), { code: "bad-input" });
-  t.match((await box.send("POST", url, { passphrase: "short" })).json(), { problems: [{ path: "passphrase" }] });
+  for (const weak of ["short", "aaaaaaaaaaaa", "abcabcabcabc", "password1234"])
+    t.match((await box.send("POST", url, { passphrase: weak })).json(), { problems: [{ path: "passphrase" }] }, weak);
   t.equal(box.control.current().generation, generation);
 
   const older = await craft({ files: old, about: { schemaVersion: 1 } });
@@ -287,6 +289,41 @@ t.test("what is no whole backup of this or an older system is refused by name, a
     { restored: true },
     "an older one is",
   );
+});
+
+t.test("a backup of a box with many objects and a long history is opened again", async (t) => {
+  const [recipient, secretKey] = await Promise.all([own.recipient, own.secretKey]);
+  const one = farmSchema.parse(farm);
+  const farms = Object.fromEntries(Array.from({ length: 500 }, (_, at) => [`f${at}`, one]));
+  const whole = { ...emptyConfiguration(), farms };
+  const record = {
+    parent: 0,
+    author: "admin",
+    source: "local",
+    time: "2026-01-02T03:04:05.000Z",
+    message: "m",
+    schemaVersion,
+    compatible: true,
+  };
+  const history = Array.from({ length: 41 }, (_, at) => ({
+    record: { ...record, generation: at + 1 },
+    configuration: whole,
+  }));
+  const source = {
+    version: "0.0.0",
+    time: new Date(0),
+    generation: 99,
+    configuration: whole,
+    nics: [],
+    identity: [],
+    history,
+  };
+  const { configuration: read, manifest } = await readBackup(
+    await writeBackup(source, { recipients: [recipient] }, randomBytes),
+    { secretKey },
+  );
+  t.equal(Object.keys(read.farms).length, 500);
+  t.equal(manifest.history, 41, "20,500 files, which are there to look up and are passed over");
 });
 
 function flip(data: Buffer, at: number): Buffer {

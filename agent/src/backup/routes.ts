@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
+import { isGuessedFirst } from "../access/password-policy.ts";
 import { withoutUsedCodes } from "../access/totp/used-codes.ts";
 import { requirePermission } from "../api/authentication.ts";
 import { acceptBinaryBodies, binaryBody } from "../api/binary-body.ts";
@@ -42,7 +43,8 @@ const step = (kind: string, summary: string) => [{ subsystem: "backup", kind, su
 const passphrase = z
   .string()
   .min(12, "expected at least 12 characters: whoever has the file can try as often as it takes")
-  .max(1024, "expected at most 1024 characters");
+  .max(1024, "expected at most 1024 characters")
+  .refine((text) => !isGuessedFirst(text), "expected a passphrase that is not among the first to be guessed");
 
 const wish = z
   .strictObject({

@@ -2,7 +2,6 @@ import { connect as open } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import t from "tap";
-import { listNexthops, listRoutes, listRules } from "../src/adapters/iproute.ts";
 import { run } from "../src/adapters/process.ts";
 import { farm } from "../src/configuration/schema.ts";
 import { dslb, makeUplinksWatch, readUplinkStatuses } from "../src/dslb/index.ts";
@@ -321,7 +320,8 @@ async function test(): Promise<void> {
     await apply((draft) => {
       draft.uplinkFarms = {};
     });
-    const left = [...(await listNexthops(machine)), ...(await listRoutes(machine)), ...(await listRules(machine))];
+    const { nexthops, routes, rules } = await machine.netlink.routing();
+    const left = [...nexthops, ...routes, ...rules];
     t.same(
       left.filter(({ protocol }) => protocol === 84),
       [],

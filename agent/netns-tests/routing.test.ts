@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import t from "tap";
-import { listRoutes, listRules, routeWords, ruleWords } from "../src/adapters/iproute.ts";
+import { routeWords, ruleWords } from "../src/adapters/iproute.ts";
 import { run } from "../src/adapters/process.ts";
 import { priorities } from "../src/adapters/route-numbers.ts";
 import { farm } from "../src/configuration/schema.ts";
@@ -33,7 +33,7 @@ async function test(): Promise<void> {
     });
     t.same(steps, []);
     t.same(
-      (await listRules(machine)).filter(({ protocol }) => protocol === 83),
+      (await machine.netlink.routing()).rules.filter(({ protocol }) => protocol === 83),
       [],
     );
   });
@@ -132,7 +132,9 @@ async function test(): Promise<void> {
       for (const [name, route] of Object.entries(routes)) draft.routingRoutes[name] = routingRoute.parse(route);
     });
     t.ok(steps.length > 0);
-    const routes = (await listRoutes(machine)).filter(({ protocol, table }) => protocol === 83 && table < 1000);
+    const routes = (await machine.netlink.routing()).routes.filter(
+      ({ protocol, table }) => protocol === 83 && table < 1000,
+    );
     t.same(routes.map(routeWords).sort(), [
       "blackhole 192.0.2.0/24 table 254 metric 0",
       "prohibit 2001:db8:6::/48 table 254 metric 1024",
@@ -140,7 +142,9 @@ async function test(): Promise<void> {
       "unicast 198.51.100.0/24 via 10.2.0.1 dev wan2 table 100 metric 0 src 10.2.0.2 mtu 1400",
       "unicast 2001:db8:5::/48 via fd02::9 dev wan2 table 254 metric 50",
     ]);
-    const rules = (await listRules(machine)).filter(({ priority }) => priority >= 29_000 && priority < 31_000);
+    const rules = (await machine.netlink.routing()).rules.filter(
+      ({ priority }) => priority >= 29_000 && priority < 31_000,
+    );
     t.same(rules.map(ruleWords), [
       "priority 29100 from 10.50.0.0/24 lookup 100",
       "priority 29200 not from all to fd99::/16 fwmark 0x5/0xff iif lan0 lookup 1002",
@@ -213,7 +217,7 @@ async function test(): Promise<void> {
       draft.routingRules = {};
     });
     const gateway = async () =>
-      (await listRoutes(machine)).find(
+      (await machine.netlink.routing()).routes.find(
         ({ table, destination, family }) => table === 1002 && destination === "default" && family === "ipv4",
       )?.gateway;
     t.equal(await gateway(), undefined);
@@ -223,7 +227,7 @@ async function test(): Promise<void> {
     await ip("route replace default via 10.2.0.1 dev wan2 proto dhcp metric 65535 src 10.2.0.2");
     await ip("address add 10.2.0.33/24 dev wan2");
     await until("a rule for the address", 5_000, async () =>
-      (await listRules(machine)).some(({ from, table }) => from === "10.2.0.33/32" && table === 1002),
+      (await machine.netlink.routing()).rules.some(({ from, table }) => from === "10.2.0.33/32" && table === 1002),
     );
     t.same(
       await connect(world, "10.2.0.33"),
@@ -242,7 +246,7 @@ async function test(): Promise<void> {
     async (t) => {
       // The kernel of a build machine may have no VRFs: what the routing adds to one is the same without.
       const rules = async () =>
-        (await listRules(machine))
+        (await machine.netlink.routing()).rules
           .filter(({ priority }) => priority < priorities.user.first)
           .map((each) => `${each.protocol} ${ruleWords(each)}`);
       await apply((draft) => Object.assign(draft, { farms: {}, routingRules: {}, routingRoutes: {} }));
@@ -258,7 +262,7 @@ async function test(): Promise<void> {
       t.equal(words.filter((each) => each === "83 priority 1010 from all lookup 255").length, 2);
       t.ok(words.includes("83 priority 1500 from 10.2.0.2/32 iif lo lookup 50"));
       t.ok(words.includes("83 priority 1510 from all to fd99:1::/64 iif lo lookup 50"));
-      const ends = (await listRoutes(machine)).filter(({ table }) => table === 50).map(routeWords);
+      const ends = (await machine.netlink.routing()).routes.filter(({ table }) => table === 50).map(routeWords);
       t.same(
         ends,
         ["ipv4", "ipv6"].map(() => "unreachable default table 50 metric 4278198272"),
@@ -299,11 +303,11 @@ async function test(): Promise<void> {
       draft.routingTables = {};
     });
     t.same(
-      (await listRules(machine)).filter(({ protocol }) => protocol === 83),
+      (await machine.netlink.routing()).rules.filter(({ protocol }) => protocol === 83),
       [],
     );
     t.same(
-      (await listRoutes(machine)).filter(({ protocol }) => protocol === 83),
+      (await machine.netlink.routing()).routes.filter(({ protocol }) => protocol === 83),
       [],
     );
     t.notMatch((await run(["nft", "list", "tables"])).stdout, /steelyard_routing/);

@@ -1,5 +1,5 @@
 import { createGenericNetlink, FlagsGet, type GenericNetlinkSocket, genl } from "node-netlink";
-import { listAttributes, parseAttributes } from "./netlink-codec.ts";
+import { listAttributes, makeAttribute, parseAttributes } from "./netlink-codec.ts";
 
 /** Mbit/s, and whether both sides may send at once; of a link that has carrier and a driver that knows. */
 export type LinkMode = { speed: number | undefined; duplex: "full" | "half" | undefined };
@@ -11,7 +11,7 @@ export type ReadLinkModes = () => Promise<Map<number, LinkMode>>;
 export const ethtoolQuestions = { linkModes: 4, features: 11, rings: 15, channels: 17, coalescing: 19 } as const;
 const [header, deviceIndex, speedOf, duplexOf] = [1, 1, 5, 6];
 /** Sets of bits come as bitmaps: with the name of each bit the features of a card do not fit into a message of a dump. */
-const compact = nest(header, attribute(3, Uint32Array.of(1)));
+const compact = nest(header, makeAttribute(3, Uint32Array.of(1)));
 /** SPEED_UNKNOWN is -1; DUPLEX_HALF and DUPLEX_FULL. */
 const unknownSpeed = 0xffffffff;
 const duplexes = new Map([
@@ -65,7 +65,7 @@ async function askFeatureNames(): Promise<string[]> {
   try {
     const family = await findFamily(socket);
     if (family === undefined) return [];
-    const wanted = Buffer.concat([compact, nest(2, nest(1, attribute(1, Uint32Array.of(setOfFeatures))))]);
+    const wanted = Buffer.concat([compact, nest(2, nest(1, makeAttribute(1, Uint32Array.of(setOfFeatures))))]);
     const [[answer]] = await socket.request(family, askStrings, 1, wanted, { timeout });
     // ETHTOOL_A_STRSET_STRINGSETS, _STRINGSET, _STRINGS; in each string its index and its value.
     const strings = [2, 1, 3].reduce(
@@ -80,15 +80,8 @@ async function askFeatureNames(): Promise<string[]> {
   }
 }
 
-/** An attribute of netlink(7); 0x8000 says that it holds others. */
-function attribute(type: number, value: Uint8Array | Uint32Array): Buffer {
-  const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-  const head = Buffer.from(Uint16Array.of(bytes.length + 4, type).buffer);
-  return Buffer.concat([head, bytes, Buffer.alloc((4 - (bytes.length % 4)) % 4)]);
-}
-
 function nest(type: number, inner: Buffer): Buffer {
-  return attribute(type | 0x8000, inner);
+  return makeAttribute(type | 0x8000, inner);
 }
 
 async function findFamily(socket: GenericNetlinkSocket): Promise<number | undefined> {

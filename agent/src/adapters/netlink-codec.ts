@@ -27,6 +27,13 @@ export function parseAttributes(bytes: Buffer): Map<number, Buffer> {
   return new Map(listAttributes(bytes).map(({ type, value }) => [type, value]));
 }
 
+/** One attribute, to ask with; 0x8000 in the type says that it holds others. */
+export function makeAttribute(type: number, value: Uint8Array | Uint32Array): Buffer {
+  const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  const head = Buffer.from(Uint16Array.of(bytes.length + 4, type).buffer);
+  return Buffer.concat([head, bytes, Buffer.alloc((4 - (bytes.length % 4)) % 4)]);
+}
+
 /** The kind of a virtual link (`bond`, `vlan`, `veth`); undefined for a real card. */
 export function parseLinkKind(linkinfo: Buffer | undefined): string | undefined {
   const kind = linkinfo && parseAttributes(linkinfo).get(infoKind);

@@ -1,7 +1,9 @@
 import { createRtNetlink, type RtNetlinkSocket } from "node-netlink";
 import { SteelyardError } from "../errors.ts";
+import type { Routing } from "./iproute.ts";
 import { formatAddress } from "./netlink-codec.ts";
 import { type Link, toLink } from "./netlink-link.ts";
+import { readRouting } from "./netlink-routes.ts";
 
 export type { Link, LinkCounters } from "./netlink-link.ts";
 
@@ -20,12 +22,13 @@ export type LinkAddress = {
 /** `table`: left out for the main one. */
 export type DefaultRoute = { index: number; family: "ipv4" | "ipv6"; gateway: string; table?: number };
 
-/** What the kernel says of the network. Read only: systemd-networkd is the one that writes. */
+/** What the kernel says of the network. Read only: systemd-networkd and `ip` are those that write. */
 export type Netlink = {
   links(): Promise<Link[]>;
   addresses(): Promise<LinkAddress[]>;
   /** Default routes with a gateway: in the main table, and in those that are named. */
   defaultRoutes(others?: readonly number[]): Promise<DefaultRoute[]>;
+  routing(): Promise<Routing>;
 };
 
 const timeout = 10_000;
@@ -79,6 +82,7 @@ export function makeNetlink(): Netlink {
         }
         return found;
       }),
+    routing: readRouting,
   };
 }
 

@@ -10,8 +10,8 @@ import { type BoundStep, type Finding, type Manner, refuseErrors, type Subsystem
 type Done = CommitResult["steps"];
 
 /**
- * What the kernel said to one subsystem serves the next as well, until a step is carried out: two of them list all routes, and to start
- * a process is most of what it costs. A step asks for itself, for it reads back what it has done.
+ * What the kernel said to one subsystem serves the next as well, until a step is carried out: several ask nft for its tables, and to start
+ * a process is most of what it costs. Netlink is asked each time. A step asks for itself, for it reads back what it has done.
  */
 function makePlanner(machine: Machine) {
   const answers = new Map<string, ReturnType<Run>>();

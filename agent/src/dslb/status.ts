@@ -1,6 +1,5 @@
 import { countLabelled } from "../adapters/conntrack.ts";
 import { readTextIfExists, writeAtomically } from "../adapters/files.ts";
-import { listNexthops, listRouting } from "../adapters/iproute.ts";
 import type { Machine } from "../adapters/machine.ts";
 import { listTable } from "../adapters/nft.ts";
 import { observeTables } from "../adapters/nft-table.ts";
@@ -13,12 +12,11 @@ import { renderUplinks } from "./render.ts";
 import { countersTable, uplinksTable } from "./rules.ts";
 
 export async function observeUplinks(machine: Machine): Promise<UplinksState> {
-  const [slots, memory, links, nexthops, { routes, rules }, tables] = await Promise.all([
+  const [slots, memory, links, { nexthops, routes, rules }, tables] = await Promise.all([
     readSlots(machine),
     readMemory(machine),
     machine.netlink.links(),
-    listNexthops(machine),
-    listRouting(machine),
+    machine.netlink.routing(),
     observeTables(machine, [uplinksTable, countersTable]),
   ]);
   const up = links.filter((link) => link.up).map(({ name }) => name);

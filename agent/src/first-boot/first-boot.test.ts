@@ -5,6 +5,7 @@ import t, { type Test } from "tap";
 import { verifyPassword } from "../access/password.ts";
 import { makeMachine } from "../adapters/machine.ts";
 import type { RunResult } from "../adapters/process.ts";
+import { fakeNetlink } from "../adapters/testing.ts";
 import { makeControl } from "../commit/commit.ts";
 import { defineSubsystem } from "../commit/subsystem.ts";
 import { openStore } from "../configuration/store.ts";
@@ -251,7 +252,7 @@ t.test("the test of the network makes bond and VLAN for a moment, and takes them
       { name: "vlan100", carrier: true },
       { name: "bond0", carrier: true },
     ] as never;
-  const netlink = { links, addresses: async () => [], defaultRoutes: async () => [] };
+  const netlink = fakeNetlink({ links });
   const machine = makeMachine({ root: t.testdir(), run, netlink });
   const made = [
     "ip link add name bond0 type bond mode 802.3ad miimon 100",

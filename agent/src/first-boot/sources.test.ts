@@ -9,6 +9,7 @@ import t, { type Test } from "tap";
 import { chooseProxy } from "../adapters/fetch.ts";
 import { type Machine, makeMachine } from "../adapters/machine.ts";
 import { parseOemStrings } from "../adapters/smbios.ts";
+import { fakeNetlink } from "../adapters/testing.ts";
 import { hashOf, parseLocation } from "./location.ts";
 import { makeSources } from "./sources.ts";
 
@@ -49,7 +50,7 @@ async function setUp(t: Test, options: { commandLine?: string; oemStrings?: stri
       }
       return { code: 0, stdout: argv[0] === "lsblk" ? '{"blockdevices":[]}' : "", stderr: "" };
     },
-    netlink: {
+    netlink: fakeNetlink({
       links: async () =>
         [
           { index: 1, name: "lo", up: true, loopback: true, kind: undefined },
@@ -57,8 +58,7 @@ async function setUp(t: Test, options: { commandLine?: string; oemStrings?: stri
         ] as never,
       addresses: async () =>
         (up ? [{ index: 2, address: "192.0.2.7/24", scope: "global", tentative: false }] : []) as never,
-      defaultRoutes: async () => [],
-    },
+    }),
   });
   if (options.oemStrings) {
     await fs.mkdir(machine.path("/sys/firmware/dmi/tables"), { recursive: true });

@@ -4,6 +4,7 @@ import { makeFrameReader } from "../adapters/frames.ts";
 import type { FollowLinks, LinkEvent } from "../adapters/link-events.ts";
 import { makeMachine } from "../adapters/machine.ts";
 import type { Link } from "../adapters/netlink.ts";
+import { fakeNetlink } from "../adapters/testing.ts";
 import { type LinkStatus, listNamesInUse } from "./inventory.ts";
 import { lacpduLeast, parseLacpdu } from "./lacp/pdu.ts";
 import { listenForPartners, recallPartners } from "./lacp/status.ts";
@@ -144,7 +145,7 @@ t.test("links are told as the kernel tells them", async (t) => {
   const machine = makeMachine({
     root: t.testdir(),
     followLinks,
-    netlink: { links: async () => present, addresses: async () => [], defaultRoutes: async () => [] },
+    netlink: fakeNetlink({ links: async () => present }),
   });
   const seen: object[] = [];
   let cards = 0;

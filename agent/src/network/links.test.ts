@@ -5,6 +5,7 @@ import { parseBondMember, parseLacpPartner, parseLinkInfo } from "../adapters/li
 import { makeMachine } from "../adapters/machine.ts";
 import type { Link, LinkAddress } from "../adapters/netlink.ts";
 import { parseLinkKind } from "../adapters/netlink-codec.ts";
+import { fakeNetlink } from "../adapters/testing.ts";
 import { configuration, emptyConfiguration } from "../configuration/schema.ts";
 import type { SteelyardError } from "../errors.ts";
 import { describeBond } from "./bond-status.ts";
@@ -314,7 +315,7 @@ function setUp(t: Test, react: (argv: readonly string[], links: Link[]) => void)
   let time = Date.parse("2026-01-02T03:04:05Z");
   const machine = makeMachine({
     root: t.testdir(),
-    netlink: { links: async () => links, addresses: async () => addresses, defaultRoutes: async () => [] },
+    netlink: fakeNetlink({ links: async () => links, addresses: async () => addresses }),
     log: { info: () => {}, warn: () => {}, error: () => {} },
     now: () => {
       time += 5_000;

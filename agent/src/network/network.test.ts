@@ -2,8 +2,9 @@ import { readdirSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import t, { type Test } from "tap";
 import { makeMachine } from "../adapters/machine.ts";
-import type { Link, LinkAddress, Netlink } from "../adapters/netlink.ts";
+import type { Link, LinkAddress } from "../adapters/netlink.ts";
 import { formatAddress, parseAttributes, parseLinkKind } from "../adapters/netlink-codec.ts";
+import { fakeNetlink } from "../adapters/testing.ts";
 import { type Configuration, configuration, emptyConfiguration } from "../configuration/schema.ts";
 import { explainUnusable, isWithin, overlaps } from "./addresses.ts";
 import { network } from "./index.ts";
@@ -33,11 +34,11 @@ function setUp(
     addresses: [],
     routes: [],
   };
-  const netlink: Netlink = {
+  const netlink = fakeNetlink({
     links: async () => [makeLink("lo", 1, { loopback: true, mac: "00:00:00:00:00:00" }), ...kernel.links],
     addresses: async () => kernel.addresses,
     defaultRoutes: async () => kernel.routes,
-  };
+  });
   const ran: string[] = [];
   const warnings: string[] = [];
   let time = Date.parse("2026-01-02T03:04:05Z");

@@ -1,9 +1,9 @@
 import t from "tap";
-import { readRule, ruleWords } from "../adapters/iproute.ts";
 import { parseLinkInfo } from "../adapters/link-info.ts";
 import { makeMachine } from "../adapters/machine.ts";
 import type { DefaultRoute, Link } from "../adapters/netlink.ts";
 import { renderTable } from "../adapters/nft-table.ts";
+import { fakeNetlink } from "../adapters/testing.ts";
 import { type Configuration, configuration, emptyConfiguration } from "../configuration/schema.ts";
 import { renderFirewall } from "../firewall/render.ts";
 import { renderMarks } from "../routing/marks.ts";
@@ -240,7 +240,7 @@ t.test("connections that are bound to a VRF are ended before it goes", async (t)
   const ran: string[] = [];
   const machine = makeMachine({
     root,
-    netlink: { links: async () => links, addresses: async () => [], defaultRoutes: async () => [] },
+    netlink: fakeNetlink({ links: async () => links }),
     run: async (argv) => {
       ran.push(argv.join(" "));
       return { code: 0, stdout: "", stderr: "" };
@@ -345,11 +345,6 @@ t.test("whom the box answers through a VRF has to come by it", async (t) => {
 `,
   );
   t.equal(renderMarks([], [{ name: "mgmt", table: 10, members: ["nic1"], destinations: [] }]), undefined);
-});
-
-t.test("the kernel's own rule for VRFs is read and shown", async (t) => {
-  const rules = readRule("ipv4", { priority: 1000, src: "all", l3mdev: null, protocol: "2" });
-  t.same(rules.map(ruleWords), ["priority 1000 from all l3mdev"]);
 });
 
 t.test("the firewall knows the members, and management by the interface as before", async (t) => {

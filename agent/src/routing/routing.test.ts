@@ -1,5 +1,4 @@
 import t from "tap";
-import { readRoute, readRule, routeWords, ruleWords } from "../adapters/iproute.ts";
 import { renderTable, stateOf } from "../adapters/nft-table.ts";
 import { assignSlots } from "../adapters/route-numbers.ts";
 import { type Configuration, configuration, emptyConfiguration } from "../configuration/schema.ts";
@@ -223,47 +222,6 @@ table inet steelyard_routing {
   );
   t.equal(renderTable("x", undefined), "table inet x\ndelete table inet x\n");
   t.not(stateOf(table)?.version, stateOf(renderMarks([{ name: "eth0", slot: 1 }]))?.version);
-});
-
-t.test("ip's JSON, of old and new releases, is read in one spelling", async (t) => {
-  const route = (json: object, family: "ipv4" | "ipv6" = "ipv4") => readRoute(family, json).map(routeWords);
-  t.same(route({ type: "1", dst: "10.1.1.1", dev: "eth0", table: "254", protocol: "2", scope: "253", flags: [] }), [
-    "unicast 10.1.1.1/32 dev eth0 table 254 metric 0",
-  ]);
-  t.same(route({ type: 6, dst: "2001:DB8::/32", dev: "lo", protocol: 83, metric: 1024 }, "ipv6"), [
-    "blackhole 2001:db8::/32 table 254 metric 1024",
-  ]);
-  t.same(route({ type: "2", dst: "10.1.1.1" }), [], "addresses of the box are no routes");
-  t.same(
-    route({
-      dst: "default",
-      gateway: "10.0.0.1",
-      dev: "eth0",
-      flags: ["onlink", "linkdown"],
-      metrics: [{ mtu: 1400 }],
-    }),
-    ["unicast default via 10.0.0.1 dev eth0 table 254 metric 0 mtu 1400 onlink"],
-  );
-  const rule = (json: object) => readRule("ipv4", json).map(ruleWords);
-  t.same(rule({ priority: 32766, src: "all", table: "254", protocol: "2" }), ["priority 32766 from all lookup 254"]);
-  t.same(
-    rule({
-      priority: 5,
-      not: null,
-      src: "10.0.0.0",
-      srclen: 8,
-      dst: "10.1.1.1",
-      fwmark: "0x5",
-      fwmask: "0xff",
-      iif: "lo",
-      table: 7,
-      suppress_prefixlen: 0,
-    }),
-    ["priority 5 not from 10.0.0.0/8 to 10.1.1.1/32 fwmark 0x5/0xff iif lo lookup 7 suppress_prefixlength 0"],
-  );
-  t.same(rule({ priority: 5, src: "all", fwmark: "0x5", table: 7 }), [
-    "priority 5 from all fwmark 0x5/0xffffffff lookup 7",
-  ]);
 });
 
 t.test("a change of rules or routes can cut off management; words about them cannot", async (t) => {

@@ -1,13 +1,4 @@
-import {
-  listRoutes,
-  listRouting,
-  listRules,
-  type Made,
-  type Route,
-  type Rule,
-  routeWords,
-  ruleWords,
-} from "../adapters/iproute.ts";
+import { type Made, type Route, type Rule, routeWords, ruleWords } from "../adapters/iproute.ts";
 import type { Machine } from "../adapters/machine.ts";
 import { observeTable } from "../adapters/nft-table.ts";
 import { mainTable, protocols, tableOf } from "../adapters/route-numbers.ts";
@@ -23,7 +14,7 @@ export async function observeRouting(machine: Machine): Promise<RoutingState> {
     readSlots(machine),
     machine.netlink.links(),
     machine.netlink.addresses(),
-    listRouting(machine),
+    machine.netlink.routing(),
     observeTable(machine, marksTable),
   ]);
   const nameOf = new Map(links.map(({ index, name }) => [index, name]));
@@ -77,7 +68,10 @@ const origins: Record<number, Origin> = {
 
 /** Every route of the kernel with its maker, those of its own table of local addresses left out. */
 export async function readRoutes(machine: Machine, configuration: Configuration): Promise<RouteStatus[]> {
-  const [routes, nameTable] = await Promise.all([listRoutes(machine), makeTableNames(machine, configuration)]);
+  const [{ routes }, nameTable] = await Promise.all([
+    machine.netlink.routing(),
+    makeTableNames(machine, configuration),
+  ]);
   const gateways = new Set(
     Object.values(configuration.interfaces).flatMap(({ ipv4, ipv6 }) => [ipv4.gateway, ipv6.gateway]),
   );
@@ -102,7 +96,7 @@ export async function readRoutes(machine: Machine, configuration: Configuration)
 }
 
 export async function readRules(machine: Machine, configuration: Configuration): Promise<RuleStatus[]> {
-  const [rules, nameTable] = await Promise.all([listRules(machine), makeTableNames(machine, configuration)]);
+  const [{ rules }, nameTable] = await Promise.all([machine.netlink.routing(), makeTableNames(machine, configuration)]);
   const originOf = ({ protocol }: Made<Rule>) => origins[protocol] ?? "unmanaged";
   return rules.map((rule) => ({
     family: rule.family,

@@ -2,6 +2,7 @@ import * as fs from "node:fs/promises";
 import t, { type Test } from "tap";
 import { makeMachine } from "../../adapters/machine.ts";
 import type { Link } from "../../adapters/netlink.ts";
+import { fakeNetlink } from "../../adapters/testing.ts";
 import { nameCards } from "./apply.ts";
 import { assignNames, type Binding, findCandidates, planRenames } from "./assign.ts";
 import { type Card, compareCards } from "./card.ts";
@@ -197,7 +198,7 @@ async function setUp(t: Test, cards: { name: string; slot: string; mac: string }
   const ran: string[] = [];
   const machine = makeMachine({
     root: t.testdir(),
-    netlink: { links: async () => links, addresses: async () => [], defaultRoutes: async () => [] },
+    netlink: fakeNetlink({ links: async () => links }),
     log: { info: () => {}, warn: () => {}, error: (text) => t.fail(text) },
     run: async (argv) => {
       ran.push(argv.join(" "));

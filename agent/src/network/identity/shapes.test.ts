@@ -4,8 +4,9 @@ import { dirname, join, relative } from "node:path";
 import t, { type Test } from "tap";
 import { makeMachine } from "../../adapters/machine.ts";
 import type { Link } from "../../adapters/netlink.ts";
-import { listAttributes } from "../../adapters/netlink-codec.ts";
+import { listAttributes, makeAttribute } from "../../adapters/netlink-codec.ts";
 import { linkOfMessage } from "../../adapters/netlink-link.ts";
+import { fakeNetlink } from "../../adapters/testing.ts";
 import { readLinks } from "../status.ts";
 import { nameCards } from "./apply.ts";
 
@@ -85,18 +86,13 @@ function messageOf(link: Link): Buffer {
     [types.minMtu, number(link.minMtu ?? 0)],
     [types.maxMtu, number(link.maxMtu ?? 0)],
     [types.master, link.master === undefined ? undefined : number(link.master)],
-    [types.info, link.kind === undefined ? undefined : attribute(infoKind, text(link.kind))],
+    [types.info, link.kind === undefined ? undefined : makeAttribute(infoKind, text(link.kind))],
     [types.properties, undefined],
   ];
   const replaced = own.map(([type]) => type);
   const kept = listAttributes(card.subarray(16)).filter(({ type }) => !replaced.includes(type));
   const given = own.flatMap(([type, value]) => (value === undefined ? [] : [{ type, value }]));
-  return Buffer.concat([header, ...[...kept, ...given].map(({ type, value }) => attribute(type, value))]);
-}
-
-function attribute(type: number, value: Buffer): Buffer {
-  const header = Buffer.from(Uint16Array.of(value.length + 4, type).buffer);
-  return Buffer.concat([header, value, Buffer.alloc((4 - (value.length % 4)) % 4)]);
+  return Buffer.concat([header, ...[...kept, ...given].map(({ type, value }) => makeAttribute(type, value))]);
 }
 
 t.test("links are read as a kernel sent them: a card, and a link with other names in a bridge", async (t) => {
@@ -137,11 +133,9 @@ async function build(t: Test, ports: readonly Port[], others: readonly Link[] = 
   const errors: string[] = [];
   const machine = makeMachine({
     root: t.testdir(),
-    netlink: {
+    netlink: fakeNetlink({
       links: async () => links.flatMap((link) => linkOfMessage(messageOf(link)) ?? []),
-      addresses: async () => [],
-      defaultRoutes: async () => [],
-    },
+    }),
     readCardStates: async () => new Map(),
     readLinkModes: async () => new Map(),
     log: { info: () => {}, warn: () => {}, error: (text) => errors.push(text) },

@@ -2,6 +2,7 @@ import * as fs from "node:fs/promises";
 import t from "tap";
 import { makeMachine } from "../../adapters/machine.ts";
 import type { Link } from "../../adapters/netlink.ts";
+import { fakeNetlink } from "../../adapters/testing.ts";
 import { configuration, emptyConfiguration } from "../../configuration/schema.ts";
 import { raiseCard } from "./apply.ts";
 import { idleCards } from "./index.ts";
@@ -36,7 +37,7 @@ t.test("cards that nothing uses are up to be looked at, without any address, or 
   const ran: string[] = [];
   const machine = makeMachine({
     root: t.testdir(),
-    netlink: { links: async () => links, addresses: async () => [], defaultRoutes: async () => [] },
+    netlink: fakeNetlink({ links: async () => links }),
     run: async (argv) => {
       ran.push(argv.join(" "));
       const link = links.find(({ name }) => name === argv[4]);
@@ -93,7 +94,7 @@ t.test(
     const ran: string[] = [];
     const console = makeMachine({
       root: t.testdir(),
-      netlink: { links: async () => links, addresses: async () => [], defaultRoutes: async () => [] },
+      netlink: fakeNetlink({ links: async () => links }),
       run: async (argv) => {
         ran.push(argv.join(" "));
         // A kernel without IPv6 knows no such mode.
@@ -116,7 +117,7 @@ t.test("a card that cannot be raised fails no commit, and is told once", async (
   const warnings: string[] = [];
   const machine = makeMachine({
     root: t.testdir(),
-    netlink: { links: async () => [nic(2)], addresses: async () => [], defaultRoutes: async () => [] },
+    netlink: fakeNetlink({ links: async () => [nic(2)] }),
     log: { info: () => {}, warn: (text) => warnings.push(text), error: () => {} },
     run: async (argv) => {
       if (argv.at(-1) === "up") throw new Error("RTNETLINK answers: No such device or address");

@@ -11,6 +11,7 @@ import {
 import { makeMachine } from "../../adapters/machine.ts";
 import type { Link } from "../../adapters/netlink.ts";
 import { parseAttributes } from "../../adapters/netlink-codec.ts";
+import { fakeNetlink } from "../../adapters/testing.ts";
 import type { Subsystem } from "../../commit/subsystem.ts";
 import { configuration, emptyConfiguration } from "../../configuration/schema.ts";
 import { SteelyardError } from "../../errors.ts";
@@ -58,11 +59,9 @@ function setUp(t: Test, options: { refuse?: (argv: readonly string[]) => string 
         class: { net: { nic0: { device: { driver: t.fixture("symlink", "../../../../bus/pci/drivers/ixgbe") } } } },
       },
     }),
-    netlink: {
+    netlink: fakeNetlink({
       links: async () => (kernel.index === undefined ? [] : [{ index: kernel.index, name: "nic0" } as Link]),
-      addresses: async () => [],
-      defaultRoutes: async () => [],
-    },
+    }),
     readCardStates: async () =>
       new Map(kernel.index === undefined ? [] : [[kernel.index, structuredClone(kernel.state)]]),
     log: { info: () => {}, warn: (text) => warnings.push(text), error: () => {} },

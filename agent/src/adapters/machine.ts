@@ -36,8 +36,8 @@ export type Machine = {
 };
 
 /**
- * State that lasts as long as a machine, made when it is first asked for. It is the same for a copy that only asks otherwise, as the
- * one a commit plans with (commit/carry-out.ts): what the two have in common is the kernel they look at.
+ * State that lasts as long as a machine, made when it is first asked for. It is the same for a copy that only asks otherwise, such as one
+ * that counts its questions: what the two have in common is the kernel they look at.
  */
 export function keepFor<State>(make: () => State): (machine: Machine) => State {
   const kept = new WeakMap<Netlink, State>();

@@ -11,8 +11,6 @@ export type RunOptions = {
   environment?: Record<string, string>;
   /** Exit statuses that are not an error; 0 alone unless told. */
   accept?: number[];
-  /** It changes nothing: while a commit plans, the answer to the same question may serve again. */
-  question?: boolean;
   /** Takes standard output as the bytes that come, each time before the next ones; it is not kept then. */
   onBytes?(part: Uint8Array): void;
   /** Takes standard output line by line; it is not kept then, so that it may be of any length. */

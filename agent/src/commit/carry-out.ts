@@ -1,5 +1,4 @@
 import type { Machine } from "../adapters/machine.ts";
-import type { Run } from "../adapters/process.ts";
 import type { Configuration } from "../configuration/schema.ts";
 import { messageOf, type Problem, refuseTaken, SteelyardError } from "../errors.ts";
 import type { CommitResult } from "./control.ts";
@@ -8,38 +7,6 @@ import { type BoundStep, type Finding, type Manner, refuseErrors, type Subsystem
 /** What a commit does with the subsystems, which stand in the order in which they are applied. */
 
 type Done = CommitResult["steps"];
-
-/**
- * What the kernel said to one subsystem serves the next as well, until a step is carried out: several ask nft for its tables, and to start
- * a process is most of what it costs. Netlink is asked each time. A step asks for itself, for it reads back what it has done.
- */
-function makePlanner(machine: Machine) {
-  const answers = new Map<string, ReturnType<Run>>();
-  let planning = false;
-  const run: Run = (argv, options) => {
-    if (!planning || !options?.question) return machine.run(argv, options);
-    const question = JSON.stringify([argv, options.input]);
-    const answer = answers.get(question) ?? machine.run(argv, options);
-    answers.set(question, answer);
-    answer.catch(() => answers.delete(question));
-    return answer;
-  };
-  const asking: Machine = { ...machine, run };
-  return {
-    async plan(subsystem: Subsystem, configuration: Configuration): Promise<BoundStep[]> {
-      planning = true;
-      try {
-        return await subsystem.plan(configuration, asking);
-      } finally {
-        planning = false;
-      }
-    },
-    async execute(step: BoundStep, manner: Manner): Promise<void> {
-      answers.clear();
-      await step.execute(manner);
-    },
-  };
-}
 
 /** Throws `invalid-configuration` with every error; gives back the warnings. */
 export function verify(subsystems: readonly Subsystem[], configuration: Configuration, now: Date): Finding[] {
@@ -68,8 +35,7 @@ export async function planAll(
   machine: Machine,
 ): Promise<Done> {
   const plans = [];
-  const planner = makePlanner(machine);
-  for (const subsystem of subsystems) plans.push(...(await planner.plan(subsystem, wanted)));
+  for (const subsystem of subsystems) plans.push(...(await subsystem.plan(wanted, machine)));
   return plans.map(withoutExecutor);
 }
 
@@ -85,14 +51,13 @@ export async function applyOrUndo(
   manner: Manner,
 ): Promise<Done> {
   const done: Done = [];
-  const planner = makePlanner(machine);
   const touched: Subsystem[] = [];
   for (const subsystem of subsystems) {
     touched.push(subsystem);
     let step: BoundStep | undefined;
     try {
-      for (step of await planner.plan(subsystem, wanted)) {
-        await planner.execute(step, manner);
+      for (step of await subsystem.plan(wanted, machine)) {
+        await step.execute(manner);
         done.push(withoutExecutor(step));
       }
     } catch (error) {
@@ -118,7 +83,6 @@ export async function applyAll(
   reason: string,
 ): Promise<string[]> {
   const failed = new Map<string, string>();
-  const planner = makePlanner(machine);
   for (const subsystem of subsystems) {
     const missing = subsystem.dependsOn.find((name) => failed.has(name));
     if (missing !== undefined) {
@@ -126,8 +90,8 @@ export async function applyAll(
       continue;
     }
     try {
-      for (const step of await planner.plan(subsystem, configuration)) {
-        await planner.execute(step, { tolerant: true });
+      for (const step of await subsystem.plan(configuration, machine)) {
+        await step.execute({ tolerant: true });
         machine.log.info(`${reason}: ${subsystem.name}: ${step.summary}`);
       }
     } catch (error) {

@@ -2,10 +2,9 @@ import * as fs from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { writeAtomically } from "../adapters/files.ts";
-import { type Machine, makeMachine } from "../adapters/machine.ts";
+import { makeMachine } from "../adapters/machine.ts";
 import { type Configuration, emptyConfiguration, farm } from "../configuration/schema.ts";
 import { openStore } from "../configuration/store.ts";
-import { applyAll } from "./carry-out.ts";
 import { makeControl } from "./commit.ts";
 import type { ControlEvent } from "./control.ts";
 import { orderByDependency } from "./order.ts";
@@ -205,44 +204,3 @@ t.test("a change made from another generation than the current one is refused", 
   await t.rejects(control.commit({ author, message: "late", change, madeFrom: 1 }), { code: "stale" });
   t.equal((await control.commit({ author, message: "in time", change, madeFrom: 2 })).generation, 3);
 });
-
-t.test(
-  "what the kernel told one subsystem serves the next until a step is carried out, which asks for itself",
-  async (t) => {
-    let count = 0;
-    const machine = makeMachine({
-      root: t.testdir(),
-      log: quiet,
-      run: async () => ({ code: 0, stdout: String(++count), stderr: "" }),
-    });
-    const heard: string[] = [];
-    const ask = async (name: string, from: Machine, question: boolean) => {
-      const { stdout } = await from.run(["list"], question ? { question } : {});
-      heard.push(`${name} ${stdout}`);
-    };
-    const asking = (name: string, question: boolean, acts: boolean) =>
-      defineSubsystem<object, StepBase & { kind: "act" }>({
-        name,
-        dependsOn: [],
-        verify: () => [],
-        render: () => ({}),
-        observe: async (from) => {
-          await ask(name, from, question);
-          return {};
-        },
-        plan: () => (acts ? [{ kind: "act", summary: "act" }] : []),
-        executors: { act: (_step, from) => ask(`${name} acts`, from, question) },
-      });
-    const all = [
-      asking("one", true, false),
-      asking("two", true, true),
-      asking("three", true, false),
-      asking("four", false, false),
-    ];
-    t.same(await applyAll(all, emptyConfiguration(), machine, "start"), []);
-    t.same(heard, ["one 1", "two 1", "two acts 2", "three 3", "four 4"]);
-    heard.length = 0;
-    await applyAll(all.slice(0, 1), emptyConfiguration(), machine, "start");
-    t.same(heard, ["one 5"], "nor is it kept for another time");
-  },
-);

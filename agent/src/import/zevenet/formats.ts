@@ -20,10 +20,10 @@ export function parseTiny(text: string): Map<string, Map<string, string>> {
   return sections;
 }
 
-/** The assignments of `global.conf`, which is Perl: `$ntp="pool.ntp.org";#update`. */
+/** The assignments of `global.conf`, which is Perl: `$ntp="pool.ntp.org";#update`, and by hand `$ntp = 'pool.ntp.org';`. */
 export function parseGlobalSettings(text: string): Map<string, string> {
   const settings = new Map<string, string>();
-  for (const [, key, value] of text.matchAll(/^\s*\$(\w+)\s*=\s*"([^"\n]*)"\s*;/gm))
-    if (key !== undefined && value !== undefined) settings.set(key, value);
+  for (const [, key, double, single] of text.matchAll(/^\s*\$(\w+)\s*=\s*(?:"([^"\n]*)"|'([^'\n]*)')\s*;/gm))
+    if (key !== undefined) settings.set(key, double ?? single ?? "");
   return settings;
 }

@@ -98,6 +98,7 @@ function makeFarm(source: L4Source, notes: string[]): Record<string, unknown> {
     notes.push(`the source address ${sourceAddress} is not taken: backends see the address of the interface`);
   if (logged) notes.push("connections are not logged here");
   for (const each of others) notes.push(`${each} is not taken: it is to come (${later.protection})`);
+  if (source.unknown.length > 0) notes.push(`not taken, for it has no meaning here: ${source.unknown.join(", ")}`);
   const algorithm = chooseAlgorithm(source, notes);
   const named = source.persistence === "none" || persistenceSeconds === "" ? "" : ` (${persistenceSeconds} s)`;
   if (source.persistence !== "none") notes.push(`${describePersistence(source.persistence, algorithm)}${named}`);
@@ -185,6 +186,7 @@ function readBackends({ backends }: L4Source, notes: string[]): Record<string, R
 function readBackend(source: L4SourceBackend, note: (words: string) => void): Record<string, unknown> {
   const { address, port, sourceAddress, connectionLimit } = source;
   if (sourceAddress !== "") note(`the source address ${sourceAddress} is not taken`);
+  if (source.unknown.length > 0) note(`not taken, for it has no meaning here: ${source.unknown.join(", ")}`);
   if (Number(connectionLimit) > 0) note(`the limit of ${connectionLimit} connections is not taken`);
   return {
     address: isAddress(address) ? canonicalAddress(address) : address,

@@ -22,6 +22,8 @@ export type L4Source = {
   logged: boolean;
   /** Limits and the like that are set, `name value`. */
   others: string[];
+  /** Names of whatever else is set: of the Enterprise Edition, or of a version to come. */
+  unknown: string[];
   backends: L4SourceBackend[];
 };
 
@@ -34,6 +36,7 @@ export type L4SourceBackend = {
   state: string;
   sourceAddress: string;
   connectionLimit: string;
+  unknown: string[];
 };
 
 /** Throws an Error that says what is wrong with the file. */
@@ -48,43 +51,48 @@ const value = z
   .optional()
   .transform((text) => text ?? "");
 
-const document = z.looseObject({
-  farms: z.array(
-    z.looseObject({
-      name: value,
-      family: value,
-      "virtual-addr": value,
-      "virtual-ports": value,
-      addresses: z.array(z.looseObject({ "ip-addr": value, ports: value, protocol: value })).optional(),
-      protocol: value,
-      helper: value,
-      mode: value,
-      scheduler: value,
-      "sched-param": value,
-      persistence: value,
-      "persist-ttl": value,
-      "source-addr": value,
-      log: value,
-      state: value,
-      backends: z
-        .array(
-          z.looseObject({
-            name: value,
-            "ip-addr": value,
-            port: value,
-            weight: value,
-            priority: value,
-            state: value,
-            "source-addr": value,
-            "est-connlimit": value,
-          }),
-        )
-        .default([]),
-    }),
-  ),
+const backendDocument = z.looseObject({
+  name: value,
+  "ip-addr": value,
+  port: value,
+  weight: value,
+  priority: value,
+  state: value,
+  "source-addr": value,
+  "est-connlimit": value,
 });
 
+const farmDocument = z.looseObject({
+  name: value,
+  family: value,
+  "virtual-addr": value,
+  "virtual-ports": value,
+  addresses: z.array(z.looseObject({ "ip-addr": value, ports: value, protocol: value })).optional(),
+  protocol: value,
+  helper: value,
+  mode: value,
+  scheduler: value,
+  "sched-param": value,
+  persistence: value,
+  "persist-ttl": value,
+  "source-addr": value,
+  log: value,
+  state: value,
+  backends: z.array(backendDocument).default([]),
+});
+
+const document = z.looseObject({ farms: z.array(farmDocument) });
+
 const limits = ["new-rtlimit", "rst-rtlimit", "est-connlimit", "tcp-strict", "queue", "policies"];
+
+/** What goes with something above, or is nftlb's own bookkeeping. */
+const minor =
+  /^(?:mark|priority|iface|oface|ether-addr|iether-addr|oether-addr|limits-ttl|log-rtlimit|log-prefix|.*-(?:burst|log-prefix|logprefix))$/;
+
+function listUnknown(given: Record<string, unknown>, known: z.ZodObject): string[] {
+  const isKnown = (key: string) => Object.hasOwn(known.shape, key) || limits.includes(key) || minor.test(key);
+  return Object.entries(given).flatMap(([key, each]) => (isKnown(key) || !isSet(each) ? [] : key));
+}
 
 function parseDocument(text: string): L4Source[] {
   const parsed = document.safeParse(parseJson(text));
@@ -116,6 +124,7 @@ function parseDocument(text: string): L4Source[] {
       sourceAddress: farm["source-addr"],
       logged: farm.log !== "" && farm.log !== "none",
       others: limits.flatMap((key) => (isSet(farm[key]) ? `${key} ${JSON.stringify(farm[key])}` : [])),
+      unknown: listUnknown(farm, farmDocument),
       backends: farm.backends.map((each) => ({
         name: each.name,
         address: each["ip-addr"],
@@ -125,6 +134,7 @@ function parseDocument(text: string): L4Source[] {
         state: each.state,
         sourceAddress: each["source-addr"],
         connectionLimit: each["est-connlimit"],
+        unknown: listUnknown(each, backendDocument),
       })),
     };
   });
@@ -164,7 +174,17 @@ function parseColumns(farmName: string, text: string): L4Source {
     .filter((line) => line.startsWith(";server;"))
     .map((line, at) => {
       const [, , ip = "", port = "", , weight = "", priority = "", state = "", connectionLimit = ""] = line.split(";");
-      return { name: `bck${at}`, address: ip, port, weight, priority, state, sourceAddress: "", connectionLimit };
+      return {
+        name: `bck${at}`,
+        address: ip,
+        port,
+        weight,
+        priority,
+        state,
+        sourceAddress: "",
+        connectionLimit,
+        unknown: [],
+      };
     });
   return {
     name,
@@ -181,6 +201,7 @@ function parseColumns(farmName: string, text: string): L4Source {
     sourceAddress: "",
     logged: false,
     others: [],
+    unknown: [],
     // Only the algorithm prio looked at priorities.
     backends: scheduler === "prio" ? backends : backends.map((each) => ({ ...each, priority: "" })),
   };

@@ -1,4 +1,3 @@
-import { X509Certificate } from "node:crypto";
 import { type Draft, report } from "./draft.ts";
 import { parseTiny } from "./formats.ts";
 import { later } from "./report.ts";
@@ -8,7 +7,6 @@ import { readText } from "./source.ts";
 
 export function readOtherFiles(draft: Draft): void {
   readGuardian(draft);
-  readCertificates(draft);
   const unseen = () => [...draft.source.configuration.keys()].filter((path) => !draft.seen.has(path)).sort();
   for (const { pattern, kind, notes, ...rest } of families) {
     const groups = new Map<string, string[]>();
@@ -124,40 +122,6 @@ function readGuardian(draft: Draft): void {
 function describeCheck(command = "", interval = ""): string {
   // Commands may carry passwords of the checked service; their first word says what is checked.
   return `${command.split(" ")[0] || "no command"} every ${interval || "?"} s`;
-}
-
-/** PEM files with a certificate, their keys and requests; the key itself is never told. */
-function readCertificates(draft: Draft): void {
-  for (const [path, content] of [...draft.source.configuration].sort(([one], [other]) => (one < other ? -1 : 1))) {
-    if (draft.seen.has(path) || !/\.(?:pem|crt|key|csr)$/.test(path)) continue;
-    const name = path.replace(/^.*\//, "");
-    const text = content.toString("utf8");
-    const item = { kind: "certificate", name, file: path, result: "not-supported" as const };
-    if (/dh\d+\.pem$/.test(name))
-      report(draft, { ...item, notes: ["parameters for a key exchange that is not used here"] });
-    else if (/^(?:zencert|skdcert)/.test(name))
-      report(draft, {
-        ...item,
-        notes: ["the certificate of the product's own web interface: this box has one of its own"],
-      });
-    else report(draft, { ...item, later: later.certificates, ...describeCertificate(text) });
-  }
-}
-
-function describeCertificate(text: string): { notes: string[]; content?: Record<string, unknown> } {
-  const hasKey = /-----BEGIN (?:\w+ )?PRIVATE KEY-----/.test(text);
-  const block = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/.exec(text)?.[0];
-  if (block === undefined) return { notes: [hasKey ? "a private key" : "it holds no certificate"] };
-  try {
-    const { subject, subjectAltName, validTo, fingerprint256 } = new X509Certificate(block);
-    const names = subjectAltName ?? subject.replaceAll("\n", ", ");
-    return {
-      notes: [`${names}, until ${validTo}`],
-      content: { subject, subjectAltName, validTo, fingerprint256, hasKey },
-    };
-  } catch (error) {
-    return { notes: [`the certificate cannot be read: ${(error as Error).message}`] };
-  }
 }
 
 const systemFiles: [RegExp, string][] = [

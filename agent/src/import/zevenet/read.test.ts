@@ -1,8 +1,10 @@
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "tap";
 import { parse } from "yaml";
+import { findProblems } from "../../certificates/inspect.ts";
 import { configuration as configurationSchema, emptyConfiguration } from "../../configuration/schema.ts";
 import { verifyUplinks } from "../../dslb/verify.ts";
 import type { SteelyardError } from "../../errors.ts";
@@ -360,6 +362,104 @@ test("everything else is reported too: GSLB, checks, protection, cluster, users,
   ] as const)
     t.equal(itemOf(next, kind, name).result, "not-supported");
 });
+
+test("certificates are taken with their keys, which the report never tells", async (t) => {
+  const [server, other] = [makeCertificate("shop.example.com"), makeCertificate("mail.example.com")];
+  const key = (name: string) => `usr/local/skudonet/config/certificates/${name}`;
+  const files = loadFixture("ce-7.0");
+  const put = (name: string, ...parts: string[]) => files.set(key(name), Buffer.from(parts.join("")));
+  put("shop.pem", "Bag Attributes\r\n", server.key, server.certificate);
+  put("Mail_2024.pem", other.certificate);
+  put("Mail_2024.key", other.key);
+  put("lonely.pem", other.certificate);
+  put("locked.pem", other.certificate, server.key.replaceAll("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"));
+  put("left.key", other.key);
+  put("skdcert.pem", other.certificate);
+  const reading = readZevenetBackup(files, emptyConfiguration());
+  t.same(Object.keys(reading.candidate.certificates).sort(), ["mail_2024", "shop"]);
+  t.same(Object.values(reading.candidate.certificates).flatMap(findProblems), []);
+  t.match(itemOf(reading, "certificate", "shop.pem"), {
+    result: "taken",
+    target: "certificates.shop",
+    content: { subjectAltName: /shop/ },
+  });
+  t.match(itemOf(reading, "certificate", "Mail_2024.pem"), { result: "changed", notes: [/Mail_2024 is mail_2024/] });
+  for (const [name, words] of [
+    ["lonely.pem", /private key is not in the backup/],
+    ["locked.pem", /without a passphrase/],
+    ["left.key", /without a certificate/],
+    ["skdcert.pem", /own web interface/],
+  ] as const) {
+    const { result, notes } = itemOf(reading, "certificate", name);
+    t.equal(result, "not-supported");
+    t.match(notes.join("; "), words);
+  }
+  for (const { key: secret } of [server, other])
+    t.notOk(JSON.stringify(reading.report).includes(secret.split("\n")[1] ?? ""), "no key in the report");
+  const again = readZevenetBackup(files, reading.candidate);
+  t.same(again.candidate, reading.candidate, "twice is once");
+});
+
+test("what nobody here knows is named: keys of nftlb, a proxy, values in single quotes", async (t) => {
+  const files = loadFixture("ce-7.0");
+  const place = "usr/local/skudonet/config/";
+  const farm = {
+    ...{
+      name: "ee",
+      "virtual-addr": "192.0.2.10",
+      "virtual-ports": "8081",
+      mode: "snat",
+      protocol: "tcp",
+      scheduler: "rr",
+      state: "up",
+    },
+    ...{
+      "new-rtlimit": "10",
+      "new-rtlimit-burst": "5",
+      "log-prefix": "x",
+      "limits-ttl": "120",
+      responsettl: "0",
+      iface: "eth0",
+    },
+    sessions: [{ client: "10.0.0.1", backend: "bck0", expiration: "-1" }],
+    backends: [
+      { name: "bck0", "ip-addr": "198.51.100.21", port: "", weight: "1", state: "up", mark: "0x200", shiny: "new" },
+    ],
+  };
+  files.set(`${place}ee_l4xnat.cfg`, Buffer.from(JSON.stringify({ farms: [farm] })));
+  files.set(
+    `${place}global.conf`,
+    Buffer.from(
+      '$ntp=\'192.0.2.77\';\n$http_proxy="proxy.example.com:3128";\n$https_proxy="http://other.example.com:3128";\n$session_timeout="60";\n$waf_max_body="32000";\n',
+    ),
+  );
+  const reading = readZevenetBackup(files, emptyConfiguration());
+  const { notes } = itemOf(reading, "l4xnat farm", "ee");
+  t.ok(notes.includes("not taken, for it has no meaning here: sessions"), notes.join("; "));
+  t.ok(notes.includes("backend bck0: not taken, for it has no meaning here: shiny"));
+  t.equal(notes.filter((each) => /rtlimit/.test(each)).length, 1, "what goes with a limit is no thing of its own");
+  t.match(reading.candidate.system, {
+    ntp: { servers: ["192.0.2.77"] },
+    proxy: { url: "http://proxy.example.com:3128" },
+  });
+  t.match(itemOf(reading, "setting", "$http_proxy"), { result: "taken", target: "system.proxy" });
+  t.match(itemOf(reading, "setting", "$https_proxy"), { result: "not-supported", notes: [/taken for both/] });
+  t.match(itemOf(reading, "setting", "$session_timeout"), { result: "not-supported" });
+  t.notOk(
+    reading.report.some(({ name }) => name === "$waf_max_body"),
+    "nobody set that",
+  );
+});
+
+/** Of a day, self-signed. */
+function makeCertificate(host: string): { key: string; certificate: string } {
+  const subject = ["-subj", `/CN=${host}`, "-addext", `subjectAltName=DNS:${host}`];
+  const kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"];
+  const argv = ["req", "-x509", ...kind, ...subject, "-keyout", "-", "-out", "-"];
+  const both = execFileSync("openssl", argv, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+  const at = both.indexOf("-----BEGIN CERTIFICATE-----");
+  return { key: both.slice(0, at), certificate: both.slice(at) };
+}
 
 test("no file of a backup is dropped without a word", async (t) => {
   for (const [files, reading] of [

@@ -1,5 +1,6 @@
 import type { Configuration } from "../../configuration/schema.ts";
 import { type Problem, SteelyardError } from "../../errors.ts";
+import { readCertificates } from "./certificates.ts";
 import { readDatalinkFarms } from "./datalink.ts";
 import type { Draft, ImportOptions } from "./draft.ts";
 import { readInterfaces } from "./interfaces.ts";
@@ -47,6 +48,7 @@ export function readZevenetBackup(
       uplinkFarms: { ...current.uplinkFarms },
       routingRules: { ...current.routingRules },
       routingRoutes: { ...current.routingRoutes },
+      certificates: { ...current.certificates },
     },
     report: [],
     seen: new Set(),
@@ -60,6 +62,7 @@ export function readZevenetBackup(
   readL4Farms(draft);
   readDatalinkFarms(draft);
   readOtherFarms(draft);
+  readCertificates(draft);
   readOtherFiles(draft);
   return { product: source.product, version: source.version, candidate: draft.candidate, report: draft.report };
 }

@@ -41,9 +41,11 @@ function readGlobalSettings(draft: Draft, settings: ReadonlyMap<string, string>)
     const done = change(draft, notes, (system) => ({ ...system, ntp: { servers } }));
     reportSetting(draft, { name: `time server ${server}`, source, target: "system.ntp", notes }, done);
   }
+  for (const key of ["http_proxy", "https_proxy"]) readProxy(draft, key, settings.get(key) ?? "", source);
   for (const [key, words] of Object.entries(notTaken)) {
     const value = settings.get(key) ?? "";
-    if (value !== "" && value !== "false") reportSetting(draft, { name: `$${key}`, source, notes: [words] }, false);
+    if (value !== "" && value !== "false" && value !== asDelivered[key])
+      reportSetting(draft, { name: `$${key}`, source, notes: [words] }, false);
   }
   reportSetting(
     draft,
@@ -56,17 +58,37 @@ function readGlobalSettings(draft: Draft, settings: ReadonlyMap<string, string>)
   );
 }
 
+/** One proxy serves both here: that of HTTP, or else that of HTTPS. */
+function readProxy(draft: Draft, key: string, text: string, source: string): void {
+  if (text === "") return;
+  const url = /^\w+:\/\//.test(text) ? text : `http://${text}`;
+  const present = draft.candidate.system.proxy.url;
+  const isSecond = key === "https_proxy" && draft.report.some(({ name, target }) => name === "$http_proxy" && target);
+  const notes = isSecond && present !== url ? ["that of http_proxy is taken for both"] : [];
+  const done = notes.length === 0 && change(draft, notes, (system) => ({ ...system, proxy: { ...system.proxy, url } }));
+  // It may carry a password, so its name alone is told.
+  reportSetting(draft, { name: `$${key}`, source, target: "system.proxy", notes }, done);
+}
+
 /** Settings an operator makes. Their values may be secret, so only their names are told. */
 const notTaken: Record<string, string> = {
   zapikey: "keys of the API are made anew: scripts need a new one and the new API",
-  http_proxy: "no proxy is used to reach the network",
-  https_proxy: "no proxy is used to reach the network",
   routeparams: "parameters of routes cannot be set",
   duplicated_net: "one network on several interfaces has no setting: a warning tells of it",
   l4xnat_sip_params: "there is no helper for SIP yet",
   arp_unsolicited: "addresses are announced when they come up, always",
   arp_announce: "addresses are announced when they come up, always",
+  session_timeout: "how long a login lasts stays as it is here: steelyard access settings set",
+  le_email: "accounts of Let's Encrypt are set up anew",
+  full_farm_logs: "connections of farms are not logged",
+  ipv6_enabled: "addresses of both families work without being switched on",
+  mark_routing_L7: "marks of routing are this box's own",
+  proxy_ng: "which proxy serves HTTP farms is not a setting here",
+  waf_max_body: "rules of protection are set up anew",
 };
+
+/** As the product comes: nobody set it. */
+const asDelivered: Record<string, string> = { session_timeout: "30", waf_max_body: "32000" };
 
 function readHostName(draft: Draft): void {
   const found = findSystemFile(draft, "etc/hostname");

@@ -105,7 +105,8 @@ t.test("logging in over HTTPS: right, wrong, too often; out again", async (t) =>
   for (const wrong of [undefined, "Bearer x", `Basic ${token}`, `${bearer}x`]) {
     const refused = await get(wrong);
     t.match(refused.json(), { status: 401, code: "unauthenticated" }, wrong ?? "no token");
-    t.equal(refused.headers["www-authenticate"], "Bearer");
+    const spent = wrong?.startsWith("Bearer") ? 'Bearer error="invalid_token"' : "Bearer";
+    t.equal(refused.headers["www-authenticate"], spent);
   }
   for (const [user, secret] of [
     ["admin", "wrong"],

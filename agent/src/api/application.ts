@@ -38,7 +38,8 @@ import { limitConnections } from "./connections.ts";
 import type { ApiContext, KnownRoute, Routes, Transport } from "./context.ts";
 import { addIdempotency } from "./idempotency.ts";
 import { addOpenApi, addOpenApiRoute } from "./openapi.ts";
-import { answerError, answerNoHttp } from "./problem.ts";
+import { answerError } from "./problem.ts";
+import { addProtocol, answerNoHttp, listenerOptions, securityHeaders } from "./protocol.ts";
 import { addReferenceRoutes } from "./reference/routes.ts";
 
 /** Every subsystem's routes. */
@@ -95,17 +96,6 @@ export const limits = {
 };
 export type Limits = typeof limits;
 
-/** Answers are JSON for programs: nothing in them is to be shown, framed, sniffed or kept. */
-const securityHeaders = {
-  "Cache-Control": "no-store",
-  "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-  "Cross-Origin-Resource-Policy": "same-origin",
-  "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-  "Referrer-Policy": "no-referrer",
-  "X-Content-Type-Options": "nosniff",
-  "X-Frame-Options": "DENY",
-};
-
 /**
  * The API as one fastify application, for one listener: the local socket and HTTPS have one each, with the same routes, and
  * differ in who the caller is.
@@ -116,7 +106,7 @@ export async function buildApplication(
 ): Promise<FastifyInstance> {
   const { transport, version, https } = options;
   const most = { ...limits, ...options.limits };
-  const listener = { maxHeaderSize: most.headers, connectionsCheckingInterval: most.slowness };
+  const listener = listenerOptions(most);
   const { log } = context.machine;
   const app = fastify({
     ...(https ? { https: { ...https, ...listener } } : { http: listener }),
@@ -148,20 +138,16 @@ export async function buildApplication(
   });
 
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply, log));
-  app.setValidatorCompiler(({ schema }) => validate(schema as unknown as z.ZodType));
+  app.setValidatorCompiler(({ schema, httpPart }) => validate(schema as unknown as z.ZodType, httpPart === "body"));
   // Answers are made of objects that have passed their schema; checking them again would cost and could only hide them.
   app.setSerializerCompiler(() => JSON.stringify);
-  app.addContentTypeParser(
-    "application/merge-patch+json",
-    { parseAs: "string" },
-    app.getDefaultJsonParser("error", "error"),
-  );
 
   app.addHook("onRequest", async (request, reply) => {
     reply.headers(securityHeaders).header("Request-Id", request.id);
     if (transport === "https") reply.header("Strict-Transport-Security", "max-age=31536000");
   });
   if (transport === "https") await addRateLimit(app, most.requestsPerMinute);
+  addProtocol(app);
   const known: KnownRoute[] = [];
   app.decorate("knownRoutes", known);
   app.addHook("onRoute", (route) => {
@@ -190,6 +176,8 @@ export async function buildApplication(
     const methods = methodsOf(app.knownRoutes, path);
     if (methods.length === 0) throw new SteelyardError("not-found", `there is nothing at ${path}`);
     reply.header("Allow", methods.join(", "));
+    // What can be done here (RFC 9110, 9.3.7), and no word of CORS: pages of other boxes may do nothing.
+    if (request.method === "OPTIONS") return reply.code(204).send();
     throw new SteelyardError("method-not-allowed", `expected one of ${methods.join(", ")}`);
   });
   return app;
@@ -211,19 +199,31 @@ function readRequestId(given: string | string[] | undefined): string | undefined
 }
 
 /** Parses with zod; the ZodError itself is the error, so that the error handler can name the fields. */
-function validate(schema: z.ZodType) {
+function validate(schema: z.ZodType, isBody: boolean) {
   return (data: unknown) => {
     const result = schema.safeParse(data);
-    return result.success ? { value: result.data } : { error: result.error };
+    if (result.success) return { value: result.data };
+    const isObject = typeof data === "object" && data !== null && !Array.isArray(data);
+    // A union would ask for its discriminator, in a list or a number. A file is a schema of its own, with its own words.
+    if (isBody && !isObject && !(schema instanceof z.ZodCustom))
+      return {
+        error: new z.ZodRealError([{ code: "custom", path: [], message: "expected a JSON object", input: data }]),
+      };
+    return { error: result.error };
   };
 }
 
 /** Which methods an address knows: for 405 instead of 404. */
 function methodsOf(routes: readonly KnownRoute[], path: string): string[] {
+  if (path === "*") return [...new Set(routes.map(({ method }) => method)), "OPTIONS"];
   const given = path.split("/");
   const matches = (pattern: string) => {
     const wanted = pattern.split("/");
-    return wanted.length === given.length && wanted.every((part, at) => part.startsWith(":") || part === given[at]);
+    return (
+      wanted.length === given.length &&
+      wanted.every((part, at) => (part.startsWith(":") ? given[at] !== "" : part === given[at]))
+    );
   };
-  return routes.filter(({ url }) => matches(url)).map(({ method }) => method);
+  const methods = routes.filter(({ url }) => matches(url)).map(({ method }) => method);
+  return methods.length > 0 ? [...new Set([...methods, "OPTIONS"])] : [];
 }

@@ -7,7 +7,7 @@ import type { Author, CommitRequest, CommitResult } from "../commit/control.ts";
 import type { Configuration } from "../configuration/schema.ts";
 import { SteelyardError } from "../errors.ts";
 import type { ApiContext } from "./context.ts";
-import { type Conditions, entityTag, listsTag } from "./entity-tag.ts";
+import { type Conditions, entityTag, listsWeakly } from "./entity-tag.ts";
 import { problem } from "./problem.ts";
 
 /** Every change goes through here: a commit in the name of the caller, and its answer. */
@@ -207,9 +207,13 @@ function formatWarnings(warnings: CommitResult["warnings"]): string {
 
 /** Answers with an object and its tag; 304 when the caller has it already. */
 export function sendObject(request: FastifyRequest, reply: FastifyReply, object: object, shown: object): FastifyReply {
-  reply.header("ETag", entityTag(object));
+  return sendTagged(request, reply, entityTag(object), shown);
+}
+
+export function sendTagged(request: FastifyRequest, reply: FastifyReply, tag: string, shown: object): FastifyReply {
+  reply.header("ETag", tag);
   const { ifNoneMatch } = conditionsOf(request);
-  if (request.method === "GET" && ifNoneMatch !== undefined && listsTag(ifNoneMatch, object))
-    return reply.code(304).send();
+  const isRead = request.method === "GET" || request.method === "HEAD";
+  if (isRead && ifNoneMatch !== undefined && listsWeakly(ifNoneMatch, tag)) return reply.code(304).send();
   return reply.send(shown);
 }

@@ -45,16 +45,29 @@ export function requireConditions(
   object: object | undefined,
   noun: string,
 ): void {
-  if (ifMatch !== undefined && (object === undefined || !listsTag(ifMatch, object)))
+  if (ifMatch !== undefined && object === undefined) throw new SteelyardError("stale", `there is no ${noun} any more`);
+  if (ifMatch !== undefined && object !== undefined && !listsTag(ifMatch, entityTag(object)))
     throw new SteelyardError("stale", `${noun} changed since it was read: read it again and repeat the change`);
-  if (ifNoneMatch !== undefined && object !== undefined && listsTag(ifNoneMatch, object))
+  if (ifNoneMatch === undefined) return;
+  // A condition that nobody can read would let every change pass.
+  if (ifNoneMatch.trim() !== "*" && tagsIn(ifNoneMatch).length === 0)
+    throw new SteelyardError("bad-input", "If-None-Match: expected *, or entity tags in their quotes");
+  if (object !== undefined && listsWeakly(ifNoneMatch, entityTag(object)))
     throw new SteelyardError("stale", `${noun} exists already`);
 }
 
-/** True when a list of tags, or `*`, covers the object. A weak tag covers nothing. */
-export function listsTag(list: string, object: object): boolean {
-  if (list.trim() === "*") return true;
-  return list.split(",").some((tag) => tag.trim() === entityTag(object));
+function tagsIn(list: string): string[] {
+  return list.match(/(?:W\/)?"[^"]*"/g) ?? [];
+}
+
+/** True when a list of tags, or `*`, has the tag, as If-Match wants it: a weak tag is like no other (RFC 9110, 8.8.3.2). */
+function listsTag(list: string, tag: string): boolean {
+  return list.trim() === "*" || tagsIn(list).includes(tag);
+}
+
+/** The same as If-None-Match wants it: a tag that a proxy has weakened still tells the content. */
+export function listsWeakly(list: string, tag: string): boolean {
+  return list.trim() === "*" || tagsIn(list).some((each) => each.replace(/^W\//, "") === tag);
 }
 
 /** JSON with the members of every object in order of their names, so that equal objects have equal text. */

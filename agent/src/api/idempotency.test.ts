@@ -36,6 +36,21 @@ t.test("a repeated POST with the same key gets the first answer and changes noth
   t.equal((await stat(machine.path(`${directory}/${files[0]}`))).mode & 0o777, 0o600);
 });
 
+t.test("a repeated POST tells until when to confirm, and what has to wait does not use its key up", async (t) => {
+  const { server } = await setUpServer(t);
+  const post = async (payload: object, key: string, query = "") => {
+    const url = `/api/v1/farms${query}`;
+    const answer = await server.local.inject({ method: "POST", url, payload, headers: { "idempotency-key": key } });
+    return { status: answer.statusCode, before: answer.headers["steelyard-confirm-before"], body: answer.json() };
+  };
+  const first = await post(farm, "one", "?confirmWithin=5");
+  t.match(first, { status: 201, before: /^2026-01-02T03:09:05/ });
+  t.match(await post(farm, "one", "?confirmWithin=5"), { status: 201, before: first.before });
+  t.match(await post({ ...farm, name: "mail" }, "two"), { status: 409, body: { code: "awaiting-confirmation" } });
+  await server.local.inject({ method: "POST", url: "/api/v1/configuration/confirm" });
+  t.match(await post({ ...farm, name: "mail" }, "two"), { status: 201 }, "the same wish, later");
+});
+
 t.test("an answer that shows a secret is not kept: the request is refused before it makes one", async (t) => {
   const { server, control, machine } = await setUpServer(t);
   const headers = { "idempotency-key": "once" };

@@ -1,17 +1,32 @@
 import { createHash } from "node:crypto";
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import { SteelyardError } from "../errors.ts";
+import { type ErrorCode, SteelyardError } from "../errors.ts";
 import { canonicalJson } from "./entity-tag.ts";
 import type { IdempotencyStore, StoredAnswer } from "./idempotency-store.ts";
 
 /**
  * `Idempotency-Key` for POST (draft-ietf-httpapi-idempotency-key-header): a request that is repeated because its answer was
  * lost gets the answer of the first one and changes nothing. A key belongs to its user and route. What is refused before a
- * handler runs does not use the key up, and neither does a failure of the box (5xx), after which all is as it was.
+ * handler runs does not use the key up, and neither does what has to wait, or a failure of the box (5xx), after which all is
+ * as it was.
  */
 
 /** Fields of an answer that say something about the request. */
-const keptHeaders = ["content-type", "etag", "location", "steelyard-generation", "steelyard-warnings"];
+const keptHeaders = [
+  "content-type",
+  "etag",
+  "location",
+  "steelyard-confirm-before",
+  "steelyard-generation",
+  "steelyard-warnings",
+];
+/** Refusals that time undoes: whoever tries again with the same key, as it should, means the request. */
+const passing: readonly (ErrorCode | undefined)[] = [
+  "awaiting-confirmation",
+  "too-many-jobs",
+  "too-many-requests",
+  "unended",
+];
 /** Greater answers are not kept: the request may be repeated as if it had no key. Bytes. */
 const greatestAnswer = 1024 * 1024;
 
@@ -45,7 +60,8 @@ export function addIdempotency(app: FastifyInstance, store: IdempotencyStore): v
     const id = request.idempotencyId;
     if (id === undefined) return payload;
     request.idempotencyId = undefined;
-    const answer = toAnswer(reply.statusCode, reply.getHeaders(), payload);
+    const passes = passing.includes(request.problem?.code);
+    const answer = passes ? undefined : toAnswer(reply.statusCode, reply.getHeaders(), payload);
     await (answer ? store.keep(id, answer) : store.release(id));
     return payload;
   });

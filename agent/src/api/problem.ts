@@ -1,4 +1,3 @@
-import type { Duplex } from "node:stream";
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { SecondFactorRequired } from "../access/challenges.ts";
@@ -6,6 +5,7 @@ import { TooManyRequests } from "../access/throttle.ts";
 import type { Logger } from "../adapters/machine.ts";
 import { describeIssues } from "../configuration/issues.ts";
 import { catalogue, type ErrorCode, SteelyardError } from "../errors.ts";
+import { tooLarge } from "./protocol.ts";
 
 /** One thing that is wrong, or odd, with a field. */
 export const problem = z.object({
@@ -60,7 +60,9 @@ export function answerError(error: unknown, request: FastifyRequest, reply: Fast
 
 function answer(error: SteelyardError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const { http: status, title } = catalogue[error.code];
-  if (error.code === "unauthenticated") reply.header("WWW-Authenticate", "Bearer");
+  // RFC 6750, 3.1: a client that sent a token learns that a new one is wanted.
+  const spent = /^Bearer /i.test(request.headers.authorization ?? "") ? ' error="invalid_token"' : "";
+  if (error.code === "unauthenticated") reply.header("WWW-Authenticate", `Bearer${spent}`);
   if (error instanceof TooManyRequests) reply.header("Retry-After", error.retryAfterSeconds);
   const document: ProblemDocument = {
     title,
@@ -81,31 +83,6 @@ function describeChallenge(error: SteelyardError) {
   return { challenge, factors: [...factors], expiresInSeconds };
 }
 
-/** What is no HTTP at all, or came too slowly or too long in its headers: there is no request to answer, only a connection. */
-export function answerNoHttp(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (error.code === "ECONNRESET" || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const { http, title } = catalogue["bad-input"];
-  const slow = error.code === "ERR_HTTP_REQUEST_TIMEOUT";
-  const status = slow ? 408 : http;
-  const document = {
-    title,
-    status,
-    detail: slow ? "the request did not arrive in time" : "this is no request of HTTP",
-    code: "bad-input",
-    problems: [],
-    requestId: "",
-  };
-  const body = JSON.stringify(document);
-  socket.end(
-    `HTTP/1.1 ${status} ${slow ? "Request Timeout" : "Bad Request"}\r\nContent-Type: application/problem+json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
-  );
-  // Not at once: what the client still sends would take the answer from it. But a client that never closes is not waited for.
-  setTimeout(() => socket.destroy(), 1_000).unref();
-}
-
 function toSteelyardError(error: unknown, request: FastifyRequest): SteelyardError | undefined {
   if (error instanceof SteelyardError) return error;
   if (error instanceof z.ZodError) {
@@ -113,7 +90,7 @@ function toSteelyardError(error: unknown, request: FastifyRequest): SteelyardErr
     const prefix = validationContext === "body" ? (request.routeOptions.config.bodyPath?.(request) ?? []) : [];
     return badInput(describeIssues(error, prefix));
   }
-  return fromFastify(error as FastifyError);
+  return fromFastify(error as FastifyError, request);
 }
 
 /** A SteelyardError that names the fields in its message too. */
@@ -123,8 +100,8 @@ export function badInput(problems: { path: string; message: string }[]): Steelya
 }
 
 /** What fastify itself refuses before a handler is called. */
-function fromFastify({ statusCode = 500, message }: FastifyError): SteelyardError | undefined {
-  if (statusCode === 413) return new SteelyardError("too-large", message);
+function fromFastify({ statusCode = 500, message }: FastifyError, request: FastifyRequest): SteelyardError | undefined {
+  if (statusCode === 413) return tooLarge(request);
   if (statusCode === 415)
     return new SteelyardError(
       "unsupported-type",

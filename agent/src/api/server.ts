@@ -25,7 +25,7 @@ import type { EventBus } from "../events/bus.ts";
 import { type EventIntervals, makeEventHub } from "../events/hub.ts";
 import { bridgeControl, lookAround } from "../events/sources.ts";
 import { openJobs } from "../jobs/jobs.ts";
-import { buildApplication, type Limits } from "./application.ts";
+import { buildApplication, type Limits, limits as standardLimits } from "./application.ts";
 import type { ApiContext, StatusReaders } from "./context.ts";
 import { openIdempotencyStore } from "./idempotency-store.ts";
 import { makeUserSockets } from "./user-sockets.ts";
@@ -112,7 +112,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   stop.signal.addEventListener("abort", bridgeControl(events.bus, control), { once: true });
   const socket = machine.path(socketPath);
   const local = await buildApplication(context, { transport: "local", version, limits });
-  const userSockets = makeUserSockets(local, machine);
+  const userSockets = makeUserSockets(local, machine, { ...standardLimits, ...limits });
   let https: { app: FastifyInstance; port: number; shown: ShownCertificate } | undefined;
   let turn: Promise<void> = Promise.resolve();
   let retry: NodeJS.Timeout | undefined;

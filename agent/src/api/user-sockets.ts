@@ -1,11 +1,13 @@
 import { chmod, chown, mkdir, rm } from "node:fs/promises";
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import { dirname } from "node:path";
 import type { FastifyInstance } from "fastify";
 import { listShellUsers } from "../access/render.ts";
 import type { Machine } from "../adapters/machine.ts";
 import type { Configuration } from "../configuration/schema.ts";
 import { messageOf } from "../errors.ts";
+import type { Limits } from "./application.ts";
+import { answerNoHttp, listenerOptions, takeExpectations } from "./protocol.ts";
 
 /**
  * A socket for each user with a shell: `/run/steelyard/users/<name>/api.sock`, 0600 and the user's own, in a directory of
@@ -24,24 +26,29 @@ export function callerOf(request: IncomingMessage): string | undefined {
 export type UserSockets = {
   /** Opens and closes sockets, so that there is one for each user with a shell. */
   follow(configuration: Configuration): Promise<void>;
+  /** Answers what is under way. */
   close(): Promise<void>;
 };
 
-export function makeUserSockets(local: FastifyInstance, machine: Machine): UserSockets {
+export function makeUserSockets(local: FastifyInstance, machine: Machine, most: Limits): UserSockets {
   const open = new Map<string, { uid: number; server: Server }>();
+  const closing = new Set<Promise<void>>();
   const pathOf = (name: string) => machine.path(`${directory}/${name}/api.sock`);
 
   async function openFor(name: string, uid: number): Promise<void> {
     const path = pathOf(name);
     await mkdir(dirname(path), { recursive: true });
     await rm(path, { force: true });
-    const server = createServer((request, response) => {
+    const handle: RequestListener = (request, response) => {
       callers.set(request, name);
       local.routing(request, response);
-    });
-    server.maxConnections = 64;
-    server.headersTimeout = 10_000;
-    server.requestTimeout = 30_000;
+    };
+    const server = createServer(listenerOptions(most), handle);
+    takeExpectations(server, handle);
+    server.on("clientError", answerNoHttp);
+    server.maxConnections = most.connectionsPerAddress;
+    server.headersTimeout = most.headersTimeout;
+    server.requestTimeout = most.requestTimeout;
     // The umask (0022) keeps all but root out until the socket has its owner: connecting takes the permission to write.
     await new Promise<void>((resolve, reject) => server.once("error", reject).listen(path, resolve));
     open.set(name, { uid, server });
@@ -49,11 +56,16 @@ export function makeUserSockets(local: FastifyInstance, machine: Machine): UserS
     if (process.getuid?.() === 0) await chown(path, uid, uid);
   }
 
+  /** Nobody comes in any more; what is under way is answered, such as the request that took the shell away. */
   async function closeFor(name: string): Promise<void> {
     const server = open.get(name)?.server;
     open.delete(name);
-    server?.close();
-    server?.closeAllConnections();
+    if (server) {
+      setTimeout(() => server.closeAllConnections(), most.drain).unref();
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      closing.add(closed);
+      void closed.then(() => closing.delete(closed));
+    }
     await rm(dirname(pathOf(name)), { recursive: true, force: true });
   }
 
@@ -68,6 +80,7 @@ export function makeUserSockets(local: FastifyInstance, machine: Machine): UserS
     },
     async close() {
       for (const name of [...open.keys()]) await closeFor(name);
+      await Promise.all(closing);
     },
   };
 }

@@ -44579,6 +44579,20 @@ export default {
       "headers": {
        "Request-Id": {
         "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "304": {
+      "description": "The tag of If-None-Match still holds",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
        }
       }
      },
@@ -44602,6 +44616,9 @@ export default {
      }
     },
     "parameters": [
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
      {
       "$ref": "#/components/parameters/RequestId"
      }

@@ -13262,6 +13262,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description GET: an ETag, 304 when nothing changed; PUT: * only creates
+                 * @example *
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
                  * @description An id of your own for the log: 8 to 64 of A-Z, a-z, 0-9, . _ -
                  * @example deploy-4711
                  */
@@ -13275,6 +13280,7 @@ export interface operations {
             /** @description Done */
             200: {
                 headers: {
+                    ETag: components["headers"]["ETag"];
                     "Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
@@ -13364,6 +13370,15 @@ export interface operations {
                      */
                     "application/json": components["schemas"]["Configuration"];
                 };
+            };
+            /** @description The tag of If-None-Match still holds */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];

@@ -3,7 +3,7 @@ import { readablePart } from "../access/changes.ts";
 import type { Principal } from "../access/permissions.ts";
 import { accessSettings, user } from "../access/schema.ts";
 import { withoutUsedCodes } from "../access/totp/used-codes.ts";
-import { changeQuery, commitChange, difference, plan, principalOf, toPlan } from "../api/change.ts";
+import { changeQuery, commitChange, difference, plan, principalOf, sendTagged, toPlan } from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
 import { compositeTag } from "../api/entity-tag.ts";
 import { defineList } from "../api/list.ts";
@@ -97,7 +97,7 @@ export const addConfigurationRoutes: Routes = (app, context) => {
   const { control } = context;
 
   app.get(url, {
-    config: { permission: "configuration:read" },
+    config: { permission: "configuration:read", entityTag: true },
     schema: {
       operationId: "getConfiguration",
       tags,
@@ -107,10 +107,9 @@ export const addConfigurationRoutes: Routes = (app, context) => {
     },
     handler: async (request, reply) => {
       const { generation, configuration } = control.current();
-      return reply
-        .header("ETag", compositeTag(configuration))
-        .header("Steelyard-Generation", generation)
-        .send(showConfiguration(principalOf(request), configuration));
+      reply.header("Steelyard-Generation", generation);
+      const shown = showConfiguration(principalOf(request), configuration);
+      return sendTagged(request, reply, compositeTag(configuration), shown);
     },
   });
 

@@ -138,7 +138,10 @@ export async function buildApplication(
   });
 
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply, log));
-  app.setValidatorCompiler(({ schema, httpPart }) => validate(schema as unknown as z.ZodType, httpPart === "body"));
+  app.setValidatorCompiler(({ schema, httpPart, method }) => {
+    if (httpPart !== "body") return validate(schema as unknown as z.ZodType);
+    return validateBody(schema as unknown as z.ZodType, method === "POST");
+  });
   // Answers are made of objects that have passed their schema; checking them again would cost and could only hide them.
   app.setSerializerCompiler(() => JSON.stringify);
 
@@ -199,17 +202,25 @@ function readRequestId(given: string | string[] | undefined): string | undefined
 }
 
 /** Parses with zod; the ZodError itself is the error, so that the error handler can name the fields. */
-function validate(schema: z.ZodType, isBody: boolean) {
+function validate(schema: z.ZodType) {
   return (data: unknown) => {
     const result = schema.safeParse(data);
-    if (result.success) return { value: result.data };
+    return result.success ? { value: result.data } : { error: result.error };
+  };
+}
+
+/** An action that wants to know nothing more may come without a body. */
+function validateBody(schema: z.ZodType, mayBeMissing: boolean) {
+  const check = validate(schema);
+  return (data: unknown) => {
+    // fastify has null for a body that is not there.
+    const result = check(mayBeMissing && (data ?? null) === null ? {} : data);
     const isObject = typeof data === "object" && data !== null && !Array.isArray(data);
-    // A union would ask for its discriminator, in a list or a number. A file is a schema of its own, with its own words.
-    if (isBody && !isObject && !(schema instanceof z.ZodCustom))
-      return {
-        error: new z.ZodRealError([{ code: "custom", path: [], message: "expected a JSON object", input: data }]),
-      };
-    return { error: result.error };
+    // A file is a schema of its own, with its own words.
+    if (!result.error || isObject || schema instanceof z.ZodCustom) return result;
+    // A union would ask for its discriminator, in a list or a number.
+    const issue = { code: "custom" as const, path: [], message: "expected a JSON object", input: data };
+    return { error: new z.ZodRealError([issue]) };
   };
 }
 

@@ -67,7 +67,7 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
   const { parents, params, shown, given, replacement, list } = schemasOf(definition);
   const { binding, view } = definition;
   const one = `${url}/:${parameter}`;
-  const article = /^[aeiou]/.test(noun) ? "an" : "a";
+  const article = /^(?!us)[aeiou]/.test(noun) ? "an" : "a";
   const plural = noun
     .replace(/(?<=[^aeiou])y$/, "ie")
     .replace(/s$/, "se")

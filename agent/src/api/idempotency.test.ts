@@ -47,7 +47,8 @@ t.test("a repeated POST tells until when to confirm, and what has to wait does n
   t.match(first, { status: 201, before: /^2026-01-02T03:09:05/ });
   t.match(await post(farm, "one", "?confirmWithin=5"), { status: 201, before: first.before });
   t.match(await post({ ...farm, name: "mail" }, "two"), { status: 409, body: { code: "awaiting-confirmation" } });
-  await server.local.inject({ method: "POST", url: "/api/v1/configuration/confirm" });
+  const confirmed = await server.local.inject({ method: "POST", url: "/api/v1/configuration/confirm" });
+  t.equal(confirmed.statusCode, 200, confirmed.body);
   t.match(await post({ ...farm, name: "mail" }, "two"), { status: 201 }, "the same wish, later");
 });
 

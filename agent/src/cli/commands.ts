@@ -26,12 +26,21 @@ export function addApiCommands(program: Command, document: ApiDocument, act: Act
     const known = parent.commands.find((each) => each.name() === word);
     if (known) {
       // Written by hand, or a noun of which this reads the whole.
-      note(known, { api: noteOf(known).api ?? api });
+      if (!noteOf(known).api) describeKnown(known, api, document);
       continue;
     }
     addCommand(parent, word, api, document, act);
   }
   describeNouns(program);
+}
+
+/** What a command written by hand takes too: the fields of the object, and of a list the filters. */
+function describeKnown(command: Command, api: ApiCommand, document: ApiDocument): void {
+  note(command, { api });
+  const takesFields = command.registeredArguments.some((each) => each.name().startsWith("field=value"));
+  if (takesFields) command.addHelpText("after", () => describeFields(api, document));
+  if (api.verb === "list" && noteOf(command).filters)
+    for (const each of api.operation.parameters ?? []) addQueryOption(command, each, "list");
 }
 
 function findParent(program: Command, words: readonly string[]): Command {

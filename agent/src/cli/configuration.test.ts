@@ -154,6 +154,11 @@ t.test("a real editor is run with the file", { skip }, async (t) => {
     status: 2,
     err: /ended with 1/,
   });
+  await writeFile(editor, '#!/bin/sh\necho "color: red" >>"$1"; kill -9 $$\n');
+  const died = await run("config edit farms/web", "", { ...environment, VISUAL: editor });
+  t.match(died, { status: 2, err: /what you wrote is kept in (\S+)[\s\S]*ended with SIGKILL/ });
+  const [, kept = ""] = /kept in (\S+)/.exec(died.err) ?? [];
+  t.match(await readFile(kept, "utf8"), /color: red/);
   t.match(await run("config edit farms/web", "", { ...environment, VISUAL: "/nowhere" }), {
     status: 2,
     err: /expected an editor/,

@@ -90,7 +90,7 @@ export async function printForPrograms(
   names?: readonly string[],
 ): Promise<boolean> {
   if (format === "json") printJson(output, value);
-  else if (format === "yaml") output.print((await import("yaml")).stringify(value, { lineWidth: 0 }).trimEnd());
+  else if (format === "yaml") output.print((await import("./yaml.ts")).stringify(value, { lineWidth: 0 }).trimEnd());
   else if (quiet && names) for (const name of names) output.print(name);
   else return false;
   return true;

@@ -48,8 +48,13 @@ export async function editConfiguration(
     for (;;) {
       const shown = `${head}${comment(problem)}${text}`;
       await writeFile(file, shown, { mode: 0o600 });
-      await dialogue.runEditor(chooseEditor(environment), file);
-      const saved = await readFile(file, "utf8");
+      // An editor that dies must not take along what was saved.
+      const written = async () => await readFile(file, "utf8");
+      await dialogue.runEditor(chooseEditor(environment), file).catch(async (error) => {
+        keep = (await written()) !== shown;
+        throw error;
+      });
+      const saved = await written();
       text = withoutComments(saved, head);
       keep = text.trim() !== "" && text !== original;
       if (!keep) return output.print("nothing changed");

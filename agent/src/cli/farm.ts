@@ -1,20 +1,23 @@
+import { fillPath } from "../client/client.ts";
 import type { ItemOf } from "../client/operations.ts";
 import { SteelyardError } from "../errors.ts";
 import { type ChangeOptions, type CommandContext, changeQuery, printForPrograms, reportChange } from "./context.ts";
 import { type Fields, readFields, withoutNulls } from "./fields.ts";
 import { readObjectFile, readTextFile } from "./file.ts";
+import { type ListOptions, listObjects, readList } from "./generic.ts";
 import { printObject, printTable } from "./output.ts";
 
 /** What `steelyard farm …` does better than a command made from the API. */
 
-type CreateOptions = ChangeOptions & { vip: string[]; port: string[]; backend: string[]; from?: string };
+type CreateOptions = ChangeOptions & { vip?: string[]; port?: string[]; backend?: string[]; from?: string };
 
 const farmsPath = "/api/v1/farms";
 const backendsPath = "/api/v1/farms/{farm}/backends";
 
-export async function listFarms(context: CommandContext): Promise<void> {
+export async function listFarms(context: CommandContext, options: ListOptions): Promise<void> {
   const { client, output } = context;
-  const farms = await client.list(farmsPath);
+  if (options.fields !== undefined) return await listObjects(context, farmsPath, options);
+  const farms = await readList(options, (query) => client.list(farmsPath, { query }));
   if (await printForPrograms(context, farms, namesOf(farms))) return;
   const rows = farms.map((farm) => {
     const all = Object.values(farm.backends);
@@ -58,7 +61,7 @@ export async function createFarm(
   words: string[],
   options: CreateOptions,
 ): Promise<void> {
-  const { vip, port, backend, from } = options;
+  const { vip = [], port = [], backend = [], from } = options;
   const base: Fields = from === undefined ? {} : await readObjectFile(from);
   const fields = await readFields(context.client, `post ${farmsPath}`, words, readTextFile);
   const backends: Fields = {};
@@ -79,9 +82,10 @@ export async function createFarm(
   await reportChange(context, answer, options.dryRun ?? false, `farm ${name} created`);
 }
 
-export async function listBackends(context: CommandContext, farm: string): Promise<void> {
+export async function listBackends(context: CommandContext, farm: string, options: ListOptions): Promise<void> {
   const { client, output } = context;
-  const backends = await client.list(backendsPath, { path: { farm } });
+  if (options.fields !== undefined) return await listObjects(context, fillPath(backendsPath, { farm }), options);
+  const backends = await readList(options, (query) => client.list(backendsPath, { path: { farm }, query }));
   if (await printForPrograms(context, backends, namesOf(backends))) return;
   const rows = backends.map(({ name, address, port, weight, priority, state }) => [
     name,

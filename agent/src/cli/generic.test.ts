@@ -71,6 +71,11 @@ t.test(
     const { out } = await run("interface create --help");
     t.match(out, /mtu=1280-65535\n +Bytes/);
     t.match(out, /ipv4\.method=none\|dhcp\|static\n.*default none/);
+    t.match(out, /\nExamples?:\n {2}steelyard interface create /, "and an example");
+    t.match(
+      (await run("farm create --help")).out,
+      /algorithm=weight\|[\s\S]*Examples:\n {2}steelyard farm create web --vip/,
+    );
     t.match(await run("help exit-codes"), { status: 0, out: /^0 {2}Done\n1 .*Internal error/ });
     t.match(await run("help values"), { out: /commas make a list/ });
     t.match(await run("help farm backend"), { out: /Usage: steelyard farm backend/ });
@@ -91,6 +96,43 @@ t.test("tables keep to the width of the terminal, numbers to the right", async (
   lines.length = 0;
   printTable({ ...output, width: undefined }, ["NAME", "COUNT", "DESCRIPTION"], rows);
   t.match(lines[1], /room for$/, "nothing is cut where there is no terminal");
+  lines.length = 0;
+  printTable({ ...output, width: 29 }, ["NAME", "BACKENDS UP", "ADDRESS"], [["web", "2/2", "192.0.2.10/24"]]);
+  t.same(
+    lines,
+    ["NAME  BACKEND~  ADDRESS", "web   2/2       192.0.2.10/24"],
+    "a title gives way before an address does",
+  );
+  lines.length = 0;
+  printTable(
+    { ...output, width: 24 },
+    ["NAME", "TEXT"],
+    [
+      ["日本", "網頁伺服器 für 日本"],
+      ["a\u001b[2Jb", "e\u0301"],
+    ],
+  );
+  t.same(
+    lines.slice(1),
+    ["日本         網頁伺服器~", "a\\u001b[2Jb  e\u0301"],
+    "what takes two columns, none, or the terminal",
+  );
+});
+
+t.test("lists written by hand take the filters of the API", async (t) => {
+  const { run } = await setUpCommand(t);
+  for (const [name, port, enabled] of [
+    ["web", 80, "yes"],
+    ["mail", 25, "no"],
+  ])
+    await run(
+      `farm create ${name} --vip 192.0.2.10 --port ${port} enabled=${enabled} --backend b1=198.51.100.1:${port}`,
+    );
+  t.equal((await run("-q farm list --enabled false")).out, "mail");
+  t.equal((await run("-q farm list --sort=-name --limit 1")).out, "web");
+  t.match((await run("farm list --fields name,ports")).out, /^NAME {2}PORTS\nmail {2}25\nweb +80$/);
+  t.equal((await run("-q farm backend list web --state down")).out, "");
+  t.match(await run("farm list --sort nonsense"), { status: 2, err: /sort: there is no field nonsense/ });
 });
 
 t.test(

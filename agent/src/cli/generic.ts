@@ -44,10 +44,19 @@ const past: Partial<Record<ApiCommand["verb"], string>> = {
   clear: "deleted",
 };
 
-async function listObjects(context: CommandContext, path: string, query: NonNullable<RequestOptions["query"]>) {
-  const { limit, ...rest } = query;
-  const all = await context.client.sendList<Fields>(path, limit === undefined ? rest : query);
-  const items = limit === undefined ? all : all.slice(0, Number(limit));
+export type ListOptions = NonNullable<RequestOptions["query"]>;
+
+/** What a list is asked for; with `limit` no more than so many, however many pages there are. */
+export async function readList<Item>(
+  query: ListOptions,
+  read: (query: ListOptions) => Promise<Item[]>,
+): Promise<Item[]> {
+  const all = await read(query);
+  return query.limit === undefined ? all : all.slice(0, Number(query.limit));
+}
+
+export async function listObjects(context: CommandContext, path: string, query: ListOptions): Promise<void> {
+  const items = await readList(query, (each) => context.client.sendList<Fields>(path, each));
   if (
     await printForPrograms(
       context,

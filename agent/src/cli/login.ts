@@ -1,6 +1,7 @@
 import { makeClient } from "../client/client.ts";
 import { type Connection, splitUrl } from "../client/transport.ts";
 import { readFingerprint, readRemoteFingerprint } from "../client/trust.ts";
+import { UntrustedError } from "../client/untrusted.ts";
 import { SteelyardError } from "../errors.ts";
 import { type GlobalOptions, makeContext, printForPrograms, type Surroundings } from "./context.ts";
 import { confirmOnTerminal, readSecret } from "./password.ts";
@@ -65,12 +66,11 @@ async function agreeOnFingerprint(
   if (authorized) return undefined;
   output.warn(`No authority vouches for the certificate of ${host}. Its fingerprint (SHA-256) is\n  ${fingerprint}`);
   if (!input.isTTY)
-    throw new SteelyardError(
-      "unauthenticated",
+    throw new UntrustedError(
       `compare it with its console, and pass it on when it is the same: --fingerprint ${fingerprint}`,
     );
   if (!(await confirmOnTerminal(input, "Is it the one that its console shows?")))
-    throw new SteelyardError("unauthenticated", "the certificate is not trusted");
+    throw new UntrustedError("nobody said yes to its certificate");
   return fingerprint;
 }
 

@@ -40,7 +40,7 @@ export function writeManual(program: Command, document: ApiDocument): string {
 const head = `<!-- Written from the program by \`npm run generate\`: do not edit. -->
 # The \`steelyard\` command
 
-On the box it talks to the agent over the local socket, as \`admin\`; run it as root or as a member of the group \`steelyard\`. It is a client of the [API](api.md): every object is a noun with the verbs
+On the box it talks to the agent over the local socket, root as \`admin\`, everybody else with a shell under the own name ([access](access.md)). It is a client of the [API](api.md): every object is a noun with the verbs
 \`list\`, \`show\`, \`create\`, \`set\` and \`delete\`, made from the API's own description. \`--help\` of a command lists its fields with their values, units and defaults.
 
 \`\`\`sh

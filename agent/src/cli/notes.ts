@@ -2,7 +2,12 @@ import type { Command } from "commander";
 import type { ApiCommand } from "./model.ts";
 
 /** What commander has no place for: examples for the manual, and the operation a command was made from, for completion. */
-export type Notes = { examples: string[]; api?: ApiCommand };
+export type Notes = {
+  examples: string[];
+  api?: ApiCommand;
+  /** A list written by hand that takes the filters of the API. */
+  filters?: boolean;
+};
 
 const notes = new WeakMap<Command, Notes>();
 

@@ -1,4 +1,7 @@
+import { UntrustedError } from "../client/untrusted.ts";
 import { catalogue, messageOf, type Problem, SteelyardError } from "../errors.ts";
+import { Interrupted } from "../first-boot/terminal.ts";
+import { cutTo, padTo, widthOf, withoutControls } from "./width.ts";
 
 /** What the command writes, and where: tests take it from a list of lines. */
 export type Output = {
@@ -40,12 +43,13 @@ const stateStyles: Record<string, Style> = {
   "no-carrier": "red",
 };
 
-/** Least columns a cell is shortened to. */
+/** Least columns a cell is shortened to, and a title that is wider than what stands under it. */
 const narrowest = 8;
+const narrowestTitle = 6;
 
 /**
- * Rows under their titles, columns as wide as their widest cell, numbers to the right. Where the terminal is narrower, the
- * widest columns are cut (`~` marks it). Without rows, a word says so.
+ * Rows under their titles, columns as wide as their widest cell, numbers to the right. Where the terminal is narrower, titles
+ * give way first, then the widest columns are cut (`~` marks it). Without rows, a word says so.
  */
 export function printTable(output: Output, titles: readonly string[], rows: readonly (readonly unknown[])[]): void {
   if (rows.length === 0) {
@@ -54,13 +58,14 @@ export function printTable(output: Output, titles: readonly string[], rows: read
   }
   const cells = rows.map((row) => titles.map((_, at) => formatCell(row[at])));
   const numeric = titles.map((_, at) => rows.every((row) => typeof row[at] === "number" || row[at] === undefined));
-  const widths = titles.map((title, at) => Math.max(title.length, ...cells.map((row) => row[at]?.length ?? 0)));
+  const needed = titles.map((_, at) => Math.max(...cells.map((row) => widthOf(row[at] ?? ""))));
+  const widths = titles.map((title, at) => Math.max(title.length, needed[at] ?? 0));
+  fitTitles(widths, needed, output.width);
   fitWidths(widths, output.width);
   const line = (row: readonly string[]) =>
     row.map((cell, at) => {
       const width = widths[at] ?? 0;
-      const cut = cell.length > width ? `${cell.slice(0, width - 1)}~` : cell;
-      return numeric[at] ? cut.padStart(width) : cut.padEnd(width);
+      return padTo(cutTo(cell, width), width, numeric[at]);
     });
   output.print(paint(output, "bold", line(titles).join("  ").trimEnd()));
   for (const row of cells) {
@@ -72,11 +77,24 @@ export function printTable(output: Output, titles: readonly string[], rows: read
   }
 }
 
+function lengthOf(widths: readonly number[]): number {
+  return widths.reduce((sum, each) => sum + each + 2, -2);
+}
+
+/** Takes from titles what their cells do not need: an address cut short says less than a title cut short. */
+function fitTitles(widths: number[], needed: readonly number[], width: number | undefined): void {
+  if (width === undefined) return;
+  for (const at of widths.keys()) {
+    const [excess, now = 0] = [lengthOf(widths) - width, widths[at]];
+    if (excess > 0) widths[at] = Math.min(now, Math.max(needed[at] ?? 0, narrowestTitle, now - excess));
+  }
+}
+
 /** Takes columns from the widest until the line fits, as far as that goes. */
 function fitWidths(widths: number[], width: number | undefined): void {
   if (width === undefined) return;
   for (;;) {
-    const excess = widths.reduce((sum, each) => sum + each + 2, -2) - width;
+    const excess = lengthOf(widths) - width;
     const widest = Math.max(...widths);
     if (excess <= 0 || widest <= narrowest) return;
     const next = Math.max(narrowest, ...widths.filter((each) => each < widest));
@@ -89,7 +107,7 @@ function formatCell(value: unknown): string {
   if (Array.isArray(value)) return value.length === 0 ? "-" : value.map(formatCell).join(",");
   if (typeof value === "object") return Object.keys(value).join(",") || "-";
   if (typeof value === "boolean") return value ? "yes" : "no";
-  return String(value);
+  return withoutControls(String(value));
 }
 
 /** An object as indented `field: value` lines, for people; programs take `--json`. */
@@ -138,11 +156,14 @@ export function printWarnings(output: Output, warnings: readonly Problem[]): voi
 
 /** Says what went wrong, field by field, and gives back the exit status of the catalogue; 1 for what it does not know. */
 export function reportError(output: Output, error: unknown): number {
+  // As the shell reports a program that SIGINT ended.
+  if (error instanceof Interrupted) return 130;
   if (!(error instanceof SteelyardError)) {
     output.warn(`steelyard: ${messageOf(error)}`);
     return catalogue.internal.exit;
   }
-  const { title, exit } = catalogue[error.code] ?? catalogue.internal;
+  const { title: usual, exit } = catalogue[error.code] ?? catalogue.internal;
+  const title = error instanceof UntrustedError ? "The box is not trusted" : usual;
   if (error.problems.length === 0) {
     output.warn(`steelyard: ${title}: ${error.message}`);
     return exit;

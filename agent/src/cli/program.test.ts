@@ -90,6 +90,11 @@ t.test("mistakes are told field by field, with the exit status of the catalogue"
     err: /configuration is not valid:\n {2}farms\.web\.description/,
   });
   t.match(await run("farm frobnicate"), { status: 2, err: /unknown command 'frobnicate'/ });
+  t.match(await run("farm lst"), { status: 2, err: /Did you mean list\?[\s\S]*see: steelyard farm --help/ });
+  t.match(await run("farm show"), {
+    status: 2,
+    err: /missing required argument 'farm'\n\n?\(see: steelyard farm show --help/,
+  });
   t.match(await run("farm set web"), { status: 2, err: /expected field=value/ });
   t.match(await run("--socket /nowhere/api.sock status"), { status: 7, err: /does the agent run/ });
   t.match(await run("config rollback x"), { status: 2 });
@@ -145,7 +150,10 @@ t.test("another box is driven over HTTPS, trusted by its fingerprint", async (t)
   const fingerprint = (await readManagementFingerprint(machine)) ?? "";
   const remote = `--url https://127.0.0.1:${port}`;
   t.match(await run(`${remote} farm list`), { status: 4, err: new RegExp(`--fingerprint ${fingerprint}`) });
-  t.match(await run(`${remote} --fingerprint ${"00".repeat(32)} farm list`), { status: 4, err: /another fingerprint/ });
+  t.match(await run(`${remote} --fingerprint ${"00".repeat(32)} farm list`), {
+    status: 4,
+    err: /^steelyard: The box is not trusted: .*another fingerprint/,
+  });
   t.match(await run(`${remote} --fingerprint 00 farm list`), { status: 2 });
   t.match(await run(`${remote} --fingerprint ${fingerprint} farm list`), { status: 4, err: /Log in first/ });
   const plain = fingerprint.replaceAll(":", "").toLowerCase();
@@ -165,6 +173,7 @@ t.test("another box is driven over HTTPS, trusted by its fingerprint", async (t)
   t.match(await run(`${remote} --fingerprint ${plain} farm list`, "", byKey), { status: 0, out: "(none)" });
   t.match(await run(`${remote} --fingerprint ${plain} system set hostname=lb9`, "", byKey), { status: 4 });
   t.match(await run("--url http://127.0.0.1 farm list"), { status: 2, err: /expected https/ });
+  t.match(await run(`${remote}/api/v1 farm list`), { status: 2, err: /expected https:\/\/host:port/ });
   t.match(await run("--url https://127.0.0.1:1 farm list"), { status: 7, err: /cannot reach/ });
 });
 

@@ -16,7 +16,7 @@ import {
 import { printHelp, topicNames } from "./help.ts";
 import { addImportCommands } from "./import.ts";
 import type { ApiDocument } from "./model.ts";
-import { note } from "./notes.ts";
+import { note, noteOf } from "./notes.ts";
 import { reportError } from "./output.ts";
 
 /** The `steelyard` command: its words, options and help. What each does is loaded when it is called. */
@@ -106,10 +106,26 @@ export function makeProgram(
     { examples: ["steelyard seal --yes"] },
   );
   addOwnCommands(program, surroundings, end);
+  explain(program, []);
   return program;
 }
 
-const collect = (value: string, all: string[]) => [...all, value];
+/** Examples under the help of each command, and where to look after a line that is wrong. */
+function explain(command: Command, parents: readonly string[]): void {
+  const words = [...parents, command.name()];
+  const { examples } = noteOf(command);
+  if (examples.length > 0)
+    command.addHelpText("after", `\n${examples.length > 1 ? "Examples" : "Example"}:\n${indent(examples)}`);
+  command.showHelpAfterError(`(see: ${words.join(" ")} --help)`);
+  for (const each of command.commands) explain(each, words);
+}
+
+const indent = (lines: readonly string[]) => lines.map((line) => `  ${line}`).join("\n");
+
+/** Parameters of a list's query, by their names. */
+type Filters = Record<string, string>;
+
+const collect = (value: string, all: string[] = []) => [...all, value];
 
 /** Options of a change that has a command of its own. */
 export function addChangeOptions(command: Command): Command {
@@ -125,8 +141,15 @@ function addFarmCommands(program: Command, act: Act): void {
     farm
       .command("list")
       .description("all farms")
-      .action(act(async (context) => (await import("./farm.ts")).listFarms(context))),
-    { examples: ["steelyard farm list", "steelyard farm list --json | jq -r '.[].name'"] },
+      .action(act(async (context, options: Filters) => (await import("./farm.ts")).listFarms(context, options))),
+    {
+      examples: [
+        "steelyard farm list",
+        "steelyard farm list --enabled false --sort=-name",
+        "steelyard farm list --json | jq -r '.[].name'",
+      ],
+      filters: true,
+    },
   );
   note(
     farm
@@ -141,9 +164,9 @@ function addFarmCommands(program: Command, act: Act): void {
         .command("create <farm> [field=value...]")
         .description("a new farm: from options, a YAML or JSON file, or both")
         .option("--from <file>", "farm as YAML or JSON, as the API shows it; - is standard input")
-        .option("--vip <address>", "address clients connect to (repeatable)", collect, [])
-        .option("--port <port>", "port or range, 80 or 8000-8010 (repeatable)", collect, [])
-        .option("--backend <name=address:port,field=value>", "a backend (repeatable)", collect, []),
+        .option("--vip <address>", "address clients connect to (repeatable)", collect)
+        .option("--port <port>", "port or range, 80 or 8000-8010 (repeatable)", collect)
+        .option("--backend <name=address:port,field=value>", "a backend (repeatable)", collect),
     ).action(
       act(async (context, name: string, words: string[], options: never) =>
         (await import("./farm.ts")).createFarm(context, name, words, options),
@@ -161,8 +184,12 @@ function addFarmCommands(program: Command, act: Act): void {
     backend
       .command("list <farm>")
       .description("all backends of a farm")
-      .action(act(async (context, name: string) => (await import("./farm.ts")).listBackends(context, name))),
-    { examples: ["steelyard farm backend list web"] },
+      .action(
+        act(async (context, name: string, options: Filters) =>
+          (await import("./farm.ts")).listBackends(context, name, options),
+        ),
+      ),
+    { examples: ["steelyard farm backend list web"], filters: true },
   );
   note(
     addChangeOptions(

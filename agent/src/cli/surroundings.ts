@@ -6,7 +6,9 @@ type Process = Pick<typeof process, "env" | "stdin" | "stdout" | "stderr">;
 export function findSurroundings({ env, stdin, stdout, stderr }: Process = process): Surroundings {
   // `steelyard … | head`: whoever reads may stop reading.
   stdout.on("error", (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === "EPIPE" ? 0 : 1);
+    if (error.code === "EPIPE") process.exit(0);
+    stderr.write(`steelyard: the output cannot be written: ${error.message}\n`);
+    process.exit(1);
   });
   const plain = env.TERM === "dumb";
   return {

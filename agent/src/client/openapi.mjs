@@ -17192,7 +17192,7 @@ export default {
    },
    "post": {
     "operationId": "createUser",
-    "summary": "Create an user",
+    "summary": "Create a user",
     "tags": [
      "Users"
     ],
@@ -17398,7 +17398,7 @@ export default {
   "/api/v1/access/users/{user}": {
    "get": {
     "operationId": "getUser",
-    "summary": "Read an user",
+    "summary": "Read a user",
     "tags": [
      "Users"
     ],
@@ -17490,7 +17490,7 @@ export default {
    },
    "put": {
     "operationId": "putUser",
-    "summary": "Create an user or replace it whole",
+    "summary": "Create a user or replace it whole",
     "tags": [
      "Users"
     ],
@@ -17708,7 +17708,7 @@ export default {
    },
    "patch": {
     "operationId": "patchUser",
-    "summary": "Change fields of an user (JSON merge patch, RFC 7396)",
+    "summary": "Change fields of a user (JSON merge patch, RFC 7396)",
     "tags": [
      "Users"
     ],
@@ -17881,7 +17881,7 @@ export default {
    },
    "delete": {
     "operationId": "deleteUser",
-    "summary": "Delete an user",
+    "summary": "Delete a user",
     "tags": [
      "Users"
     ],

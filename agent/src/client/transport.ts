@@ -63,10 +63,14 @@ async function reachRemotely(connection: Connection, url: string): Promise<Clien
   return { host: hostname, port, createConnection: () => socket };
 }
 
+const nowhere = { protocol: "", hostname: "", port: "", pathname: "", search: "", username: "" };
+
 /** Throws `bad-input` for anything but `https://host:port`. */
 export function splitUrl(url: string): { host: string; hostname: string; port: number } {
-  const { protocol, hostname, port } = URL.canParse(url) ? new URL(url) : { protocol: "", hostname: "", port: "" };
-  if (protocol !== "https:") throw new SteelyardError("bad-input", `--url: expected https://host:port, not ${url}`);
+  const { protocol, hostname, port, pathname, search, username } = URL.canParse(url) ? new URL(url) : nowhere;
+  const isBare = pathname === "/" && search === "" && username === "";
+  if (protocol !== "https:" || !isBare)
+    throw new SteelyardError("bad-input", `--url: expected https://host:port, not ${url}`);
   return { host: hostname.replace(/^\[|\]$/g, ""), hostname, port: port === "" ? 443 : Number(port) };
 }
 
@@ -77,7 +81,7 @@ function explainFailure(error: unknown, { url, socket }: Connection): SteelyardE
   const reasons: Record<string, string> = {
     ENOENT: "there is no such socket: does the agent run? (systemctl status steelyard-agent)",
     ECONNREFUSED: "nobody listens: does the agent run? (systemctl status steelyard-agent)",
-    EACCES: "not allowed: only root and members of the group steelyard may use it",
+    EACCES: "not allowed: it is for its owner alone; everybody with a shell has a socket of its own",
   };
   const reason = reasons[code ?? ""] ?? message;
   return new SteelyardError(code === "EACCES" ? "forbidden" : "not-ready", `${socket}: ${reason}`, { cause: error });

@@ -1,11 +1,12 @@
 import { connect, type TLSSocket } from "node:tls";
 import { SteelyardError } from "../errors.ts";
+import { UntrustedError } from "./untrusted.ts";
 
 const timeout = 30_000;
 
 /**
  * Opens TLS to a box whose certificate has the fingerprint, or without one, that an authority vouches for.
- * Throws `unauthenticated` with the fingerprint it found, for the operator to compare with the console's.
+ * Throws an UntrustedError with the fingerprint it found, for the operator to compare with the console's.
  */
 export async function openTrusted(host: string, port: number, fingerprint: string | undefined): Promise<TLSSocket> {
   const wanted = fingerprint === undefined ? undefined : readFingerprint(fingerprint);
@@ -17,8 +18,8 @@ export async function openTrusted(host: string, port: number, fingerprint: strin
   const words =
     wanted === undefined
       ? `no authority vouches for the certificate of ${host} (${socket.authorizationError}). Compare this with the fingerprint on its console, and pass it on when it is the same: --fingerprint ${found}`
-      : `the certificate of ${host} has another fingerprint: ${found}`;
-  throw new SteelyardError("unauthenticated", words);
+      : `the certificate of ${host} has another fingerprint: ${found}. It was renewed, or somebody else answers: compare it with its console before you trust it`;
+  throw new UntrustedError(words);
 }
 
 /** The fingerprint of the certificate a box shows, and whether an authority vouches for it. */

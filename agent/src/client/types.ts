@@ -623,7 +623,7 @@ export interface paths {
         get: operations["listUsers"];
         put?: never;
         /**
-         * Create an user
+         * Create a user
          * @description The user with its name. Fields that are left out get their defaults; a name that is taken is refused.
          */
         post: operations["createUser"];
@@ -641,25 +641,25 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read an user
+         * Read a user
          * @description With all its fields, defaults filled in: what was read can be put back as it is.
          */
         get: operations["getUser"];
         /**
-         * Create an user or replace it whole
+         * Create a user or replace it whole
          * @description Fields that are left out get their defaults. `If-None-Match: *` only creates, `If-Match` only replaces.
          */
         put: operations["putUser"];
         post?: never;
         /**
-         * Delete an user
+         * Delete a user
          * @description Refused while something else needs the user.
          */
         delete: operations["deleteUser"];
         options?: never;
         head?: never;
         /**
-         * Change fields of an user (JSON merge patch, RFC 7396)
+         * Change fields of a user (JSON merge patch, RFC 7396)
          * @description Fields that are left out stay; null takes one back to its default, or removes a member.
          */
         patch: operations["patchUser"];

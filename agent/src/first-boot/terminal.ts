@@ -5,7 +5,7 @@ export type Terminal = {
   write(text: string): void;
   /** The line a person typed, without white space around it. Rejects with the signal's reason, or when the line hangs up. */
   ask(question: string, signal?: AbortSignal): Promise<string>;
-  /** The same without an echo, and as typed. Ctrl-U clears the line. */
+  /** The same without an echo, and as typed. Ctrl-U clears the line, Ctrl-C rejects with {@link Interrupted}. */
   askSecret(question: string, signal?: AbortSignal): Promise<string>;
   close(): void;
 };
@@ -14,7 +14,15 @@ type Input = Pick<ReadStream, "on" | "off" | "pause" | "resume" | "setEncoding">
   Partial<Pick<ReadStream, "setRawMode">>;
 type Output = { write(text: string): unknown };
 
-const [backspace, rubOut, killLine] = ["\b", "\x7f", "\x15"];
+const [backspace, rubOut, killLine, interrupt, endOfFile] = ["\b", "\x7f", "\x15", "\x03", "\x04"];
+
+/** Ctrl-C where the kernel does not make SIGINT of it. */
+export class Interrupted extends Error {
+  constructor() {
+    super("interrupted");
+    this.name = "Interrupted";
+  }
+}
 
 /**
  * The kernel edits and echoes a line (termios(3), canonical mode), so no control sequence is sent and any terminal will do;
@@ -37,13 +45,14 @@ export function openTerminal(input: Input, output: Output): Terminal {
   input.on("end", onEnd);
   input.on("error", onEnd);
 
-  async function readLine(signal: AbortSignal | undefined): Promise<string> {
+  async function readLine(signal: AbortSignal | undefined, raw = false): Promise<string> {
     const onAbort = () => wake?.();
     signal?.addEventListener("abort", onAbort);
     try {
       input.resume();
       for (;;) {
         signal?.throwIfAborted();
+        if (raw) steer();
         const end = buffer.search(/[\r\n]/);
         if (end >= 0) {
           const line = buffer.slice(0, end);
@@ -60,6 +69,13 @@ export function openTerminal(input: Input, output: Output): Terminal {
     }
   }
 
+  /** What the kernel does with these keys outside raw mode: the first line feed may stand before them. */
+  function steer(): void {
+    const [typed = ""] = buffer.split(/[\r\n]/);
+    if (typed.includes(interrupt)) throw new Interrupted();
+    if (typed.startsWith(endOfFile)) ended = true;
+  }
+
   return {
     write: (text) => void output.write(text),
     ask: async (question, signal) => {
@@ -71,7 +87,7 @@ export function openTerminal(input: Input, output: Output): Terminal {
       input.setRawMode?.(true);
       try {
         output.write(question);
-        return editLine(await readLine(signal));
+        return editLine(await readLine(signal, true));
       } finally {
         input.setRawMode?.(false);
         output.write("\n");

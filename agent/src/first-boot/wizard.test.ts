@@ -298,6 +298,16 @@ t.test("the wizard gives way", async (t) => {
   const hungUp = runWizard({ ...parts, terminal: gone.terminal });
   gone.keyboard.end();
   await t.rejects(hungUp, { message: "the terminal was closed" });
+  for (const [key, error] of [
+    ["abc\x03", { name: "Interrupted" }],
+    ["\x04", { message: "the terminal was closed" }],
+  ] as const) {
+    const secret = sitDown(t, []);
+    const asked = secret.terminal.askSecret("Password: ");
+    secret.keyboard.write(key);
+    await t.rejects(asked, error, "the keys that leave a question leave this one too");
+    t.equal(secret.modes.at(-1), false, "and the echo is back");
+  }
   t.ok(keyboard);
 });
 

@@ -13,6 +13,16 @@ import { findUser, grantsOfRoles, grantsOfUser, isActive } from "./rights.ts";
 const pattern = /^sty_([a-z0-9]{8})_[A-Za-z0-9_-]{43}$/;
 const alphabet = "abcdefghijkmnpqrstuvwxyz23456789";
 
+/** A key that is right, and not good here or now. `owner` is for the audit log alone. */
+export class KeyRefused extends SteelyardError {
+  readonly owner: string;
+
+  constructor(message: string, owner: string) {
+    super("unauthenticated", message);
+    this.owner = owner;
+  }
+}
+
 export function makeApiKey(randomBytes: (size: number) => Buffer): { id: string; key: string; hash: string } {
   const id = [...randomBytes(8)].map((byte) => alphabet[byte % alphabet.length]).join("");
   const key = `sty_${id}_${randomBytes(32).toString("base64url")}`;
@@ -38,9 +48,9 @@ export function principalOfKey(configuration: Configuration, token: string, sour
   if (!key || !right || !owner || !isActive(owner, now))
     throw new SteelyardError("unauthenticated", "there is no such API key");
   if (key.expires !== undefined && now.getTime() >= Date.parse(key.expires))
-    throw new SteelyardError("unauthenticated", `the API key ${id} has expired`);
+    throw new KeyRefused(`the API key ${id} has expired`, key.owner);
   if (key.networks.length > 0 && !key.networks.some((network) => isInside(source, network)))
-    throw new SteelyardError("unauthenticated", `the API key ${id} is not for use from ${source}`);
+    throw new KeyRefused(`the API key ${id} is not for use from ${source}`, key.owner);
   const own = [{ resource: "self", verb: "read" }];
   return {
     user: key.owner,

@@ -9,11 +9,13 @@ import { isMissing, syncDirectory } from "./files.ts";
 export type LineLog = {
   /** The numbers that files begin with, ascending. */
   list(): Promise<number[]>;
-  /** The text of one file; empty when it is gone. */
-  read(first: number): Promise<string>;
+  /** The bytes of one file; empty when it is gone. */
+  read(first: number): Promise<Buffer>;
   size(first: number): Promise<number>;
   /** Adds text to the end of a file, which is made when there is none. With `sync` it is on the disk when this returns. */
   append(first: number, text: string, sync: boolean): Promise<void>;
+  /** What was appended so far is on the disk when this returns. */
+  sync(): Promise<void>;
   /** Cuts a file down to so many bytes. */
   truncate(first: number, size: number): Promise<void>;
   remove(first: number): Promise<void>;
@@ -35,9 +37,13 @@ export function makeLineLog(directory: string): LineLog {
     await handle?.close();
   }
 
-  /** The file that grows stays open; one that is new has its name made durable at once. */
+  /**
+   * The file that grows stays open; one that is new has its name made durable at once. The one before is on the disk first, or
+   * a power cut could leave a hole between the two.
+   */
   async function openForAppending(first: number): Promise<fs.FileHandle> {
     if (open?.first === first) return open.handle;
+    await open?.handle.datasync();
     await close();
     const handle = await fs.open(at(first), "a", 0o600);
     open = { first, handle };
@@ -56,9 +62,9 @@ export function makeLineLog(directory: string): LineLog {
     },
     async read(first) {
       try {
-        return await fs.readFile(at(first), "utf8");
+        return await fs.readFile(at(first));
       } catch (error) {
-        if (isMissing(error)) return "";
+        if (isMissing(error)) return Buffer.alloc(0);
         throw error;
       }
     },
@@ -76,10 +82,14 @@ export function makeLineLog(directory: string): LineLog {
         await handle.appendFile(text);
         if (sync) await handle.datasync();
       } catch (error) {
-        // Opened afresh by the next one: a full disk may have taken a part of the text.
+        // Opened afresh by the next one: a full disk may have taken a part of the text. What came before it is not given up.
+        await handle.datasync().catch(() => undefined);
         await close().catch(() => undefined);
         throw error;
       }
+    },
+    async sync() {
+      await open?.handle.datasync();
     },
     async truncate(first, size) {
       await close();

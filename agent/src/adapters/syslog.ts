@@ -1,5 +1,7 @@
-import { createSocket } from "node:dgram";
+import { createSocket, type Socket as DatagramSocket } from "node:dgram";
+import { lookup } from "node:dns/promises";
 import type { Socket } from "node:net";
+import { messageOf } from "../errors.ts";
 import { openSocket, openTls, requirePin, type TlsTarget } from "./tls-client.ts";
 
 /** A syslog server: RFC 5425 (TLS), RFC 6587 with octet counting (TCP), RFC 5426 (UDP). */
@@ -67,26 +69,37 @@ async function openStream(server: SyslogServer): Promise<SyslogChannel> {
   };
 }
 
-function openDatagrams({ host, port }: SyslogServer): Promise<SyslogChannel> {
-  return new Promise((resolve, reject) => {
-    const socket = createSocket(host.includes(":") ? "udp6" : "udp4");
-    let failed: Error | undefined;
-    socket.once("error", reject);
-    socket.connect(port, host, () => {
-      socket.off("error", reject);
-      // ECONNREFUSED, by ICMP: the message before is lost, the next may arrive.
-      socket.on("error", (error) => {
-        failed = error;
-      });
-      resolve({
-        check: () => {
-          const error = failed;
-          failed = undefined;
-          if (error) throw error;
-        },
-        send: (message) => new Promise((done, fail) => socket.send(message, (error) => (error ? fail(error) : done()))),
-        close: () => socket.close(),
-      });
-    });
+async function openDatagrams({ host, port }: SyslogServer): Promise<SyslogChannel> {
+  // First, since the kind of the socket follows from it; and a connect that has no address to go to would not say so.
+  const { address, family } = await lookup(host).catch((error: NodeJS.ErrnoException) => {
+    throw new Error(`cannot connect to ${host}:${port}: ${error.code ?? error.message}`, { cause: error });
   });
+  const socket = createSocket(family === 6 ? "udp6" : "udp4");
+  let failed: Error | undefined;
+  // ECONNREFUSED, by ICMP: the message before is lost, the next may arrive.
+  socket.on("error", (error) => {
+    failed = error;
+  });
+  try {
+    await connectDatagrams(socket, port, address);
+  } catch (error) {
+    socket.close();
+    throw new Error(`cannot connect to ${host}:${port}: ${messageOf(error)}`, { cause: error });
+  }
+  return {
+    check() {
+      const error = failed;
+      failed = undefined;
+      if (error) throw error;
+    },
+    send: (message) => new Promise((done, fail) => socket.send(message, (error) => (error ? fail(error) : done()))),
+    close: () => socket.close(),
+  };
+}
+
+/** Node hands what goes wrong to the same function. */
+function connectDatagrams(socket: DatagramSocket, port: number, address: string): Promise<void> {
+  return new Promise((resolve, reject) =>
+    socket.connect(port, address, ((error?: Error) => (error ? reject(error) : resolve())) as () => void),
+  );
 }

@@ -1,14 +1,15 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { clientAddress } from "../access/address.ts";
-import { boundChanges } from "../access/audit/audit.ts";
+import { boundChanges } from "../access/audit/bounds.ts";
 import type { AuditEvent } from "../access/audit/record.ts";
 import type { Principal } from "../access/permissions.ts";
 import type { ApiContext, Transport } from "./context.ts";
 
+const replayed = "nothing was done: this is the answer to an earlier request of the same Idempotency-Key";
 const reads = new Set(["GET", "HEAD", "OPTIONS"]);
 
 /**
- * A record in the audit log for every change and every refused attempt, that of a change before the answer leaves: who
+ * A record in the audit log for every change, every download of a backup and every refused attempt, that of a change before the answer leaves: who
  * has an answer has a record. Bodies are not recorded, for they hold secrets; what changed comes from the commit, with secrets hidden.
  */
 export function addAuditing(app: FastifyInstance, { audit }: ApiContext, transport: Transport): void {
@@ -28,7 +29,6 @@ export function addAuditing(app: FastifyInstance, { audit }: ApiContext, transpo
     const forced = commit?.forced ?? request.forced;
     const { statusCode: status } = reply;
     const result = status < 400 ? "done" : status < 500 ? "refused" : "failed";
-    const changes = commit ? boundChanges(commit.compare()) : [];
     return {
       user: principal?.user ?? request.attemptedBy ?? "",
       ...(principal?.roles ? { roles: [...principal.roles] } : {}),
@@ -45,19 +45,25 @@ export function addAuditing(app: FastifyInstance, { audit }: ApiContext, transpo
       // What cannot be parsed is quoted in the parser's words, and may be a secret.
       ...(problem && problem.code !== "bad-input" ? { message: problem.detail } : {}),
       ...(commit ? { message: commit.message, generation: commit.generation } : {}),
+      ...(reply.hasHeader("Idempotency-Replayed") ? { message: replayed } : {}),
       ...(forced ? { forced } : {}),
-      ...(changes.length > 0 ? { changes } : {}),
+      ...(commit ? boundChanges(commit.compare()) : {}),
     };
   }
 }
 
 function isOfInterest(request: FastifyRequest, { statusCode }: FastifyReply): boolean {
   if (request.is404) return false;
-  if (reads.has(request.method)) return statusCode === 401 || statusCode === 403;
+  if (reads.has(request.method)) return statusCode === 401 || statusCode === 403 || takesKeys(request);
   const { dryRun } = (request.query ?? {}) as { dryRun?: unknown };
   // What has passed the schema of a route that knows dry runs is no text any more: a text that got through changed something.
   const isDryRun = dryRun === true || (dryRun === "true" && statusCode >= 400);
   return !isDryRun || statusCode === 401 || statusCode === 403;
+}
+
+/** Whoever has a backup and its passphrase has every key of the box. */
+function takesKeys({ routeOptions }: FastifyRequest): boolean {
+  return routeOptions.config.permission === "backups:download";
 }
 
 function operationOf({ routeOptions }: FastifyRequest): string {

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { clientAddress } from "../access/address.ts";
-import { isApiKey, principalOfKey } from "../access/api-keys.ts";
+import { isApiKey, KeyRefused, principalOfKey } from "../access/api-keys.ts";
 import { isPermitted, type Permission, type Principal, type Scope } from "../access/permissions.ts";
 import { localAdministrator, principalOf, principalOnSocket } from "../access/principal.ts";
 import { isCsrfToken, type Session } from "../access/sessions.ts";
@@ -46,15 +46,19 @@ export function requirePermission(principal: Principal, permission: Permission, 
 }
 
 /** Root acts as the administrator, a user with a shell as itself, by the rights of now. */
-function identifyLocally({ raw }: FastifyRequest, { control, machine }: ApiContext): Principal {
-  const name = callerOf(raw);
+function identifyLocally(request: FastifyRequest, { control, machine }: ApiContext): Principal {
+  const name = callerOf(request.raw);
   if (name === undefined) return localAdministrator;
+  request.attemptedBy = name;
   const principal = principalOnSocket(control.current().configuration, name, machine.now());
   if (!principal) throw new SteelyardError("unauthenticated", `user ${name} may not use the shell any more`);
   return principal;
 }
 
-/** The user behind a token in the header, or else behind a cookie; by the rights of now. */
+/**
+ * The user behind a token in the header, or else behind a cookie; by the rights of now. Whoever is refused all the same, and has
+ * shown who he is, is named on the request for the audit log.
+ */
 function identify(request: FastifyRequest, context: ApiContext): Principal {
   const { control, machine, keyUses } = context;
   if (request.headers.authorization === undefined) {
@@ -65,9 +69,20 @@ function identify(request: FastifyRequest, context: ApiContext): Principal {
   if (token === undefined)
     throw new SteelyardError("unauthenticated", "expected a header Authorization: Bearer with the token of a session");
   if (!isApiKey(token)) return identifySession(request, context, token, "session");
-  const principal = principalOfKey(control.current().configuration, token, clientAddress(request), machine.now());
+  const principal = identifyKey(request, () =>
+    principalOfKey(control.current().configuration, token, clientAddress(request), machine.now()),
+  );
   if (principal.id !== undefined) keyUses.note(principal.id, principal.source);
   return principal;
+}
+
+function identifyKey(request: FastifyRequest, identify: () => Principal): Principal {
+  try {
+    return identify();
+  } catch (error) {
+    if (error instanceof KeyRefused) request.attemptedBy = error.owner;
+    throw error;
+  }
 }
 
 /** What changes something must come from a page of this box, and that page must know the session's other token. */
@@ -89,6 +104,7 @@ function identifySession(
 ): Principal {
   const session = sessions.find(token, means);
   if (!session) throw new SteelyardError("unauthenticated", "the session has ended: log in again");
+  request.attemptedBy = session.account.user;
   const about = { source: clientAddress(request), means, id: session.id };
   const principal = principalOf(control.current().configuration, session.account, machine.now(), about);
   if (principal) return principal;

@@ -1,4 +1,5 @@
-import { readFile, stat, writeFile } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import t from "tap";
 import { parse } from "yaml";
@@ -50,6 +51,20 @@ t.test("programs get the API's answers as JSON or YAML", async (t) => {
   t.match(parse((await run("farm list --yaml")).out), []);
   t.match(JSON.parse((await run("config history --json")).out), [{ generation: 3 }, {}, {}]);
   t.match(await run("system show --json --yaml"), { status: 2, err: /cannot be used with/ });
+});
+
+t.test("a chain of records that is broken is no success of its check", async (t) => {
+  const { run, machine } = await setUpCommand(t);
+  t.match(await run("system set hostname=lb1"), { status: 0 });
+  t.match(await run("system set hostname=lb2"), { status: 0 });
+  t.match(await run("access audit verify"), { status: 0, out: /whole: +(yes|true)/i });
+  const directory = machine.path("/data/audit");
+  const [name = ""] = await readdir(directory);
+  const text = await readFile(join(directory, name), "utf8");
+  await writeFile(join(directory, name), text.replace("+hostname: lb1", "+hostname: lb9"));
+  const found = await run("access audit verify --json");
+  t.match(found, { status: 1, err: /record 1 \(file 1, line 1\): its text is not the one that was written/ });
+  t.match(JSON.parse(found.out), { whole: false, broken: { sequence: 1 } }, "the report is there all the same");
 });
 
 t.test("colours are for terminals alone, and for who wants them", async (t) => {

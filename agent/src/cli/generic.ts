@@ -104,8 +104,17 @@ async function showObject(
   const { body } = await context.client.send(command.method, path, raw ? { ...options, accept: raw } : options);
   if (file !== undefined) return (await import("./save.ts")).saveAnswer(file, body);
   if (Buffer.isBuffer(body)) return context.output.write(body);
-  if (await printForPrograms(context, body)) return;
-  printObject(context.output, body ?? {});
+  if (!(await printForPrograms(context, body))) printObject(context.output, body ?? {});
+  if (command.path === "/api/v1/access/audit/verify") requireWhole(body as AuditReport);
+}
+
+type AuditReport = { whole: boolean; broken?: { file: number; line: number; sequence: number; reason: string } };
+
+/** A script shall not have to read the report to know. */
+function requireWhole({ whole, broken }: AuditReport): void {
+  if (whole) return;
+  const where = broken ? `record ${broken.sequence} (file ${broken.file}, line ${broken.line}): ${broken.reason}` : "";
+  throw new SteelyardError("corrupt", `the audit log is not as it was written: ${where}`);
 }
 
 /** The body of a request: a file as it stands, or fields of a file with those of the command line on top. */

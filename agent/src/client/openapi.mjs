@@ -8792,6 +8792,10 @@ export default {
        "additionalProperties": false
       }
      },
+     "omitted": {
+      "description": "So many more changes or problems were too many for the record",
+      "type": "integer"
+     },
      "repeated": {
       "description": "So many more like this one came within the minute and were only counted",
       "type": "integer"
@@ -9575,6 +9579,10 @@ export default {
       "type": "string",
       "description": "Of the newest record: compare it with the one a syslog server got"
      },
+     "unwritten": {
+      "type": "integer",
+      "description": "Records that the disk did not take, and that the next one will tell of; 0 while all is well"
+     },
      "broken": {
       "description": "The first place where the chain breaks",
       "type": "object",
@@ -9610,7 +9618,8 @@ export default {
      "records",
      "first",
      "last",
-     "hash"
+     "hash",
+     "unwritten"
     ],
     "additionalProperties": false,
     "examples": [
@@ -9619,7 +9628,8 @@ export default {
       "records": 42,
       "first": 1,
       "last": 42,
-      "hash": "41d0a7c3f9e2b8d5a1c6f0e3b7d9a2c5f8e1b4d6a0c3f7e9b2d5a8c1f4e6b035"
+      "hash": "41d0a7c3f9e2b8d5a1c6f0e3b7d9a2c5f8e1b4d6a0c3f7e9b2d5a8c1f4e6b035",
+      "unwritten": 0
      }
     ]
    },
@@ -13043,14 +13053,14 @@ export default {
       "items": {
        "type": "string"
       },
-      "description": "A unit or the last scheduled backup has failed, another generation stands in for one that cannot be used, or the certificate of the API has expired; none when it is ok"
+      "description": "A unit or the last scheduled backup has failed, the audit log cannot be written, another generation stands in for one that cannot be used, or the certificate of the API has expired; none when it is ok"
      },
      "warnings": {
       "type": "array",
       "items": {
        "type": "string"
       },
-      "description": "What has to be done soon: a certificate expires"
+      "description": "What has to be done soon: a certificate expires, a syslog server does not get the audit log"
      },
      "units": {
       "type": "array",
@@ -23225,7 +23235,8 @@ export default {
          "records": 42,
          "first": 1,
          "last": 42,
-         "hash": "41d0a7c3f9e2b8d5a1c6f0e3b7d9a2c5f8e1b4d6a0c3f7e9b2d5a8c1f4e6b035"
+         "hash": "41d0a7c3f9e2b8d5a1c6f0e3b7d9a2c5f8e1b4d6a0c3f7e9b2d5a8c1f4e6b035",
+         "unwritten": 0
         }
        }
       },

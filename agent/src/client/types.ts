@@ -2452,6 +2452,8 @@ export interface components {
             method?: string;
             /** @description Such as farms/web */
             object: string;
+            /** @description So many more changes or problems were too many for the record */
+            omitted?: number;
             /** @description The operationId of the API, or what the agent did by itself */
             operation: string;
             /** @description hash of the record before; 64 zeros for the first */
@@ -2515,6 +2517,8 @@ export interface components {
             last: number;
             /** @description Number of records that were looked at */
             records: number;
+            /** @description Records that the disk did not take, and that the next one will tell of; 0 while all is well */
+            unwritten: number;
             /** @description Every record is as it was written, none is missing, none was added */
             whole: boolean;
         };
@@ -7026,7 +7030,7 @@ export interface components {
              * @description Id of this box, made once; a clone of a sealed box has its own
              */
             node?: string;
-            /** @description A unit or the last scheduled backup has failed, another generation stands in for one that cannot be used, or the certificate of the API has expired; none when it is ok */
+            /** @description A unit or the last scheduled backup has failed, the audit log cannot be written, another generation stands in for one that cannot be used, or the certificate of the API has expired; none when it is ok */
             problems: string[];
             /**
              * @description The root slot it runs from; none when it does not run from an image
@@ -7046,7 +7050,7 @@ export interface components {
             uptime: number;
             /** @description Of the appliance */
             version: string;
-            /** @description What has to be done soon: a certificate expires */
+            /** @description What has to be done soon: a certificate expires, a syslog server does not get the audit log */
             warnings: string[];
         };
         TransactionInput: {
@@ -8897,7 +8901,8 @@ export interface operations {
                      *       "records": 42,
                      *       "first": 1,
                      *       "last": 42,
-                     *       "hash": "41d0a7c3f9e2b8d5a1c6f0e3b7d9a2c5f8e1b4d6a0c3f7e9b2d5a8c1f4e6b035"
+                     *       "hash": "41d0a7c3f9e2b8d5a1c6f0e3b7d9a2c5f8e1b4d6a0c3f7e9b2d5a8c1f4e6b035",
+                     *       "unwritten": 0
                      *     }
                      */
                     "application/json": components["schemas"]["AuditReport"];

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { describeAuditProblem, describeExportWarnings } from "../access/audit/problems.ts";
 import { changeQuery, commitChange, conditionsOf, plan, sendObject } from "../api/change.ts";
 import { mergePatch, parseObject } from "../api/collection.ts";
 import type { Routes } from "../api/context.ts";
@@ -62,9 +63,11 @@ export const systemStatus = z
     problems: z
       .array(z.string())
       .describe(
-        "A unit or the last scheduled backup has failed, another generation stands in for one that cannot be used, or the certificate of the API has expired; none when it is ok",
+        "A unit or the last scheduled backup has failed, the audit log cannot be written, another generation stands in for one that cannot be used, or the certificate of the API has expired; none when it is ok",
       ),
-    warnings: z.array(z.string()).describe("What has to be done soon: a certificate expires"),
+    warnings: z
+      .array(z.string())
+      .describe("What has to be done soon: a certificate expires, a syslog server does not get the audit log"),
     units: z
       .array(
         z.object({
@@ -117,7 +120,7 @@ const bodyPath = () => ["system"];
 
 /** The box itself: its settings are one object that always exists. */
 export const addSystemRoutes: Routes = (app, context) => {
-  const { control, status, jobs } = context;
+  const { control, status, jobs, audit, auditExport } = context;
 
   app.get(url, {
     config: { permission: "system:read", entityTag: true },
@@ -190,8 +193,13 @@ export const addSystemRoutes: Routes = (app, context) => {
     handler: async () => {
       const found = await status.readSystemStatus();
       const { enabled } = control.current().configuration.backups;
-      const problems = [...found.problems, ...describeBackupProblem(jobs.list(), enabled)];
-      return { ...found, problems, health: problems.length > 0 ? "degraded" : found.health };
+      const problems = [
+        ...found.problems,
+        ...describeBackupProblem(jobs.list(), enabled),
+        ...describeAuditProblem(audit.log.unwritten()),
+      ];
+      const warnings = [...found.warnings, ...describeExportWarnings(auditExport, control.current().configuration)];
+      return { ...found, problems, warnings, health: problems.length > 0 ? "degraded" : found.health };
     },
   });
 };

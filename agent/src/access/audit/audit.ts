@@ -1,6 +1,8 @@
 import { makeLineLog } from "../../adapters/line-log.ts";
 import type { Machine } from "../../adapters/machine.ts";
-import type { ConfigurationControl, ControlEvent, Difference } from "../../commit/control.ts";
+import type { ConfigurationControl, ControlEvent } from "../../commit/control.ts";
+import { makeAnchor } from "./anchor.ts";
+import { boundChanges, boundEvent } from "./bounds.ts";
 import { type AuditLimits, type AuditLog, openAuditLog } from "./log.ts";
 import { type AuditEvent, decodeRecord } from "./record.ts";
 import { limitRepeats } from "./repeats.ts";
@@ -15,18 +17,17 @@ export type Audit = {
 
 const directory = "/data/audit";
 
-/** Bytes of diffs in one record; a migration of a thousand farms has its diff in the generations. */
-const greatestText = 64 * 1024;
-const greatestObjects = 500;
-
 export async function openAudit(machine: Machine, limits?: AuditLimits): Promise<Audit> {
-  const log = await openAuditLog(makeLineLog(machine.path(directory)), machine, limits);
+  const log = await openAuditLog(makeLineLog(machine.path(directory)), machine, {
+    limits,
+    anchor: makeAnchor(machine),
+  });
   const repeats = limitRepeats((event) => log.append(event), machine);
   return {
     log,
-    // What was refused changed nothing, so a power cut may take the record of the last second.
+    // What was refused changed nothing, so a power cut may take its record of the last seconds.
     record: async (event) =>
-      event.result === "refused" ? await repeats.add(event) : await log.append(event, { sync: true }),
+      isCheap(event) ? await repeats.add(boundEvent(event)) : await log.append(boundEvent(event), { sync: true }),
     async close() {
       await repeats.flush();
       await log.close();
@@ -34,13 +35,9 @@ export async function openAudit(machine: Machine, limits?: AuditLimits): Promise
   };
 }
 
-/** Diffs as a record holds them: whole while they are of a size, then the objects' names alone. */
-export function boundChanges(differences: readonly Difference[]): Difference[] {
-  let left = greatestText;
-  return differences.slice(0, greatestObjects).map((difference) => {
-    left -= Buffer.byteLength(difference.text);
-    return left >= 0 ? difference : { ...difference, text: "" };
-  });
+/** What somebody can make as often as he likes: refusals, and with no login even failures. */
+function isCheap({ result, means }: Omit<AuditEvent, "time">): boolean {
+  return result === "refused" || (result === "failed" && means === "none");
 }
 
 /**
@@ -54,8 +51,7 @@ export function auditControl({ record }: Audit, control: ConfigurationControl): 
   });
 
   async function recordWithChanges({ event, from, to }: Described): Promise<void> {
-    const changes = from === undefined ? [] : await readChanges(control, from, to);
-    await record({ ...event, ...(changes.length > 0 ? { changes } : {}) });
+    await record({ ...event, ...(from === undefined ? {} : await readChanges(control, from, to)) });
   }
 }
 
@@ -68,14 +64,13 @@ export async function recordMissed({ record, log }: Audit, control: Configuratio
   if (known === undefined || control.current().generation <= known) return;
   const missed = (await control.history()).filter(({ generation }) => generation > known).reverse();
   for (const { generation, parent, author, source, message } of missed) {
-    const changes = await readChanges(control, parent, generation);
     await record({
       ...whoever({ author, source }),
       operation: "commit",
       result: "done",
       message: `${message} (recorded after a restart)`,
       generation,
-      ...(changes.length > 0 ? { changes } : {}),
+      ...(await readChanges(control, parent, generation)),
     });
   }
 }
@@ -135,6 +130,6 @@ function isOwn(source: string): boolean {
   return source !== "local" && source !== "console" && !/[.:]/.test(source);
 }
 
-async function readChanges(control: ConfigurationControl, from: number, to: number): Promise<Difference[]> {
+async function readChanges(control: ConfigurationControl, from: number, to: number) {
   return boundChanges(await control.diff(from, to).catch(() => []));
 }

@@ -2,26 +2,32 @@ import * as fs from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { makeLineLog } from "../../adapters/line-log.ts";
+import { makeAnchor } from "./anchor.ts";
 import { type AuditLimits, auditLimits, openAuditLog } from "./log.ts";
-import type { AuditEvent } from "./record.ts";
+import { type AuditEvent, chainStart, encodeRecord } from "./record.ts";
 
 const day = 86_400_000;
 
-async function setUp(t: Test, limits: Partial<AuditLimits> = {}) {
-  const directory = join(t.testdir(), "audit");
+async function setUp(t: Test, limits: Partial<AuditLimits> = {}, { anchored = false } = {}) {
+  const root = t.testdir();
+  const directory = join(root, "audit");
   const clock = { time: Date.parse("2026-01-02T03:04:05.678Z") };
   const said: string[] = [];
   const say = (message: string) => void said.push(message);
   const open = async () => {
     const files = makeLineLog(directory);
     const machine = { now: () => new Date(clock.time), log: { info: say, warn: say, error: say } };
-    const log = await openAuditLog(files, machine, { ...auditLimits, ...limits });
+    const anchor = makeAnchor({ ...machine, path: (absolute) => join(root, absolute) });
+    const log = await openAuditLog(files, machine, {
+      limits: { ...auditLimits, ...limits },
+      ...(anchored ? { anchor } : {}),
+    });
     t.teardown(() => log.close());
     return log;
   };
   const names = async () => (await fs.readdir(directory)).sort();
   const file = async (at = 0) => join(directory, (await names())[at] ?? "");
-  return { directory, clock, said, open, names, file };
+  return { root, directory, clock, said, open, names, file };
 }
 
 function event(operation: string, more: Partial<AuditEvent> = {}): Omit<AuditEvent, "time"> {
@@ -52,7 +58,7 @@ t.test("records are numbered, chained and for the agent alone to read", async (t
     { sequence: 2, operation: "two", previous: records[0].hash },
     { sequence: 3, operation: "three", previous: records[1].hash },
   ]);
-  t.same(await log.verify(), { whole: true, records: 3, first: 1, last: 3, hash: records[2].hash });
+  t.same(await log.verify(), { whole: true, records: 3, first: 1, last: 3, hash: records[2].hash, unwritten: 0 });
   t.equal((await fs.stat(directory)).mode & 0o777, 0o700);
   t.equal((await fs.stat(await file())).mode & 0o777, 0o600);
 });
@@ -124,7 +130,11 @@ t.test("a last line that a power cut left unfinished is removed, and the chain s
     const cut = keep - first.length - 1;
     const records = (await collect(log.lines("oldest"))).map((line) => JSON.parse(line));
     if (cut === 0) t.equal(records.length, 1);
-    else t.match(records, [{ operation: "one" }, { operation: "auditRepaired", message: new RegExp(`^${cut} bytes`) }]);
+    else {
+      const [, repaired] = records;
+      t.match(records, [{ operation: "one" }, { operation: "auditRepaired", message: new RegExp(`^${cut} bytes`) }]);
+      t.ok(repaired.message.endsWith(`: ${whole.slice(first.length + 1, keep)}`), "what was there is kept");
+    }
     await log.append(event("three"));
     t.match(await log.verify(), { whole: true });
     await log.close();
@@ -132,6 +142,114 @@ t.test("a last line that a power cut left unfinished is removed, and the chain s
   await fs.writeFile(path, `${whole}${"\0".repeat(512)}`);
   log = await open();
   t.match(await log.verify(), { whole: true, records: 3 }, "blocks of zeros, as a file system may leave them");
+
+  // Half a letter is no text: what stays is counted in bytes.
+  await log.close();
+  const before = await fs.readFile(path);
+  await fs.writeFile(path, Buffer.concat([before, Buffer.from('{"user":"J\u00fc').subarray(0, -1)]));
+  log = await open();
+  await log.append(event("four"));
+  t.match(await log.verify(), { whole: true, records: 5 });
+  t.ok((await fs.readFile(path)).subarray(0, before.length).equals(before));
+});
+
+t.test("an end that was taken away while the agent was off is missed, for ever", async (t) => {
+  const { root, directory, open, file, said } = await setUp(t, { file: 1000 }, { anchored: true });
+  const anchor = join(root, "config/local/audit-head.json");
+  let log = await open();
+  for (let count = 1; count <= 5; count += 1) await log.append(event(`operation-${count}`));
+  await log.close();
+  t.equal((await fs.stat(anchor)).mode & 0o777, 0o600);
+  t.match(JSON.parse(await fs.readFile(anchor, "utf8")), { sequence: 5, hash: log.head().hash });
+
+  log = await open();
+  t.match(await log.verify(), { whole: true, records: 5 }, "nothing was done to it");
+  await log.close();
+  const last = await file((await fs.readdir(directory)).length - 1);
+  const text = await fs.readFile(last, "utf8");
+  await fs.writeFile(last, text.slice(0, text.lastIndexOf("\n", text.length - 2) + 1));
+  said.length = 0;
+  log = await open();
+  t.match(said, [/the records from 5 to 5 are missing/]);
+  t.match(await log.verify(), { whole: false, broken: { sequence: 5, reason: /missing/ } });
+  const [newest = "{}"] = await collect(log.lines("newest"));
+  t.match(JSON.parse(newest), { sequence: 6, operation: "auditCut", result: "failed", message: /taken away/ });
+  await log.append(event("more"));
+  await log.close();
+  log = await open();
+  t.match(await log.verify(), { whole: false, broken: { sequence: 5 } }, "and is not forgotten");
+
+  await log.close();
+  await fs.rm(directory, { recursive: true });
+  log = await open();
+  const alone = await collect(log.lines("oldest"));
+  t.match(
+    alone.map((line) => JSON.parse(line)),
+    [{ sequence: 8, operation: "auditCut", message: /from 1 to 7/ }],
+    "nor is a log that is gone as a whole",
+  );
+  t.match(await log.verify(), { whole: false, broken: { reason: /retention did not remove it/ } });
+});
+
+t.test("a chain that was written anew while the agent was off is told from the one it was", async (t) => {
+  const { open, file, said } = await setUp(t, {}, { anchored: true });
+  let log = await open();
+  for (const operation of ["one", "two"]) await log.append(event(operation));
+  await log.close();
+  let head = chainStart;
+  let text = "";
+  for (const operation of ["one", "another", "three"]) {
+    const made = encodeRecord({ time: "2026-01-02T03:04:05.678Z", ...event(operation) }, head);
+    text += `${made.line}\n`;
+    head = made.head;
+  }
+  await fs.writeFile(await file(), text);
+  said.length = 0;
+  log = await open();
+  t.match(said, [/the record 2 is not the one that was written/]);
+  const [newest = "{}"] = await collect(log.lines("newest"));
+  t.match(JSON.parse(newest), { sequence: 4, operation: "auditCut", result: "failed" });
+});
+
+t.test("a clock that was put back is told; one that jumps years ahead does not take the log with it", async (t) => {
+  const { open, clock, names } = await setUp(t, { file: 1000, age: 10 * day });
+  let log = await open();
+  await log.append(event("one"));
+  clock.time -= 500;
+  await log.append(event("two"));
+  clock.time -= 3_600_000;
+  await log.append(event("three"));
+  await log.close();
+  clock.time -= day;
+  log = await open();
+  await log.append(event("four"));
+  const operations = async () => (await collect(log.lines("oldest"))).map((line) => JSON.parse(line).operation);
+  t.same(await operations(), ["one", "two", "clockSetBack", "three", "clockSetBack", "four"]);
+  t.match(JSON.parse((await collect(log.lines("oldest")))[2] ?? ""), { message: "the clock was set back by 3600 s" });
+
+  for (let count = 0; count < 20; count += 1) await log.append(event(`more-${count}`));
+  t.ok((await names()).length > 6);
+  clock.time += 1000 * day;
+  const newest = (await names()).at(-1);
+  for (let count = 0; count < 3; count += 1) await log.append(event("from the future"));
+  t.not((await names()).at(-1), newest, "a new file was begun");
+  t.notOk((await operations()).includes("one"), "what is oldest went by its age");
+  t.ok((await operations()).includes("more-12"), "two files at a time at most");
+  t.match(await log.verify(), { whole: true });
+});
+
+t.test("records written while the chain is checked are no fault of it, nor are those that go meanwhile", async (t) => {
+  const { open } = await setUp(t, { file: 2000, total: 20_000 });
+  const log = await open();
+  for (let count = 0; count < 100; count += 1) await log.append(event(`operation-${count}`));
+  const reports = [];
+  for (let round = 0; round < 5; round += 1) {
+    const checking = log.verify();
+    const writing = Array.from({ length: 40 }, (_, count) => log.append(event(`beside-${count}`)));
+    reports.push(await checking);
+    await Promise.all(writing);
+  }
+  t.match(reports, Array(5).fill({ whole: true }));
 });
 
 t.test("the oldest files go by size and by age, and the rest is whole", async (t) => {
@@ -170,7 +288,8 @@ t.test("a log that cannot be written holds nothing up, and says later what is mi
       if (full) throw new Error("EROFS: read-only file system");
       return [];
     },
-    read: async () => "",
+    read: async () => Buffer.alloc(0),
+    sync: async () => {},
     size: async () => 0,
     append: async (_first: number, text: string) => {
       if (full) throw new Error("ENOSPC: no space left on device");
@@ -191,6 +310,8 @@ t.test("a log that cannot be written holds nothing up, and says later what is mi
   await log.append(event("two"));
   await log.append(event("three"));
   t.match(said, [/no space left.*"two"/, /no space left.*"three"/]);
+  t.match(await log.verify().catch(() => undefined), undefined, "the list cannot be read");
+  t.equal(log.unwritten(), 2);
   full = false;
   await log.append(event("four"));
   t.match(

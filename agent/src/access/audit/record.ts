@@ -40,6 +40,7 @@ export const auditEvent = z.object({
     )
     .optional()
     .describe("Unified diffs of what changed, secrets hidden"),
+  omitted: z.int().optional().describe("So many more changes or problems were too many for the record"),
   repeated: z.int().optional().describe("So many more like this one came within the minute and were only counted"),
   removed: z
     .object({ sequence: z.int().describe("Its number"), hash: z.string().describe("Its hash") })

@@ -7,7 +7,7 @@ type Event = Omit<AuditEvent, "time">;
 export type RepeatLimits = {
   /** Refusals of one user at one address (IPv6: one /64) that are recorded whole within a minute. */
   perSource: number;
-  /** Those of all together. */
+  /** Those of all who have logged in together, and again those of all who have not. */
   overall: number;
 };
 
@@ -19,7 +19,8 @@ export type Repeats = {
 
 /**
  * Whoever floods the API with what is refused must not flood the log, or retention would remove the records he wants gone.
- * Beyond the limits refusals of a minute are counted, and become one record with `repeated`.
+ * Beyond the limits refusals of a minute are counted, and become one record with `repeated`. Strangers count apart from those who
+ * are logged in, or their noise would hide what an insider is refused.
  */
 export function limitRepeats(
   write: (event: Event) => Promise<void>,
@@ -27,7 +28,7 @@ export function limitRepeats(
   { perSource, overall }: RepeatLimits = { perSource: 20, overall: 60 },
 ): Repeats {
   let minute = -1;
-  let all = 0;
+  const all = { stranger: 0, known: 0 };
   const counts = new Map<string, number>();
   const held = new Map<string, { event: Event; count: number }>();
   let timer: NodeJS.Timeout | undefined;
@@ -45,20 +46,22 @@ export function limitRepeats(
       const current = Math.floor(now().getTime() / 60_000);
       if (current !== minute) {
         minute = current;
-        all = 0;
+        all.stranger = 0;
+        all.known = 0;
         counts.clear();
         await flush();
       }
-      const key = `${event.user} ${attemptKey(event.source)}`;
+      const kind = event.means === "none" ? "stranger" : "known";
+      const key = `${kind} ${event.user} ${attemptKey(event.source)}`;
       const count = counts.get(key) ?? 0;
-      if (count < perSource && all < overall) {
+      if (count < perSource && all[kind] < overall) {
         counts.set(key, count + 1);
-        all += 1;
+        all[kind] += 1;
         return await write(event);
       }
       // Those of many addresses are counted together: the map stays as small as the limit.
       const known = counts.has(key);
-      const place = known ? key : "";
+      const place = known ? key : kind;
       held.set(place, {
         event: known ? event : { ...event, user: "", source: "several" },
         count: (held.get(place)?.count ?? 0) + 1,

@@ -59,6 +59,9 @@ const report = z
     first: z.int().describe("Sequence number of the oldest record; older ones were removed by retention"),
     last: z.int().describe("Sequence number of the newest record"),
     hash: z.string().describe("Of the newest record: compare it with the one a syslog server got"),
+    unwritten: z
+      .int()
+      .describe("Records that the disk did not take, and that the next one will tell of; 0 while all is well"),
     broken: z
       .object({
         file: z.int().describe("The number in the name of the file"),
@@ -78,6 +81,7 @@ const report = z
         first: 1,
         last: 42,
         hash: "41d0a7c3f9e2b8d5a1c6f0e3b7d9a2c5f8e1b4d6a0c3f7e9b2d5a8c1f4e6b035",
+        unwritten: 0,
       },
     ],
   });

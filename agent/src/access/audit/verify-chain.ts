@@ -1,3 +1,5 @@
+import type { LineLog } from "../../adapters/line-log.ts";
+import { splitLines } from "./lines.ts";
 import { type ChainHead, chainStart, decodeRecord } from "./record.ts";
 
 export type ChainReport = {
@@ -12,6 +14,37 @@ export type ChainReport = {
   /** The first place where the chain breaks. */
   broken?: { file: number; line: number; sequence: number; reason: string };
 };
+
+/** The files at one moment, the lines of the newest, and the end of the chain then. */
+export type Snapshot = { numbers: readonly number[]; newest: readonly string[]; known: ChainHead };
+
+/** Lines that are checked before other work has its turn: some milliseconds. */
+const linesPerTurn = 200;
+
+/** Checks what was there at a moment; records may follow meanwhile. */
+export async function verifyFiles(
+  files: Pick<LineLog, "list" | "read">,
+  take: () => Promise<Snapshot>,
+): Promise<ChainReport> {
+  const { numbers, newest, known } = await take();
+  const walk = makeChainWalk();
+  let place = { file: 0, line: 0 };
+  for (const [index, number] of numbers.entries()) {
+    const lines = index === numbers.length - 1 ? newest : splitLines(await files.read(number));
+    // Retention took it meanwhile.
+    if (lines.length === 0 && !(await files.list()).includes(number)) return await verifyFiles(files, take);
+    for (const [at, line] of lines.entries()) {
+      if (at % linesPerTurn === 0) await new Promise((resolve) => setImmediate(resolve));
+      place = { file: number, line: at + 1 };
+      const problem = walk.next(line);
+      if (!problem) continue;
+      const { records, first, last, hash } = walk.finish(known);
+      return { whole: false, records, first, last, hash, broken: { ...place, ...problem } };
+    }
+  }
+  const { reason, ...report } = walk.finish(known);
+  return reason ? { ...report, broken: { ...place, ...reason } } : report;
+}
 
 /** Walks a chain line by line, oldest first: `next` gives the reason when the line does not belong there. */
 export function makeChainWalk() {

@@ -22,8 +22,14 @@ export function formatRecord({ record, line }: Entry, target: AuditTarget, hostn
     const message = Buffer.from(`${header} ${data} \uFEFF${text}`);
     if (message.length <= most) return message;
   }
-  return Buffer.from(`${header} ${data}`);
+  const bare = Buffer.from(`${header} ${data}`);
+  return bare.length <= most
+    ? bare
+    : Buffer.from(`${header} ${formatData(record, target.enterpriseNumber, essential)}`);
 }
+
+/** What the chain is checked by, and where to look for the rest. */
+const essential = new Set(["sequence", "operation", "result", "previous", "hash"]);
 
 /** From the whole to what always fits. */
 function texts(record: AuditRecord, line: string, format: AuditTarget["format"]): string[] {
@@ -53,7 +59,7 @@ function word(text: string, most: number): string {
   return text.replace(/[^!-~]/g, "").slice(0, most) || "-";
 }
 
-function formatData(record: AuditRecord, enterpriseNumber: number): string {
+function formatData(record: AuditRecord, enterpriseNumber: number, only?: ReadonlySet<string>): string {
   const { sequence, changes } = record;
   const named = changes?.map(({ object, change }) => `${object} ${change}`).join(", ");
   const parameters: [string, string | number | undefined][] = [
@@ -76,7 +82,7 @@ function formatData(record: AuditRecord, enterpriseNumber: number): string {
     ["hash", record.hash],
   ];
   const own = parameters.flatMap(([name, value]) =>
-    value === undefined ? [] : ` ${name}="${escapeValue(String(value))}"`,
+    value === undefined || (only && !only.has(name)) ? [] : ` ${name}="${escapeValue(String(value))}"`,
   );
   const id = ((sequence - 1) % greatestSequenceId) + 1;
   return `[meta sequenceId="${id}"][steelyard@${enterpriseNumber}${own.join("")}]`;
@@ -89,7 +95,7 @@ function escapeValue(value: string): string {
     .replace(/["\\\]]/g, "\\$&");
 }
 
+/** Without what ends a line, moves the cursor or turns the direction of writing in the terminal of whoever reads it. */
 function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this takes out
-  return text.replace(/[\u0000-\u001f\u007f]+/g, " ");
+  return text.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]+/gu, " ");
 }

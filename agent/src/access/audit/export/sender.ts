@@ -46,6 +46,8 @@ const doubtful = 5000;
 const greatestFresh = 200;
 /** Milliseconds between two looks at a quiet connection: whether it is still there. */
 const idleCheck = 1000;
+/** Milliseconds that stopping waits for a server that does not answer; the agent has to end, and what is under way comes again. */
+const greatestFarewell = 500;
 
 /**
  * Sends the audit log to one server. The log on the disk is the queue: nothing is held in memory for a server that is away, a
@@ -58,6 +60,8 @@ export function startSender(parts: Parts): Sender {
   let { sequence, lost } = parts.position;
   let state: SenderStatus["state"] = "connecting";
   let sent = 0;
+  /** The place belongs to another sender now. */
+  let over = false;
   let error = "";
   let fresh: Entry[] = [];
   let wake = () => {};
@@ -126,7 +130,7 @@ export function startSender(parts: Parts): Sender {
         if (record.sequence > sequence + 1) {
           lost += record.sequence - sequence - 1;
           machine.log.warn(
-            `audit target ${name}: ${record.sequence - sequence - 1} records were removed before they were sent`,
+            `audit target ${name}: ${record.sequence - sequence - 1} records were removed before they were sent, or cannot be read`,
           );
         }
         await channel.send(formatRecord(entry, target, parts.hostname()));
@@ -169,6 +173,7 @@ export function startSender(parts: Parts): Sender {
 
   /** Tells the position that is beyond doubt. */
   function settle(): void {
+    if (over) return;
     const limit = performance.now() - (target.transport === "udp" ? 0 : doubtful);
     const safe = handed.filter(({ time }) => time <= limit).at(-1);
     if (!safe) return;
@@ -192,8 +197,9 @@ export function startSender(parts: Parts): Sender {
       stopped.abort();
       wake();
       unsubscribe();
-      await running;
+      await Promise.race([running, sleep(greatestFarewell, undefined, { ref: false })]);
       rewind();
+      over = true;
     },
   };
 }

@@ -285,6 +285,11 @@ t.test("what is no whole backup of this or an older system is refused by name, a
   const older = await craft({ files: old, about: { schemaVersion: 1 } });
   await box.send("PUT", `${url}/older/file`, older);
   t.match(
+    (await box.send("POST", `${url}/older/restore`, { secretKey, identity: true })).json(),
+    { code: "bad-input", problems: [{ path: "identity", message: /made without the keys/ }] },
+    "keys that are asked for and not in it are no small thing",
+  );
+  t.match(
     (await box.send("POST", `${url}/older/restore`, { secretKey })).json(),
     { restored: true },
     "an older one is",

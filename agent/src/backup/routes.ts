@@ -18,7 +18,7 @@ import {
 import type { ApiContext, Routes } from "../api/context.ts";
 import { dryRunAnswer, dryRunQuery, sendSteps } from "../api/dry-run.ts";
 import { defineList } from "../api/list.ts";
-import { problemDocument } from "../api/problem.ts";
+import { badInput, problemDocument } from "../api/problem.ts";
 import { addSingleton } from "../api/singleton.ts";
 import { interfaceName, objectName } from "../configuration/fields.ts";
 import { SteelyardError } from "../errors.ts";
@@ -349,6 +349,10 @@ function addRestoreRoute(app: Parameters<Routes>[0], context: ApiContext): void 
       const planned = planRestore(backup, await backupContextOf(context).readNics(), options);
       const wanted = dryRun ? planned.configuration : requireDecided(planned);
       const files = options.identity ? backup.identity : [];
+      if (options.identity && files.length === 0)
+        throw badInput([
+          { path: "identity", message: "the backup was made without the keys of its box: leave it out" },
+        ]);
       // They are no objects of the configuration, so no change of it asks for a permission.
       if (files.length > 0) requirePermission(principalOf(request), "system:update");
       const about = { manifest: backup.manifest, restored: false, nics: planned.places, identity: files.length > 0 };

@@ -7,6 +7,8 @@ t.test("a backup is made with a passphrase from a file, fetched, sent to the box
   const secret = machine.path("/secret.txt");
   const file = machine.path("/lb1.age");
   await writeFile(secret, "four words nobody guesses\n");
+  const wrong = machine.path("/wrong.txt");
+  await writeFile(wrong, "four words somebody guesses\n");
   await run("farm create web --vip 192.0.2.10 --port 80");
   t.match(await run(`backup create first --passphrase-file ${secret} --no-identity --output ${file}`), {
     status: 0,
@@ -26,7 +28,15 @@ t.test("a backup is made with a passphrase from a file, fetched, sent to the box
   const dry = await run(`backup restore sent --from ${file} --passphrase-file ${secret} --dry-run`);
   t.match(dry, { status: 0, out: /backup of steelyard, .*\n(?:.*\n)*farms\/web: added/ });
   t.same(Object.keys(control.current().configuration.farms), []);
-  t.notMatch(await run("backup list"), { out: /sent/ }, "a dry run leaves the file it sent nowhere");
+  t.match(await run(`backup restore sent --from ${file} --passphrase-file ${wrong}`), {
+    status: 2,
+    err: /does not open/,
+  });
+  t.notMatch(
+    await run("backup list"),
+    { out: /sent/ },
+    "neither a dry run nor a restore that failed leaves the file it sent",
+  );
   t.match(await run(`backup upload sent --from ${file} --dry-run`), { status: 0, out: /keep backup sent/ });
   t.match(await run(`backup upload sent --from ${file}`), { status: 0 });
   t.match(await run("backup create third --passphrase-file /nowhere --dry-run"), { status: 2 });

@@ -34,12 +34,13 @@ export async function restoreBackup(context: CommandContext, name: string, optio
       : { secretKey: await readSecretKey(keyFile) };
   if (from !== undefined) await sendBackup(context, name, { from });
   const wish = { query: changeQuery(options), body: { ...key, map: places, acceptProposals, identity } };
-  let report: RestoreReport;
+  let report: RestoreReport | undefined;
   try {
     report = (await client.send<RestoreReport>("POST", `${path}/restore`, wish)).body;
   } finally {
-    // A dry run leaves nothing on the box. What went wrong before says more than that it could not be cleared away.
-    if (options.dryRun && from !== undefined)
+    // What was sent for a dry run, or for nothing, is cleared away: the same words can be typed again. What went wrong before says
+    // more than that this could not be done.
+    if (from !== undefined && !report?.restored)
       await client.send("DELETE", path).catch(() => output.warn(`warning: the backup ${name} stays on the box`));
   }
   if (await printForPrograms(context, report)) return;

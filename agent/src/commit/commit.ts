@@ -6,7 +6,13 @@ import { type Configuration, emptyConfiguration } from "../configuration/schema.
 import type { Store } from "../configuration/store.ts";
 import { messageOf, SteelyardError } from "../errors.ts";
 import { applyAll, applyOrUndo, planAll, probeAll, verify } from "./carry-out.ts";
-import { type Confirmation, decideConfirmation, refuseWhilePending, showPending } from "./confirmation.ts";
+import {
+  type Confirmation,
+  decideConfirmation,
+  refuseWhilePending,
+  showPending,
+  warnOfPending,
+} from "./confirmation.ts";
 import type { Author, CommitRequest, CommitResult, ConfigurationControl } from "./control.ts";
 import { makeAnnouncer } from "./events.ts";
 import { makeExclusive } from "./exclusive.ts";
@@ -67,7 +73,8 @@ export function makeControl(store: Store, registry: readonly Subsystem[], machin
     const { minutes: confirmWithin, reasons } = confirmation;
     const taken = await probeAll(subsystems, wanted, machine, dryRun || force);
     const asWarnings = taken.map((each): Finding => ({ severity: "warning", ...each }));
-    const about = { warnings: [...warnings, ...asWarnings], compare, reasons, confirmWithin };
+    const waiting = dryRun ? warnOfPending(pending()) : [];
+    const about = { warnings: [...waiting, ...warnings, ...asWarnings], compare, reasons, confirmWithin };
     if (dryRun) return { generation: currentNumber(), steps: await planAll(subsystems, wanted, machine), ...about };
     for (const { path, message: words } of taken)
       machine.log.warn(`forced by ${author.user} (${author.source}): ${path}: ${words}`);

@@ -146,7 +146,13 @@ t.test("while a change is pending others are refused, by name and time; a dry ru
     message: /generation 2 by ada \(192\.0\.2\.7\) awaits its confirmation until 2026-01-02T03:06:05/,
   });
   await t.rejects(control.rollback(1, remote), { code: "awaiting-confirmation" });
-  t.equal((await rename("three", { dryRun: true })).steps.length, 1);
+  const dry = await rename("three", { dryRun: true });
+  t.equal(dry.steps.length, 1);
+  t.match(
+    dry.warnings,
+    [{ path: "generation", message: /2 by ada .* awaits its confirmation/ }],
+    "what would refuse it is told",
+  );
 });
 
 t.test("somebody who does not want to wait takes the change back", async (t) => {

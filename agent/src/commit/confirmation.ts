@@ -3,7 +3,7 @@ import type { PendingRecord } from "../configuration/pending.ts";
 import type { Configuration } from "../configuration/schema.ts";
 import { SteelyardError } from "../errors.ts";
 import type { CommitRequest, PendingCommit } from "./control.ts";
-import type { Subsystem } from "./subsystem.ts";
+import type { Finding, Subsystem } from "./subsystem.ts";
 
 /** Minutes in which a change that can cut off its author has to be confirmed, when the author names none. */
 export const automaticMinutes = 5;
@@ -28,12 +28,16 @@ export function decideConfirmation(
 
 /** Refuses a commit while another one may still go back: nobody could say what would go back with it. */
 export function refuseWhilePending(pending: PendingCommit | undefined): void {
-  if (!pending) return;
-  const { generation, author, source, deadline } = pending;
-  throw new SteelyardError(
-    "awaiting-confirmation",
-    `generation ${generation} by ${author} (${source}) awaits its confirmation until ${deadline}: confirm it or take it back first`,
-  );
+  if (pending) throw new SteelyardError("awaiting-confirmation", describe(pending));
+}
+
+/** A dry run of what would be refused so says it; what would be done can be looked at all the same. */
+export function warnOfPending(pending: PendingCommit | undefined): Finding[] {
+  return pending ? [{ severity: "warning", path: "generation", message: describe(pending) }] : [];
+}
+
+function describe({ generation, author, source, deadline }: PendingCommit): string {
+  return `generation ${generation} by ${author} (${source}) awaits its confirmation until ${deadline}: confirm it or take it back first (steelyard config confirm, steelyard config revert)`;
 }
 
 /** A record as it is shown: its end by the clock on the wall, as that goes now. */

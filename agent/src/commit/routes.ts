@@ -89,7 +89,12 @@ export const addConfirmationRoutes: Routes = (app, { control }) => {
       requireOwn(request, control.pending());
       if (isDryRun(request)) {
         const { parent } = requirePending(control.pending());
-        if (parent > 0) return sendPlan(reply, await control.rollback(parent, authorOf(request), { dryRun: true }));
+        if (parent > 0) {
+          const result = await control.rollback(parent, authorOf(request), { dryRun: true });
+          // That it awaits its confirmation is why it is taken back.
+          const warnings = result.warnings.filter(({ path }) => path !== "generation");
+          return sendPlan(reply, { ...result, warnings });
+        }
         const summary = "the first boot begins again";
         return sendSteps(reply, control, [{ subsystem: "commit", kind: "revert", summary }]);
       }

@@ -27,8 +27,9 @@ export function compareConfigurations(from: Configuration, to: Configuration): D
     const one = before ? show(before, secrets) : "";
     const other = after ? show(after, secrets, changedSecret && before ? "(hidden, changed)" : undefined) : "";
     if (one === other) return [];
+    // Its first two lines are `Index:` and a ruler, which nobody reads.
     const text = createTwoFilesPatch(object, object, one, other, undefined, undefined, { context: 3 });
-    return [{ object, change: kindOf(before, after), text: text.split("\n").slice(1).join("\n") }];
+    return [{ object, change: kindOf(before, after), text: text.split("\n").slice(2).join("\n") }];
   });
 }
 

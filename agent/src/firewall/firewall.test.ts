@@ -51,12 +51,15 @@ add element inet steelyard_base management_ports { 444 }
   );
 });
 
-t.test("a box nobody can manage is warned about, and so is an interface that is not configured", async (t) => {
-  t.match(verifyFirewall(box({})), [{ severity: "warning", path: "system.management.interfaces" }]);
-  t.match(verifyFirewall(box({ management: { interfaces: ["nic0", "nic7"] } })), [
-    { severity: "warning", path: "system.management.interfaces.1", message: /nic7/ },
-  ]);
-});
+t.test(
+  "a management interface that is not configured is warned about; that there is none, the system tells",
+  async (t) => {
+    t.same(verifyFirewall(box({})), []);
+    t.match(verifyFirewall(box({ management: { interfaces: ["nic0", "nic7"] } })), [
+      { severity: "warning", path: "system.management.interfaces.1", message: /nic7/ },
+    ]);
+  },
+);
 
 t.test("the plan loads the table when it is not the image's, and else changes what differs", async (t) => {
   const wanted = renderFirewall(box({ management: { interfaces: ["nic0"] } }));

@@ -367,6 +367,11 @@ t.test("the status screen of a configured box", async (t) => {
   };
   const shown = renderStatusScreen(facts);
   t.matchSnapshot(shown);
+  const pending = { parent: 11, deadline: "2026-01-02T03:09:05.000Z" };
+  t.match(
+    renderStatusScreen({ ...facts, pending }),
+    /Running +slot B, generation 12, back to 11 at 03:09 UTC unless confirmed$/m,
+  );
   const crowded = renderStatusScreen({
     ...facts,
     links: Array.from({ length: 40 }, (_, at) => ({

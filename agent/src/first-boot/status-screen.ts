@@ -1,3 +1,4 @@
+import type { PendingCommit } from "../commit/control.ts";
 import type { SystemStatus } from "../system/routes.ts";
 import type { System } from "../system/schema.ts";
 import { type BannerFacts, renderBanner } from "./banner.ts";
@@ -13,6 +14,8 @@ export type ScreenFacts = Omit<BannerFacts, "links" | "product"> & {
     speed?: number | undefined;
   }[];
   farms: readonly { name: string; state: string }[];
+  /** The change that goes back unless it is confirmed. */
+  pending?: Pick<PendingCommit, "parent" | "deadline"> | undefined;
   system: Pick<System, "hostname" | "management">;
 };
 
@@ -25,7 +28,7 @@ export function renderStatusScreen(facts: ScreenFacts): string {
   const lines = [
     ...banner.split("\n"),
     "",
-    row("Running", `${slot}generation ${status.generation}`),
+    row("Running", `${slot}generation ${status.generation}${describePending(facts.pending)}`),
     row("Health", status.problems.length === 0 ? "ok" : `DEGRADED: ${status.problems.join("; ")}`),
     row("Farms", describeFarms(farms)),
     ...wrap("Interfaces", links.map(describeLink)),
@@ -33,6 +36,13 @@ export function renderStatusScreen(facts: ScreenFacts): string {
   ];
   const foot = ["", "  Enter: log in     m: menu (roll back, restart, reset the password, ...)", ""];
   return `${[...lines.slice(0, height - foot.length), ...foot].map(fit).join("\n")}`;
+}
+
+/** To the minute: what changes by the second would be drawn anew on a serial line all the time. */
+function describePending(pending: ScreenFacts["pending"]): string {
+  if (!pending) return "";
+  const back = pending.parent === 0 ? "gone" : `back to ${pending.parent}`;
+  return `, ${back} at ${pending.deadline.slice(11, 16)} UTC unless confirmed`;
 }
 
 function row(label: string, text: string): string {

@@ -61,6 +61,7 @@ async function drawScreen(
     readManagementFingerprint(machine),
   ]);
   const floating = Object.values(virtualAddresses).map(({ address }) => address);
-  const text = renderStatusScreen({ system, links, status, farms, fingerprint, virtualAddresses: floating });
+  const pending = control.pending();
+  const text = renderStatusScreen({ system, links, status, farms, fingerprint, virtualAddresses: floating, pending });
   return { text, final: fingerprint !== undefined };
 }

@@ -1,7 +1,7 @@
 import { statfs } from "node:fs/promises";
 import { isMissing, readTextIfExists } from "../adapters/files.ts";
 import type { Machine } from "../adapters/machine.ts";
-import type { ConfigurationControl, Damage } from "../commit/control.ts";
+import type { ConfigurationControl, Damage, PendingCommit } from "../commit/control.ts";
 import { deriveNodeId } from "./node-id.ts";
 import { readTimeStatus, type TimeStatus } from "./time-status.ts";
 
@@ -64,7 +64,7 @@ const watchedDisks = ["/config", "/data"];
 
 export async function readSystemStatus(
   machine: Machine,
-  control: Pick<ConfigurationControl, "current" | "damage">,
+  control: Pick<ConfigurationControl, "current" | "damage" | "pending">,
   /** What other parts of the box have found. */
   found: Pick<SystemStatus, "problems" | "warnings"> = { problems: [], warnings: [] },
 ): Promise<SystemStatus> {
@@ -105,7 +105,7 @@ export async function readSystemStatus(
     generation: control.current().generation,
     health: problems.length > 0 ? "degraded" : "ok",
     problems,
-    warnings: found.warnings,
+    warnings: [...describePending(control.pending()), ...found.warnings],
     units,
     failedUnits,
     ...(clock ? { clock } : {}),
@@ -135,7 +135,23 @@ export async function readSystemLoad(machine: Machine): Promise<SystemLoad> {
 }
 
 export function describeDamage(damage: Damage | undefined): string[] {
-  return damage ? [`configuration ${damage.reason}, serving generation ${damage.serving}: ${damage.message}`] : [];
+  if (!damage) return [];
+  const { reason, serving, message } = damage;
+  const advice =
+    reason === "damaged"
+      ? `to go on from what serves: steelyard config rollback ${serving}`
+      : `start the newer system again, or go on from what serves: steelyard config rollback ${serving}`;
+  return [`configuration ${reason}, serving generation ${serving}: ${message} (${advice})`];
+}
+
+/** A change that goes back by itself is not to be forgotten by whoever did not make it. */
+function describePending(pending: PendingCommit | undefined): string[] {
+  if (!pending) return [];
+  const { generation, parent, author, source, deadline, message } = pending;
+  const back = parent === 0 ? "the first boot begins again" : `generation ${parent} comes back`;
+  return [
+    `generation ${generation} by ${author} (${source}) is not confirmed: ${back} at ${deadline.slice(0, 19)}Z (steelyard config confirm): ${message}`,
+  ];
 }
 
 /** What os-release(5) says of the appliance; version `0.0.0` where there is no image under the agent. */

@@ -348,6 +348,10 @@ t.test("how the box is", async (t) => {
   const status = await readSystemStatus(machine, {
     current: () => ({ generation: 7, configuration: emptyConfiguration() }),
     damage: () => ({ generation: 8, serving: 7, reason: "incompatible", message: "a newer system wrote it" }),
+    pending: () => ({
+      ...{ generation: 9, parent: 7, author: "anna", source: "192.0.2.7", message: "change nic0", reasons: [] },
+      ...{ time: "2026-01-02T03:04:05.000Z", deadline: "2026-01-02T03:09:05.123Z" },
+    }),
   });
   t.match(status, {
     hostname: "lb1",
@@ -361,8 +365,11 @@ t.test("how the box is", async (t) => {
     generation: 7,
     health: "degraded",
     problems: [
-      "configuration incompatible, serving generation 7: a newer system wrote it",
+      "configuration incompatible, serving generation 7: a newer system wrote it (start the newer system again, or go on from what serves: steelyard config rollback 7)",
       "haproxy.service has failed",
+    ],
+    warnings: [
+      "generation 9 by anna (192.0.2.7) is not confirmed: generation 7 comes back at 2026-01-02T03:09:05Z (steelyard config confirm): change nic0",
     ],
     units: [{ name: "ssh.service", state: "inactive" }],
     failedUnits: ["haproxy.service"],

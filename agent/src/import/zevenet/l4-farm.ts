@@ -1,4 +1,4 @@
-import { canonicalAddress, isAddress, portRange } from "../../configuration/fields.ts";
+import { canonicalAddress, isAddress, objectName, portRange } from "../../configuration/fields.ts";
 import { type L4Backend, type L4Farm, l4Farm } from "../../lslb/l4/schema.ts";
 import { type Draft, makeName, report, reportTaken } from "./draft.ts";
 import { parseTiny } from "./formats.ts";
@@ -15,13 +15,15 @@ export function readL4Farms(draft: Draft): void {
   const schedulers = parseTiny(readText(configuration, "l4sd.cfg") ?? "");
   if (configuration.has("l4sd.cfg")) draft.seen.add("l4sd.cfg");
   const taken = new Set<string>();
+  // Names that are good as they stand are kept, whatever is called almost the same and comes first.
+  const kept = new Set([...configuration.keys()].flatMap((path) => fileName.exec(path)?.[1] ?? []).filter(isName));
   for (const path of [...configuration.keys()].sort()) {
     const name = fileName.exec(path)?.[1];
     if (name === undefined) continue;
     try {
       for (const farm of parseL4File(name, readText(configuration, path) ?? "")) {
         const least = schedulers.get(farm.name)?.get("type") === "leastconn";
-        readL4Farm(draft, path, least ? { ...farm, scheduler: "leastconn" } : farm, taken);
+        readL4Farm(draft, path, least ? { ...farm, scheduler: "leastconn" } : farm, taken, kept);
       }
     } catch (error) {
       report(draft, {
@@ -35,7 +37,11 @@ export function readL4Farms(draft: Draft): void {
   }
 }
 
-function readL4Farm(draft: Draft, path: string, source: L4Source, taken: Set<string>): void {
+function isName(text: string): boolean {
+  return objectName.safeParse(text).success;
+}
+
+function readL4Farm(draft: Draft, path: string, source: L4Source, taken: Set<string>, kept: ReadonlySet<string>): void {
   const { candidate } = draft;
   const item = { kind: "l4xnat farm", name: source.name, file: path, content: { ...source } };
   const notes: string[] = [];
@@ -45,7 +51,7 @@ function readL4Farm(draft: Draft, path: string, source: L4Source, taken: Set<str
     return;
   }
 
-  const name = makeName(source.name, taken);
+  const name = makeName(source.name, kept.has(source.name) ? taken : new Set([...taken, ...kept]));
   if (name !== source.name) notes.push(`names here are of a-z, 0-9, - and _: ${source.name} is ${name}`);
   if (Object.hasOwn(candidate.farms, name)) notes.push(`it replaces the farm ${name} of this box`);
   const farm = l4Farm.safeParse(makeFarm(source, notes));

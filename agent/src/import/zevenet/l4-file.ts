@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { describeIssues } from "../../configuration/issues.ts";
 
 /** `<farm>_l4xnat.cfg`: as nftlb writes it (JSON, since 5.9), and before that in columns. Both are read into one shape. */
 
@@ -97,8 +98,8 @@ function listUnknown(given: Record<string, unknown>, known: z.ZodObject): string
 function parseDocument(text: string): L4Source[] {
   const parsed = document.safeParse(parseJson(text));
   if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw new Error(`${issue?.path.join(".")}: ${issue?.message}`);
+    const [problem] = describeIssues(parsed.error);
+    throw new Error(`${problem?.path}: ${problem?.message}`);
   }
   if (parsed.data.farms.length === 0) throw new Error("it holds no farm");
   return parsed.data.farms.map((farm) => {

@@ -400,6 +400,33 @@ test("certificates are taken with their keys, which the report never tells", asy
   t.same(again.candidate, reading.candidate, "twice is once");
 });
 
+test("a farm whose name is good as it stands keeps it, whatever is called almost the same", async (t) => {
+  const farm = (name: string, port: string) =>
+    [
+      `usr/local/skudonet/config/${name}_l4xnat.cfg`,
+      Buffer.from(
+        JSON.stringify({
+          farms: [
+            { name, "virtual-addr": "192.0.2.10", "virtual-ports": port, mode: "snat", protocol: "tcp", state: "up" },
+          ],
+        }),
+      ),
+    ] as const;
+  const files = new Map([
+    ["usr/local/skudonet/config/global.conf", Buffer.from("")] as const,
+    farm("WEB", "81"),
+    farm("Web", "82"),
+    farm("web", "80"),
+  ]);
+  const { farms } = readZevenetBackup(files, emptyConfiguration()).candidate;
+  t.same(
+    Object.entries(farms)
+      .map(([name, { ports }]) => `${name} ${ports}`)
+      .sort(),
+    ["web 80", "web-2 81", "web-3 82"],
+  );
+});
+
 test("what nobody here knows is named: keys of nftlb, a proxy, values in single quotes", async (t) => {
   const files = loadFixture("ce-7.0");
   const place = "usr/local/skudonet/config/";

@@ -11,6 +11,7 @@ import {
   rawTypeOf,
 } from "./model.ts";
 import { note, noteOf } from "./notes.ts";
+import { nouns } from "./nouns.ts";
 import { type Field, listFields } from "./schemas.ts";
 
 /** Adds a command for each operation that has none written by hand. */
@@ -185,12 +186,13 @@ function quote(text: string): string {
 }
 
 /** A noun that nobody described is described by what can be done with it. */
-function describeNouns(command: Command): void {
+function describeNouns(command: Command, parents: readonly string[] = []): void {
   for (const each of command.commands) {
-    describeNouns(each);
+    const words = [...parents, each.name()];
+    describeNouns(each, words);
     if (each.description() !== "" || each.commands.length === 0) continue;
     const [first] = each.commands;
     const what = first?.description().replace(/^\S+ (?:a |an |the )?/, "") ?? each.name();
-    each.description(`${what}: ${each.commands.map((verb) => verb.name()).join(", ")}`);
+    each.description(nouns[words.join(" ")] ?? `${what}: ${each.commands.map((verb) => verb.name()).join(", ")}`);
   }
 }

@@ -38,6 +38,12 @@ t.test("nouns, verbs, options, names of objects, fields and their values are com
   t.same(await complete("config rollback "), ["3", "2", "1"]);
   t.same(await complete("config show --generation "), ["3", "2", "1"]);
   t.same(await complete("completion "), ["bash", "zsh", "fish"]);
+  t.same(await complete("config edit farms"), ["farms", "farms/web"]);
+  t.ok((await complete("config edit ")).includes("system"));
+  t.same(await complete("farm create "), [""], "a new name is not among those that are taken");
+  t.same(await complete("farm backend add w"), ["web"]);
+  t.same(await complete("farm backend add web "), [""]);
+  t.ok((await complete("user set admin roles=")).includes("roles=operator"), "names of other objects");
   t.same(await complete("help exit"), ["exit-codes"]);
   t.same(await complete("help farm cr"), ["create"]);
   t.same(await complete("--socket /nowhere farm show "), [""], "a box that does not answer has no names");

@@ -1,12 +1,14 @@
 import type { Command, Option } from "commander";
-import { fillPath } from "../client/client.ts";
+import { type Client, fillPath } from "../client/client.ts";
 import { type GlobalOptions, makeContext, type Surroundings } from "./context.ts";
 import { schemaOfBody } from "./fields.ts";
 import { nameOf } from "./generic.ts";
 import { topicNames } from "./help.ts";
 import { type ApiCommand, type ApiDocument, listOfParameter } from "./model.ts";
 import { noteOf } from "./notes.ts";
+import { listProfiles } from "./profile.ts";
 import { findSchema, listFields, valuesOf } from "./schemas.ts";
+import { listCollections } from "./transaction.ts";
 
 /** What could stand where the cursor is: the shells ask with `steelyard __complete`. */
 
@@ -25,6 +27,7 @@ export async function completeWords(
   const { command, option, values } = place;
   const matching = (candidates: readonly string[]) => candidates.filter((each) => each.startsWith(begun));
   const ask = (name: string) => askForNames(place, document, name, surroundings);
+  if (option?.attributeName() === "profile") return matching(await listProfiles(surroundings.environment));
   if (option) return matching(option.argChoices ?? (await ask(option.attributeName())));
   if (begun.startsWith("-")) return matching(listOptions(program, command));
   const argument = command.registeredArguments[values.length] ?? command.registeredArguments.at(-1);
@@ -33,8 +36,16 @@ export async function completeWords(
   if (!argument || (values.length >= command.registeredArguments.length && !argument.variadic)) return [];
   if (argument.name() === "shell") return matching(["bash", "zsh", "fish"]);
   const { api } = noteOf(command);
-  if (argument.name().startsWith("field=value")) return api ? completeField(document, api, begun) : [];
+  if (argument.name().startsWith("field=value")) return api ? await completeField(document, api, begun, ask) : [];
+  if (argument.name() === "object") return matching(await listObjects(place, document, surroundings));
+  if (namesWhatIsNew(command, values.length)) return [];
   return matching(await ask(argument.name()));
+}
+
+/** Nobody completes the name of what is not there yet: the last of the names, where something is made. */
+function namesWhatIsNew(command: Command, at: number): boolean {
+  const names = command.registeredArguments.filter((each) => /^[a-z]+$/.test(each.name()));
+  return ["create", "add"].includes(command.name()) && at === names.length - 1;
 }
 
 type Place = {
@@ -98,25 +109,65 @@ async function askForNames(
   const list = name === "from" && command.name() !== "diff" ? undefined : listOfParameter(document, key);
   if (list === undefined) return [];
   const given = Object.fromEntries(command.registeredArguments.map((each, at) => [each.name(), values[at] ?? ""]));
+  return await askInTime(surroundings, options, async (client) => {
+    const items = await client.sendList<Record<string, unknown>>(fillPath(list, given));
+    return items.map((item) => String(item[key] ?? nameOf(item)));
+  });
+}
+
+/** What `config edit` can show by itself: `system`, `farms`, `farms/web`. */
+async function listObjects({ options }: Place, document: ApiDocument, surroundings: Surroundings): Promise<string[]> {
+  return await askInTime(surroundings, options, async (client) => {
+    const { body } = await client.send<Record<string, object>>("GET", "/api/v1/configuration");
+    const collections = listCollections(document);
+    return Object.entries(body).flatMap(([part, objects]) => [
+      part,
+      ...(collections.includes(part) ? Object.keys(objects).map((name) => `${part}/${name}`) : []),
+    ]);
+  });
+}
+
+/** A box that does not answer, or not in time, has no names. */
+async function askInTime(
+  surroundings: Surroundings,
+  options: GlobalOptions,
+  question: (client: Client) => Promise<string[]>,
+): Promise<string[]> {
   const late = new Promise<never>((_, reject) => {
     setTimeout(() => reject(new Error("late")), patience).unref();
   });
   try {
     const { client } = await makeContext(surroundings, options);
-    const items = await Promise.race([client.sendList<Record<string, unknown>>(fillPath(list, given)), late]);
-    return items.map((item) => String(item[key] ?? nameOf(item)));
+    return await Promise.race([question(client), late]);
   } catch {
     return [];
   }
 }
 
+/** Fields that hold names of other objects, by their last word, and what these are in the paths of the API. */
+const references: Record<string, string> = {
+  certificate: "certificate",
+  groups: "group",
+  interface: "interface",
+  interfaces: "interface",
+  owner: "user",
+  roles: "role",
+};
+
 /** `algorithm=` for `alg`, `algorithm=weight` and the others for `algorithm=`, `backends.` before the name of a member. */
-function completeField(document: ApiDocument, { method, path, verb, named }: ApiCommand, begun: string): string[] {
+async function completeField(
+  document: ApiDocument,
+  { method, path, verb, named }: ApiCommand,
+  begun: string,
+  ask: (name: string) => Promise<string[]>,
+): Promise<string[]> {
   const schema = schemaOfBody(document, method, path);
   if (!schema) return [];
   const [name = "", value] = begun.split(/=(.*)/s);
   if (value !== undefined) {
-    const known = valuesOf(document, findSchema(document, schema, name.split(".")));
+    const reference = references[name.split(".").at(-1) ?? ""];
+    const values = valuesOf(document, findSchema(document, schema, name.split(".")));
+    const known = values.length === 0 && reference !== undefined ? await ask(reference) : values;
     const before = value.slice(0, value.lastIndexOf(",") + 1);
     return known.map((each) => `${name}=${before}${each}`).filter((each) => each.startsWith(begun));
   }

@@ -135,7 +135,7 @@ t.test("tables keep to the width of the terminal, numbers to the right", async (
 });
 
 t.test("lists written by hand take the filters of the API", async (t) => {
-  const { run } = await setUpCommand(t);
+  const { run, machine } = await setUpCommand(t);
   for (const [name, port, enabled] of [
     ["web", 80, "yes"],
     ["mail", 25, "no"],
@@ -147,6 +147,11 @@ t.test("lists written by hand take the filters of the API", async (t) => {
   t.equal((await run("-q farm list --sort=-name --limit 1")).out, "web");
   t.match((await run("farm list --fields name,ports")).out, /^NAME {2}PORTS\nmail {2}25\nweb +80$/);
   t.equal((await run("-q farm backend list web --state down")).out, "");
+  const pem = (name: string) => machine.path(`/${name}.pem`);
+  const files = ["-keyout", pem("key"), "-out", pem("certificate"), "-nodes", "-subj", "/CN=lb1", "-days", "30"];
+  await machine.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", ...files]);
+  t.match(await run(`certificate create lb1 key@=${pem("key")} certificate@=${pem("certificate")}`), { status: 0 });
+  t.equal((await run("certificate list")).out, "NAME\nlb1", "texts of many lines have no place in a table");
   t.match(await run("farm list --sort nonsense"), { status: 2, err: /sort: there is no field nonsense/ });
 });
 

@@ -84,7 +84,9 @@ function chooseColumns(items: readonly Fields[]): string[] {
   const last = ["description", "message"];
   const fits = (key: string) =>
     items.some((item) => item[key] !== null && item[key] !== undefined && item[key] !== "") &&
-    items.every((item) => typeof item[key] !== "object" || item[key] === null || isFlat(item[key]));
+    items.every((item) => typeof item[key] !== "object" || item[key] === null || isFlat(item[key])) &&
+    // A certificate and its like would tear the lines of a table apart.
+    !items.some((item) => typeof item[key] === "string" && item[key].includes("\n"));
   const chosen = all.filter((key) => !last.includes(key) && fits(key));
   return [...chosen, ...last.filter((key) => all.includes(key) && fits(key))];
 }

@@ -81,8 +81,8 @@ async function openSession(connection: Connection, user: string, password: strin
   return answer.body.token;
 }
 
-/** A key is good when the box tells us something with it. */
+/** A key is good when the box says whose it is: that every key may ask, however little else it may. */
 async function checkKey(connection: Connection, token: string): Promise<string> {
-  await makeClient({ ...connection, token }).send("GET", "/api/v1/system/status");
+  await makeClient({ ...connection, token }).call("get", "/api/v1/access/me");
   return token;
 }

@@ -1,4 +1,4 @@
-import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { parse, stringify } from "yaml";
@@ -15,6 +15,12 @@ export function profileFile(environment: NodeJS.ProcessEnv, name = defaultName):
     throw new SteelyardError("bad-input", `--profile ${name}: expected a name of letters, digits, dots and hyphens`);
   const base = environment.XDG_CONFIG_HOME || join(environment.HOME || homedir(), ".config");
   return join(base, "steelyard", `${name}.yaml`);
+}
+
+/** The names of all profiles. */
+export async function listProfiles(environment: NodeJS.ProcessEnv): Promise<string[]> {
+  const names = await readdir(dirname(profileFile(environment))).catch(() => []);
+  return names.filter((each) => each.endsWith(".yaml")).map((each) => each.slice(0, -".yaml".length));
 }
 
 /** The profile of that name; undefined when the default one is wanted and there is none. Refuses one that others can read. */

@@ -80,6 +80,10 @@ t.test("mistakes are told field by field, with the exit status of the catalogue"
     status: 2,
     err: /farms\.web\.color: there is no such field/,
   });
+  t.match(await run("farm create web --vip 192.0.2.10 --port 80 algorihtm=hash"), {
+    status: 2,
+    err: /farms\.web\.algorihtm: there is no such field: did you mean algorithm\?/,
+  });
   t.match(await run("farm create web --backend b1"), { status: 2, err: /--backend b1: expected name=address:port/ });
   t.match(await run(["farm", "create", "web", "--vip", "192.0.2.10", "--port", "80", "description=refuse"]), {
     status: 6,

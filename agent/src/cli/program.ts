@@ -1,6 +1,6 @@
 import { Command, CommanderError, Option } from "commander";
 import openApi from "../client/openapi.mjs";
-import { catalogue } from "../errors.ts";
+import { catalogue, SteelyardError } from "../errors.ts";
 import { addBackupCommands } from "./backup-commands.ts";
 import { type Act, addApiCommands } from "./commands.ts";
 import { addConfigurationCommands } from "./configuration-commands.ts";
@@ -41,8 +41,13 @@ export async function runCommandLine(words: readonly string[], surroundings: Sur
   } catch (error) {
     // commander has said what it had to say: help and version are no errors, everything else is a wrong command line.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : catalogue["bad-input"].exit;
-    return reportError(surroundings.output, error);
+    return reportError(surroundings.output, await explainMistake(error));
   }
+}
+
+async function explainMistake(error: unknown): Promise<unknown> {
+  if (!(error instanceof SteelyardError) || error.problems.length === 0) return error;
+  return (await import("./suggest.ts")).suggestFields(error, apiDocument);
 }
 
 const epilogue = `

@@ -52,6 +52,18 @@ export function markKey(farm: string, backend: string): string {
   return `${farm}/${backend}`;
 }
 
+/** A document is never changed: the keys of its backends are joined once, and not for each of several questions about thousands. */
+const keys = new WeakMap<FarmDocument, { farm: string; list: readonly string[] }>();
+
+/** Keys of the marks of a farm's backends, in their order. */
+export function markKeys(farm: string, document: FarmDocument): readonly string[] {
+  const known = keys.get(document);
+  if (known?.farm === farm) return known.list;
+  const list = Object.keys(document.backends).map((backend) => markKey(farm, backend));
+  keys.set(document, { farm, list });
+  return list;
+}
+
 /** Highest mark nftlb takes; it adds this bit to tell which connections to masquerade. */
 export const masqueradeBit = 0x80000000;
 export const highestMark = 0xfff;

@@ -1,8 +1,8 @@
 import { SteelyardError } from "../../errors.ts";
-import { type Farms, highestMark, lowestMark, type Marks, markKey } from "./document.ts";
+import { type Farms, highestMark, lowestMark, type Marks, markKeys } from "./document.ts";
 
 /**
- * A mark for every wanted backend: the one it has, or the lowest that nobody has. A mark that becomes free now is not given
+ * A mark for every wanted backend: the one it has, or the lowest that nobody has; `now` itself when nothing is to change. A mark that becomes free now is not given
  * away in the same plan, since connections still bear it until they are cut.
  */
 export function assignMarks(now: Marks, wanted: Farms): Marks {
@@ -10,9 +10,8 @@ export function assignMarks(now: Marks, wanted: Farms): Marks {
   const taken = new Set(Object.values(now));
   const marks: Marks = {};
   let next = lowestMark;
-  for (const [farm, { backends }] of Object.entries(wanted)) {
-    for (const backend of Object.keys(backends)) {
-      const key = markKey(farm, backend);
+  for (const [farm, document] of Object.entries(wanted)) {
+    for (const key of markKeys(farm, document)) {
       const has = now[key];
       if (has !== undefined) {
         marks[key] = has;
@@ -31,9 +30,9 @@ export function assignMarks(now: Marks, wanted: Farms): Marks {
 /** True when the marks are those of the wanted backends and of no others. */
 function hasAll(now: Marks, wanted: Farms): boolean {
   let left = Object.keys(now).length;
-  for (const [farm, { backends }] of Object.entries(wanted))
-    for (const backend of Object.keys(backends)) {
-      if (now[markKey(farm, backend)] === undefined) return false;
+  for (const [farm, document] of Object.entries(wanted))
+    for (const key of markKeys(farm, document)) {
+      if (now[key] === undefined) return false;
       left--;
     }
   return left === 0;

@@ -56,7 +56,7 @@ export function planDataPlane(now: L4Artefacts, wanted: L4Artefacts): L4Step[] {
   }
   if (restart !== undefined || now.handover)
     steps.push({ kind: "end-handover", summary: "let nftlb's rules take over from their copy" });
-  if (marks !== now.marks && !isDeepStrictEqual(marks, now.marks))
+  if (marks !== now.marks)
     steps.unshift({ kind: "remember-marks", summary: "remember the connection marks of the backends", marks });
   steps.push(...planCuts(now, farms, marks));
   return steps;

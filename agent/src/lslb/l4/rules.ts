@@ -1,6 +1,6 @@
 import type { NftObject } from "../../adapters/nft.ts";
 import { isSameFarm } from "./compare.ts";
-import { type FarmDocument, type Farms, type Marks, markKey, masqueradeBit } from "./document.ts";
+import { type FarmDocument, type Farms, type Marks, markKey, markKeys, masqueradeBit } from "./document.ts";
 
 /**
  * What the kernel does for a farm, in a few lines that can be compared: which packets reach it, how a connection is given a
@@ -167,7 +167,7 @@ export function compareRules(farms: Farms, marks: Marks, kernel: KernelRules): s
   const differences = [...kernel.problems];
   for (const [name, farm] of Object.entries(farms)) {
     const found = kernel.farms[name] ?? { marking: [], translating: [], choice: "", shares: {}, targets: {} };
-    const given = Object.keys(farm.backends).map((backend) => marks[markKey(name, backend)]);
+    const given = markKeys(name, farm).map((key) => marks[key]);
     if (isKnownRight(found, farm, given)) continue;
     const expected = expectRules(name, farm, marks);
     if (JSON.stringify(expected) === JSON.stringify(found)) {

@@ -158,19 +158,25 @@ function readHeld(held: readonly HeldFarm[]): { farms: Farms; marks: Marks } {
   const farms: Farms = {};
   const marks: Marks = {};
   for (const farm of held) {
-    farms[farm.name] = readFarm(farm);
-    for (const { name, mark } of farm.backends) marks[markKey(farm.name, name)] = Number(mark);
+    const { document, marked } = readFarm(farm);
+    farms[farm.name] = document;
+    for (const [key, mark] of marked) marks[key] = mark;
   }
   return { farms, marks };
 }
 
-/** What was made of a farm as nftlb said it: the same object is given again while it says the same. */
-const documents = new WeakMap<HeldFarm, FarmDocument>();
+type HeldDocument = { document: FarmDocument; marked: [key: string, mark: number][] };
 
-function readFarm(farm: HeldFarm): FarmDocument {
-  const document = documents.get(farm) ?? makeDocument(farm);
-  documents.set(farm, document);
-  return document;
+/** What was made of a farm as nftlb said it: the same object is given again while it says the same. */
+const documents = new WeakMap<HeldFarm, HeldDocument>();
+
+function readFarm(farm: HeldFarm): HeldDocument {
+  const known = documents.get(farm);
+  if (known) return known;
+  const marked = farm.backends.map(({ name, mark }): [string, number] => [markKey(farm.name, name), Number(mark)]);
+  const made = { document: makeDocument(farm), marked };
+  documents.set(farm, made);
+  return made;
 }
 
 function makeDocument(farm: HeldFarm): FarmDocument {

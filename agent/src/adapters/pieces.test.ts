@@ -83,6 +83,13 @@ t.test("only what changed is read again, and what did not is the same object", a
   t.equal(second[5], first[5]);
   t.equal(second[100], first[100]);
   t.same(second.flat(), [{ metainfo: {} }, ...changed, { metainfo: {} }, ...rules]);
+  readings = 0;
+  const last = { rule: { chain: "farm-last", handle: 50 } };
+  const both = [...changed.toSpliced(2, 1), last];
+  const third = takeIn(read(), writeNft([[{ chain: { name: "new" } }, ...both], rules])).end();
+  t.ok(readings <= 5, `${readings} were read again, for what stands between two changes is found again`);
+  t.equal(third[30], second[31]);
+  t.same(third.flat(), [{ metainfo: {} }, { chain: { name: "new" } }, ...both, { metainfo: {} }, ...rules]);
 });
 
 t.test("a text that is no list is refused, and the next one read as if it had not been", async (t) => {

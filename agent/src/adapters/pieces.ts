@@ -1,9 +1,12 @@
 /**
- * Lists in JSON that are asked for again and again and come back with little changed. They are compared as bytes, and only the part
- * that is not as it was is cut into pieces, decoded and parsed.
+ * Lists in JSON that are asked for again and again and come back with little changed. They are compared as bytes, and only the pieces
+ * that are not as they were are decoded and parsed.
  */
 
 type Piece<Result> = { begin: number; end: number; result: Result };
+
+/** So many old pieces are looked at for one that may be the same: those that one change takes away stand together. */
+const reach = 32;
 
 /** A text on its way: `add` takes each part as it comes, which may be used again at once; `end` reads what they were together. */
 export type Intake<Result> = { add(part: Uint8Array): void; end(): Result };
@@ -27,12 +30,19 @@ export function rememberPieces<Entry, Result>(
     const entries = joint === undefined ? text : text.replaceAll(joint, ",");
     return { begin, end, result: read(JSON.parse(`[${entries}]`) as Entry[]) };
   };
-  const cut = (bytes: Buffer, begin: number, end: number): Piece<Result>[] => {
+  /** The pieces from `begin` to `end`; those of `old`, which come in the same order, are found again wherever they stand now. */
+  const cut = (bytes: Buffer, begin: number, end: number, old: readonly Piece<Result>[]): Piece<Result>[] => {
     const pieces: Piece<Result>[] = [];
+    let expected = 0;
     for (let from = begin; from < end; ) {
       const next = bytes.indexOf(mark, from + 1);
       const to = next === -1 || next > end ? end : next;
-      pieces.push(readPiece(bytes, from, to));
+      const isSame = (piece: Piece<Result>) =>
+        piece.end - piece.begin === to - from && bytes.compare(last.bytes, piece.begin, piece.end, from, to) === 0;
+      const ahead = old.slice(expected, expected + reach).findIndex(isSame);
+      const known = ahead === -1 ? undefined : old[expected + ahead];
+      pieces.push(known ? { begin: from, end: to, result: known.result } : readPiece(bytes, from, to));
+      expected += ahead + 1;
       from = to;
     }
     return pieces;
@@ -48,7 +58,8 @@ export function rememberPieces<Entry, Result>(
     const before = last.pieces.filter((piece) => piece.end + mark.length <= same);
     const behind = last.pieces.filter(({ begin }, at) => at > 0 && begin >= last.bytes.length - tail);
     const after = behind.map((piece) => ({ ...piece, begin: piece.begin + shift, end: piece.end + shift }));
-    const changed = cut(bytes, before.at(-1)?.end ?? first + 1, after[0]?.begin ?? end);
+    const others = last.pieces.slice(before.length, last.pieces.length - behind.length);
+    const changed = cut(bytes, before.at(-1)?.end ?? first + 1, after[0]?.begin ?? end, others);
     const pieces = [...before, ...changed, ...after];
     room = last.bytes;
     last = { bytes, pieces, results: pieces.map(({ result }) => result) };

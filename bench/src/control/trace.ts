@@ -94,11 +94,17 @@ export function traceMachine(machine: Machine, tracer: Tracer): Machine {
   subscribe("http.client.request.start", (message) => {
     const { request } = message as { request: ClientRequest };
     const started = performance.now();
-    tracer.begin();
-    request.once("close", () => {
+    let waiting = true;
+    const finish = () => {
+      if (!waiting) return;
+      waiting = false;
       tracer.end();
       tracer.count(`nftlb ${request.method}`, performance.now() - started);
-    });
+    };
+    tracer.begin();
+    // The agent goes on with the end of the answer; the request closes a while later, and also without one.
+    request.once("response", (response) => response.once("end", finish));
+    request.once("close", finish);
   });
   return {
     ...machine,

@@ -10,18 +10,22 @@ import {
   parseMessages,
   RawNetlinkSocket,
 } from "node-netlink";
+import { messageOf, SteelyardError } from "../errors.ts";
 
-/** Everything the kernel has of one kind: the messages of a dump of rtnetlink(7), each a header of its kind and attributes. */
-export type Dump = (type: number, request: Buffer) => Promise<Buffer[]>;
+/**
+ * Everything the kernel has of one kind: the messages of a dump of rtnetlink(7), each a header of its kind and attributes. `request` is such
+ * a header, `what` stands in the error. Fails with `command-failed`.
+ */
+export type Dump = (what: string, type: number, request: Buffer) => Promise<Buffer[]>;
 
-/** Milliseconds for one dump. */
+/** Milliseconds for one answer. */
 const timeout = 10_000;
 /** How often a dump is asked that something changed under, and milliseconds by which each wait is longer than the one before: 0.9 s in all. */
 const [attempts, pause] = [10, 20];
 /**
- * Bytes: the kernel fills datagrams of up to 32 KiB once it has seen such a buffer. With those of 4 KiB that it begins with, ten thousand routes are
- * two hundred datagrams, and a route of 250 hops, which fits none, is left out without a word, together with all that follow in its table (Linux 6.18; what
- * `ip` shows ends there as well). Now that are 2,000 hops.
+ * Bytes: the kernel fills datagrams of up to 32 KiB once it has seen such a buffer, and of 4 KiB before. A route of 250 hops does not fit into those: it is
+ * left out without a word, together with all that follow in its table (Linux 6.18; what `ip` shows ends there as well). Now that are 2,000 hops.
+ * Of rules the kernel does not tell that one went between two datagrams, and leaves out another then: three hundred fit into one.
  */
 const receiveBuffer = 32 * 1024;
 
@@ -35,24 +39,32 @@ export async function withDumps<Answer>(work: (dump: Dump) => Promise<Answer>): 
   const socket = new RawNetlinkSocket(Protocol.ROUTE, buffers);
   let sequence = 0;
   try {
-    return await work(async (type, request) => {
-      for (let attempt = 0; attempt < attempts; attempt++) {
-        const found = await dumpOnce(socket, ++sequence, type, request);
-        if (found !== "interrupted") return found;
-        await sleep(attempt * pause);
+    // It shows the kernel our buffer.
+    await ask(socket, ++sequence, MessageType.NOOP, Flags.ACK);
+    return await work(async (what, type, request) => {
+      try {
+        for (let attempt = 0; attempt < attempts; attempt++) {
+          const found = await ask(socket, ++sequence, type, FlagsGet.DUMP, request);
+          if (found !== "interrupted") return found;
+          await sleep(attempt * pause);
+        }
+        throw new Error(`they changed while they were listed, ${attempts} times in a row`);
+      } catch (error) {
+        const words = `netlink: the kernel did not list its ${what}: ${messageOf(error)}`;
+        throw new SteelyardError("command-failed", words, { cause: error });
       }
-      throw new Error(`they changed while they were listed, ${attempts} times in a row`);
     });
   } finally {
     socket.close();
   }
 }
 
-function dumpOnce(
+function ask(
   socket: RawNetlinkSocket,
   sequence: number,
   type: number,
-  request: Buffer,
+  flags: number,
+  data: Buffer = Buffer.alloc(0),
 ): Promise<Buffer[] | "interrupted"> {
   return new Promise((resolve, reject) => {
     const collect = makeCollector(sequence);
@@ -73,8 +85,8 @@ function dumpOnce(
       settle();
     }
     socket.on("message", receive).on("truncatedMessage", truncated).on("error", fail);
-    const flags = Flags.REQUEST | FlagsGet.DUMP;
-    const message = formatMessage({ type, flags, seq: sequence, port: socket.address().port, data: request });
+    const { port } = socket.address();
+    const message = formatMessage({ type, flags: flags | Flags.REQUEST, seq: sequence, port, data });
     socket.send(message, {}, (error) => error && fail(error));
   });
 }

@@ -1,5 +1,4 @@
 import { rt } from "node-netlink";
-import { SteelyardError } from "../errors.ts";
 import type { Family, Made, Nexthop, Route, RouteType, Routing, Rule } from "./iproute.ts";
 import { formatAddress, makeAttribute, parseAttributes } from "./netlink-codec.ts";
 import { type Dump, withDumps } from "./netlink-dump.ts";
@@ -9,47 +8,41 @@ import { type Dump, withDumps } from "./netlink-dump.ts";
  * here and not by node-netlink, which knows nothing within metrics, hops and groups. Numbers are those of linux/rtnetlink.h, fib_rules.h and nexthop.h.
  */
 
-const familyNumbers = { ipv4: 2, ipv6: 10 } as const;
-const families = new Map<number | undefined, Family>([
-  [familyNumbers.ipv4, "ipv4"],
-  [familyNumbers.ipv6, "ipv6"],
+/** AF_INET, AF_INET6. */
+const families: ReadonlyMap<number, Family> = new Map([
+  [2, "ipv4"],
+  [10, "ipv6"],
 ]);
 /** Bytes of struct rtmsg and fib_rule_hdr, nhmsg, ifinfomsg. */
 const headers = { route: 12, rule: 12, nexthop: 8, link: 16 } as const;
 
 /** Without those of local, broadcast and multicast addresses, which the kernel makes for itself. Fails with `command-failed`. */
 export async function readRouting(): Promise<Routing> {
-  let what = "nexthops";
-  try {
-    return await withDumps(async (dump) => {
-      // First what is small, and where the kernel tells of changes: until it has seen our buffer it fills datagrams of 4 KiB. Then three hundred
-      // rules come in one, and have to, for of rules it does not tell that one went between two datagrams, and leaves out another.
-      const nexthops = await dump(rt.MessageType.GETNEXTHOP, Buffer.alloc(headers.nexthop));
-      what = "rules";
-      const rules = await dumpFamilies(dump, rt.MessageType.GETRULE, headers.rule);
-      what = "routes";
-      const routes = await dumpFamilies(dump, rt.MessageType.GETROUTE, headers.route);
-      what = "links";
-      const nameOf = await readNames(dump);
-      return {
-        rules: rules.flatMap(parseRule),
-        nexthops: nexthops.map((message) => parseNexthop(message, nameOf)),
-        routes: routes.flatMap((message) => parseRoute(message, nameOf)),
-      };
-    });
-  } catch (error) {
-    throw new SteelyardError("command-failed", `netlink: the kernel did not list its ${what}: ${String(error)}`, {
-      cause: error,
-    });
-  }
+  return await withDumps(async (dump) => {
+    const nexthops = await dump("nexthops", rt.MessageType.GETNEXTHOP, Buffer.alloc(headers.nexthop));
+    const rules = await dumpFamilies(dump, "rules", rt.MessageType.GETRULE);
+    const routes = await dumpRoutes(dump);
+    const nameOf = await readNames(dump);
+    return {
+      rules: rules.flatMap(parseRule),
+      nexthops: nexthops.map((message) => parseNexthop(message, nameOf)),
+      routes: routes.flatMap((message) => parseRoute(message, nameOf)),
+    };
+  });
 }
 
-async function dumpFamilies(dump: Dump, type: number, header: number): Promise<Buffer[]> {
+/** RTM_NEWROUTE of both families. */
+export async function dumpRoutes(dump: Dump): Promise<Buffer[]> {
+  return await dumpFamilies(dump, "routes", rt.MessageType.GETROUTE);
+}
+
+async function dumpFamilies(dump: Dump, what: string, type: number): Promise<Buffer[]> {
   const found = [];
-  for (const number of Object.values(familyNumbers)) {
-    const request = Buffer.alloc(header);
+  for (const number of families.keys()) {
+    // struct rtmsg and struct fib_rule_hdr are of one length, and begin with the family.
+    const request = Buffer.alloc(headers.route);
     request.writeUInt8(number);
-    found.push(await dump(type, request));
+    found.push(await dump(what, type, request));
   }
   return found.flat();
 }
@@ -62,7 +55,7 @@ const [linkName, extended, withoutCounters] = [3, 29, 8];
 /** Names of links by index; one that has gone meanwhile is called as ip(8) would, by its index. */
 async function readNames(dump: Dump): Promise<NameOf> {
   const wanted = makeAttribute(extended, Uint32Array.of(withoutCounters));
-  const messages = await dump(rt.MessageType.GETLINK, Buffer.concat([Buffer.alloc(headers.link), wanted]));
+  const messages = await dump("links", rt.MessageType.GETLINK, Buffer.concat([Buffer.alloc(headers.link), wanted]));
   const names = new Map(
     messages.map((message) => [
       message.readInt32LE(4),
@@ -88,7 +81,7 @@ const metricMtu = 2;
 
 /** A route of RTM_NEWROUTE; none for local, broadcast and multicast ones, and for those that are remembered only. */
 export function parseRoute(message: Buffer, nameOf: NameOf): Made<Route>[] {
-  const [familyNumber, length, , , table, protocol, , typeNumber] = message;
+  const [familyNumber = 0, length, , , table, protocol, , typeNumber] = message;
   const flags = message.readUInt32LE(8);
   const [family, type] = [families.get(familyNumber), routeTypes.get(typeNumber)];
   if (!family || !type || flags & cloned) return [];
@@ -141,7 +134,7 @@ const ruleAttribute = { destination: 1, source: 2, interface: 3, priority: 6, ma
 const laterRuleAttribute = { table: 15, mask: 16, vrf: 19, protocol: 21 } as const;
 
 export function parseRule(message: Buffer): Made<Rule>[] {
-  const [familyNumber, toLength, fromLength, , table] = message;
+  const [familyNumber = 0, toLength, fromLength, , table] = message;
   const family = families.get(familyNumber);
   if (!family) return [];
   const attributes = parseAttributes(message.subarray(headers.rule));

@@ -1,9 +1,10 @@
-import { createRtNetlink, type RtNetlinkSocket } from "node-netlink";
-import { SteelyardError } from "../errors.ts";
+import { rt } from "node-netlink";
 import type { Routing } from "./iproute.ts";
 import { formatAddress } from "./netlink-codec.ts";
-import { type Link, toLink } from "./netlink-link.ts";
-import { readRouting } from "./netlink-routes.ts";
+import { withDumps } from "./netlink-dump.ts";
+import { type Link, linkOfMessage } from "./netlink-link.ts";
+import { dumpRoutes, readRouting } from "./netlink-routes.ts";
+import { mainTable } from "./route-numbers.ts";
 
 export type { Link, LinkCounters } from "./netlink-link.ts";
 
@@ -31,71 +32,58 @@ export type Netlink = {
   routing(): Promise<Routing>;
 };
 
-const timeout = 10_000;
 const families = { 2: "ipv4", 10: "ipv6" } as const;
-/** RT_TABLE_MAIN (linux/rtnetlink.h). */
-const mainTable = 254;
 /** RT_SCOPE_LINK and RT_SCOPE_HOST; anything nearer to zero reaches further. */
 const scopeLink = 253;
 const scopeHost = 254;
+/** Bytes of struct ifinfomsg and ifaddrmsg: of no family, of every link. */
+const headers = { link: 16, address: 8 } as const;
 
-/** A reader of rtnetlink(7) in the process's own network namespace. Fails with `command-failed`. */
+/** A reader of rtnetlink(7) in the process's own network namespace, with a socket for each question. Fails with `command-failed`. */
 export function makeNetlink(): Netlink {
   return {
     links: () =>
-      ask("links", async (socket) => {
-        const messages = await socket.getLinks({}, {}, { timeout });
-        return messages.flatMap((message) => toLink(message) ?? []);
+      withDumps(async (dump) => {
+        const messages = await dump("links", rt.MessageType.GETLINK, Buffer.alloc(headers.link));
+        return messages.flatMap((message) => linkOfMessage(message) ?? []);
       }),
     addresses: () =>
-      ask("addresses", async (socket) => {
-        const messages = await socket.getAddresses({}, {}, { timeout });
-        return messages.flatMap(({ data, attrs }) => {
-          // IFA_ADDRESS is the far end on a point-to-point link; IFA_LOCAL is ours, but IPv6 mostly leaves it out.
-          const bytes = attrs.local ?? attrs.address;
-          if (data.index === undefined || !bytes) return [];
-          const flags = attrs.flags ?? data.flags ?? {};
-          const scope = data.scope ?? 0;
-          return {
-            index: data.index,
-            address: `${formatAddress(bytes)}/${data.prefixlen ?? 0}`,
-            scope:
-              scope >= scopeHost ? ("host" as const) : scope >= scopeLink ? ("link" as const) : ("global" as const),
-            tentative: flags.tentative === true,
-            dadFailed: flags.dadfailed === true,
-            permanent: flags.permanent === true,
-          };
-        });
+      withDumps(async (dump) => {
+        const messages = await dump("addresses", rt.MessageType.GETADDR, Buffer.alloc(headers.address));
+        return messages.flatMap(toAddress);
       }),
     defaultRoutes: (others = []) =>
-      ask("routes", async (socket) => {
-        const found: DefaultRoute[] = [];
-        for (const number of [2, 10] as const) {
-          for (const { data, attrs } of await socket.getRoutes({ family: number }, {}, { timeout })) {
-            const { gateway, oif } = attrs;
-            const table = attrs.table ?? data.table ?? mainTable;
-            const isWanted = table === mainTable || others.includes(table);
-            if (!isWanted || data.dstLen !== 0 || !gateway || oif === undefined) continue;
-            const route = { index: oif, family: families[number], gateway: formatAddress(gateway) };
-            found.push(table === mainTable ? route : { ...route, table });
-          }
-        }
-        return found;
-      }),
+      withDumps(async (dump) => (await dumpRoutes(dump)).flatMap((message) => toDefaultRoute(message, others))),
     routing: readRouting,
   };
 }
 
-/** A socket per question: the answer is a dump, and no question comes more than once in a while. */
-async function ask<Answer>(what: string, question: (socket: RtNetlinkSocket) => Promise<Answer>): Promise<Answer> {
-  const socket = createRtNetlink();
-  try {
-    return await question(socket);
-  } catch (error) {
-    throw new SteelyardError("command-failed", `netlink: the kernel did not list its ${what}: ${String(error)}`, {
-      cause: error,
-    });
-  } finally {
-    socket.socket.close();
-  }
+function toAddress(message: Buffer): LinkAddress[] {
+  const { data, attrs } = rt.parseAddressMessage(message);
+  // IFA_ADDRESS is the far end on a point-to-point link; IFA_LOCAL is ours, but IPv6 mostly leaves it out.
+  const bytes = attrs.local ?? attrs.address;
+  if (data.index === undefined || !bytes) return [];
+  const flags = attrs.flags ?? data.flags ?? {};
+  const scope = data.scope ?? 0;
+  return [
+    {
+      index: data.index,
+      address: `${formatAddress(bytes)}/${data.prefixlen ?? 0}`,
+      scope: scope >= scopeHost ? "host" : scope >= scopeLink ? "link" : "global",
+      tentative: flags.tentative === true,
+      dadFailed: flags.dadfailed === true,
+      permanent: flags.permanent === true,
+    },
+  ];
+}
+
+function toDefaultRoute(message: Buffer, others: readonly number[]): DefaultRoute[] {
+  const { data, attrs } = rt.parseRouteMessage(message);
+  const { gateway, oif } = attrs;
+  const family = families[data.family as keyof typeof families];
+  const table = attrs.table ?? data.table ?? mainTable;
+  const isWanted = table === mainTable || others.includes(table);
+  if (!isWanted || data.dstLen !== 0 || !gateway || oif === undefined || family === undefined) return [];
+  const route = { index: oif, family, gateway: formatAddress(gateway) };
+  return [table === mainTable ? route : { ...route, table }];
 }

@@ -1,3 +1,7 @@
+import { createHash } from "node:crypto";
+import { lstat, readdir, readFile, readlink } from "node:fs/promises";
+import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { getHeapStatistics } from "node:v8";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
@@ -38,7 +42,13 @@ t.test(
       }),
     );
     const done: RunResult = { code: 0, stdout: "", stderr: "" };
-    const { server, https, control } = await setUpServer(t, {
+    const {
+      server,
+      https,
+      control,
+      machine: box,
+      clock,
+    } = await setUpServer(t, {
       subsystems: remembering,
       // Keys and requests are made for real; nothing else is.
       run: async (argv, options) => (argv[0] === "openssl" ? await run(argv, options) : done),
@@ -65,8 +75,17 @@ t.test(
     let sent = 0;
     let greatestHeap = 0;
 
+    /** All that a refusal must leave alone: the configuration in memory, and every byte of it on the disk. */
+    const look = async () => ({
+      ...{ generation: control.current().generation, machine },
+      memory: JSON.stringify(control.current().configuration),
+      disk: await digestTree(box.path("/config"), ["audit-head.json"]),
+    });
+    let last = await look();
     const send = async ({ operationId, method, url, headers, payload }: FuzzRequest, app: typeof https) => {
-      const before = { generation: control.current().generation, machine };
+      const before = last;
+      // Each in a minute of its own, or the audit log would count refusals instead of recording them.
+      clock.time += 60_000;
       const answer = await app.inject({
         method: method as "GET",
         url,
@@ -78,15 +97,40 @@ t.test(
       statuses[status] = (statuses[status] ?? 0) + 1;
       if (status >= 500) throw new Error(`${status}: ${answer.body.slice(0, 500)}`);
       checkAnswer(find(operationId), url, answer);
-      const after = { generation: control.current().generation, machine };
-      if (status >= 400 && (after.generation !== before.generation || after.machine !== before.machine))
+      const after = await look();
+      last = after;
+      if (status >= 400 && !isDeepStrictEqual(after, before))
         throw new Error(`a request that was refused with ${status} changed the box`);
+      if (method !== "GET" || status === 401 || status === 403) await checkRecord(answer, url, before.generation);
       if (after.generation !== before.generation) changes += 1;
       if (machine !== undefined && control.current().configuration !== machine && changes > 0)
         throw new Error("the machine is not what is configured");
       if (JSON.stringify({}) !== "{}" || ({} as Record<string, unknown>).polluted)
         throw new Error("Object.prototype was changed");
       greatestHeap = Math.max(greatestHeap, getHeapStatistics().used_heap_size);
+    };
+
+    /** A record of each change and of each refusal: who asked for it, by the id of the request, and what came of it. */
+    let recorded = 0;
+    const checkRecord = async (
+      answer: { statusCode: number; headers: object; body: string },
+      url: string,
+      generation: number,
+    ) => {
+      const { statusCode: status } = answer;
+      // An address that leads nowhere is no attempt at anything, and a dry run changes nothing.
+      if (status === 405 || /[?&]dryRun=true/.test(url)) return;
+      const id = String((answer.headers as Record<string, unknown>)["request-id"]);
+      const { items } = (await server.local.inject("/api/v1/access/audit?limit=3")).json();
+      const record = items.find(({ requestId }: { requestId: string }) => requestId === id);
+      if (!record && status >= 400 && !leadsSomewhere(url, answer)) return;
+      const result = status < 400 ? "done" : status < 500 ? "refused" : "failed";
+      if (record?.status !== status || record.result !== result)
+        throw new Error(`a request to ${url} that ended with ${status} has the record ${JSON.stringify(record)}`);
+      const now = control.current().generation;
+      if (now !== generation && (record.generation !== now || !record.changes?.length))
+        throw new Error(`the record of generation ${now} does not say what changed: ${JSON.stringify(record)}`);
+      recorded += 1;
     };
 
     const request = requestTo(quick, document);
@@ -103,12 +147,43 @@ t.test(
     });
 
     t.comment(`seed ${seed}, ${sent} requests: ${changes} changes; answers by status: ${JSON.stringify(statuses)}`);
-    t.ok(changes > sent / 1000, "some requests were right");
+    t.ok(sent >= Math.min(runs, 300), "the machine was not too busy for it");
+    t.ok(changes > sent / 200, "some requests were right");
+    t.ok(recorded > sent / 4, `${recorded} of them are in the audit log`);
+    t.match((await server.local.inject("/api/v1/access/audit/verify")).json(), { whole: true });
     t.ok((statuses[400] ?? 0) > sent / 20, "many were wrong");
     t.ok(greatestHeap < 500 * 1024 * 1024, `${Math.round(greatestHeap / 1024 / 1024)} MiB at most`);
     t.equal((await server.local.inject("/api/v1/farms")).statusCode, 200, "the agent is alive");
   },
 );
+
+/** False for an address that no route has, or that cannot be read. */
+function leadsSomewhere(url: string, { body }: { body: string }): boolean {
+  try {
+    const [path = ""] = url.split("?");
+    // `/links/..` is another address.
+    if (new URL(url, "http://box").pathname !== path) return false;
+    const segments = path.split("/");
+    if (segments.some((segment) => decodeURIComponent(segment).length > 64)) return false;
+  } catch {
+    return false;
+  }
+  return !body.includes('"detail":"there is nothing at ');
+}
+
+/** Of every name, link and byte below a directory, but for files of these names. */
+async function digestTree(root: string, without: readonly string[]): Promise<string> {
+  const hash = createHash("sha256");
+  const entries = await readdir(root, { recursive: true, withFileTypes: true });
+  const paths = entries.filter(({ name }) => !without.includes(name)).map((each) => join(each.parentPath, each.name));
+  for (const path of paths.sort()) {
+    const about = await lstat(path);
+    hash.update(`${path}\0`);
+    if (about.isSymbolicLink()) hash.update(await readlink(path));
+    if (about.isFile()) hash.update(await readFile(path));
+  }
+  return hash.digest("hex");
+}
 
 /** Status, media type and body must be as the document says. */
 function makeAnswerCheck(document: Document) {

@@ -11,8 +11,10 @@ import type { Configuration } from "../configuration/schema.ts";
 import { messageOf } from "../errors.ts";
 import { judge, startHealth } from "../health/verdict.ts";
 import { type Memory, slotOfUplink, type UplinkMemory, uplinkKey } from "./document.ts";
+import { placeFarms } from "./plan.ts";
+import { renderUplinks } from "./render.ts";
 import type { Uplink, UplinkFarm } from "./schema.ts";
-import { readMemory, writeMemory } from "./status.ts";
+import { observeUplinks, readMemory, writeMemory } from "./status.ts";
 
 /** Milliseconds between two looks at what is due. */
 const tick = 50;
@@ -101,11 +103,14 @@ export function makeUplinksWatch(machine: Machine, control: Control, subsystem: 
 
   /**
    * The plan cuts what a used uplink leaves behind when it dies. One that lost its link is out of use at once, and its connections are
-   * left alone, for a cable may be back in a moment: they end here, with the verdict.
+   * left alone, for a cable may be back in a moment: they end here, with the verdict. One that is used all the same, for there is none better, keeps them.
    */
   const endConnections = async ({ farmName, uplinkName }: Target): Promise<void> => {
-    const slot = (await readSlots(machine))[slotOfUplink(farmName, uplinkName)];
-    if (slot !== undefined) await deleteLabelled(machine, departureLabel(slot));
+    const { placed } = placeFarms(renderUplinks(control.current().configuration), await observeUplinks(machine));
+    const farm = placed.find(({ name }) => name === farmName);
+    const slot = farm?.uplinks.find(({ name }) => name === uplinkName)?.slot;
+    if (slot === undefined || farm?.states.get(uplinkName) === "used") return;
+    await deleteLabelled(machine, departureLabel(slot));
   };
 
   /** What did not answer, in words. */

@@ -18,6 +18,7 @@ const reachesOut =
 /** Files beside adapters/, apply.ts and status.ts that do I/O, each with its reason. */
 const mayReachOut: Record<string, string> = {
   "configuration/store.ts": "it is the configuration file system",
+  "commit/testing.ts": "it is of tests alone: a subsystem that is files",
 };
 const outermost = [/^main\.ts$/, /^api\//, /^client\//, /^cli\//, /^first-boot\//];
 

@@ -199,6 +199,7 @@ async function startAgain(store: Store, course: Course): Promise<string[]> {
   const change = (before: Configuration) => ({ ...before, farms: {} });
   const { generation } = await control.commit({ author, message: "after the restart", change, confirmWithin: 0 });
   if (control.current().generation !== generation) trouble.push("takes no change after the restart");
+  await store.settled();
   return trouble;
 }
 

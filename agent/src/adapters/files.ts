@@ -18,6 +18,23 @@ export function isMissing(error: unknown): boolean {
   return code === "ENOENT" || code === "ENOTDIR";
 }
 
+export async function isThere(path: string): Promise<boolean> {
+  return await fs.stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Where a symbolic link points to; undefined when there is none. */
+export async function readLink(path: string): Promise<string | undefined> {
+  try {
+    return await fs.readlink(path);
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
 /** True when the file system has no space, or the user's share of it is used up. */
 export function isFull(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
@@ -72,6 +89,12 @@ export async function writeAtomically(path: string, content: string | Uint8Array
     throw error;
   }
   await syncDirectory(directory);
+}
+
+/** Takes a file away, durably; one that is not there is no mistake. */
+export async function removeDurably(path: string): Promise<void> {
+  await fs.rm(path, { force: true });
+  await syncDirectory(dirname(path));
 }
 
 /** Points a symbolic link elsewhere in one step, durably. */

@@ -253,6 +253,59 @@ t.test("what was altered or taken away on the disk is not carried into the next 
   t.equal((await openStore(directory, quiet)).current()?.metadata.generation, 3, "a start finds it whole");
 });
 
+t.test(
+  "when what all generations share is lost, a copy that shares nothing serves, and the next commit keeps it",
+  async (t) => {
+    const directory = t.testdir();
+    const errors: string[] = [];
+    const log = { ...quiet, error: (message: string) => void errors.push(message) };
+    const at = (path: string) => join(directory, path);
+    const base = { ...withFarms("a"), users: { admin: user.parse({ roles: ["admin"] }) } };
+    const later = (minutes: number) => ({
+      ...about,
+      time: new Date(Date.parse(about.time) + minutes * 60_000).toISOString(),
+    });
+    const store = await openStore(directory, log);
+    await store.adopt(await store.write(base, about));
+    t.equal((await fs.stat(at("rescue.json"))).mode & 0o777, 0o600, "it has the secrets too");
+    const kept = async () => JSON.parse(await fs.readFile(at("rescue.json"), "utf8")).metadata.generation;
+    await store.adopt(await store.write({ ...base, ...{ farms: withFarms("a", "b").farms } }, later(59)));
+    t.equal(await kept(), 1, "not with every commit");
+    const { time } = later(61);
+    const third = await store.write({ ...base, ...{ farms: withFarms("a", "b", "c").farms } }, later(61));
+    await store.adopt(third, { generation: 3, parent: 2, ...about, time, reasons: [], boot: "first", until: 400 });
+    t.equal(await kept(), 1, "nor of what may go back");
+    await store.settle();
+    t.equal(await kept(), 3);
+
+    // One block of a file that is on the disk once.
+    await fs.appendFile(at("generations/1/access/users/admin.yaml"), "#");
+    const again = await openStore(directory, log);
+    t.match(again.current(), { metadata: { generation: 3 }, configuration: third.configuration });
+    t.match(again.damage(), {
+      generation: 3,
+      serving: 3,
+      reason: "damaged",
+      message: /digest.*; the rescue copy of .* serves/,
+    });
+    t.match(errors.at(-1), /serving the rescue copy of generation 3, committed at .*: what came after it is lost/);
+    await again.adopt(await again.write({ ...base, farms: withFarms("d").farms }, later(90)));
+    t.equal(again.damage(), undefined);
+    t.match((await again.verify())[0], { generation: 4, problem: undefined }, "made of nothing that is damaged");
+    t.match((await openStore(directory, quiet)).current(), { metadata: { generation: 4, parent: 3 } });
+
+    await fs.rm(at("generations"), { recursive: true });
+    await fs.rm(at("current"));
+    t.match(
+      (await openStore(directory, quiet)).current(),
+      { metadata: { generation: 4 } },
+      "what was taken away is no first boot",
+    );
+    await fs.writeFile(at("rescue.json"), "{}");
+    await t.rejects(openStore(directory, quiet), { code: "corrupt", message: /no generation can be read/ });
+  },
+);
+
 /** Makes a generation one that a system of another version wrote: other metadata, and other files with their digest. */
 async function rewrite(directory: string, generation: number, change: object, files: Record<string, string> = {}) {
   const tree = join(directory, "generations", String(generation));

@@ -2,7 +2,16 @@ import { readFileSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { join } from "node:path";
 import { inTurns } from "../adapters/batches.ts";
-import { isFull, isMissing, readTextIfExists, swapLink, syncDirectory, writeAtomically } from "../adapters/files.ts";
+import {
+  isFull,
+  isThere,
+  readLink,
+  readTextIfExists,
+  removeDurably,
+  swapLink,
+  syncDirectory,
+  writeAtomically,
+} from "../adapters/files.ts";
 import { type Stamps, stampFiles, writeTree } from "../adapters/linked-tree.ts";
 import type { Logger } from "../adapters/machine.ts";
 import type { Damage, GenerationMetadata, GenerationRecord } from "../commit/control.ts";
@@ -11,6 +20,7 @@ import { decodeConfiguration, digestFiles, encodeConfiguration, type KnownObject
 import { chainOf, decodeMetadata, encodeMetadata, metadataFile, type StoredMetadata } from "./metadata.ts";
 import { migrateFiles, requireKnown, type StoredFile, schemaVersion } from "./migrations/index.ts";
 import { decodePending, encodePending, type PendingRecord } from "./pending.ts";
+import { makeRescue } from "./rescue.ts";
 import { makeRetention } from "./retention.ts";
 import type { Configuration } from "./schema.ts";
 
@@ -49,6 +59,8 @@ export type Store = {
   verify(): Promise<Verdict[]>;
   /** Set when the generation that was current could not be used when the store was opened, until another is adopted. */
   damage(): Damage | undefined;
+  /** When retention has nothing left to do in the background: before the file system goes. */
+  settled(): Promise<void>;
 };
 
 /** `problem` is left out when the generation is whole and follows from its parent. */
@@ -62,7 +74,9 @@ export async function openStore(directory: string, log: Logger, keep?: number): 
   const generations = join(directory, "generations");
   const link = join(directory, "current");
   const record = join(directory, "pending.yaml");
+  const copyPath = join(directory, "rescue.json");
   const at = (generation: number) => join(generations, String(generation));
+  const rescue = makeRescue(copyPath, log);
   await fs.mkdir(generations, { recursive: true, mode: 0o700 });
 
   /** Objects of the current generation are shared, so that nothing is parsed twice and comparisons end soon. */
@@ -73,6 +87,8 @@ export async function openStore(directory: string, log: Logger, keep?: number): 
   /** Of the files as they were read or written, so that no altered one is linked into the next generation. */
   const stamps = new Map<number, Stamps>();
   let highest = 0;
+  /** The current configuration is that of the rescue copy, and no generation on the disk has it. */
+  let rescued = false;
   let damage: Damage | undefined;
   let current: Generation | undefined;
   current = await openCurrent();
@@ -97,11 +113,11 @@ export async function openStore(directory: string, log: Logger, keep?: number): 
   async function openCurrent(): Promise<Generation | undefined> {
     const numbers = await listNumbers(generations);
     highest = numbers[0] ?? 0;
-    const named = await readLink(link);
+    const named = Number(/^generations\/(\d+)$/.exec((await readLink(link)) ?? "")?.[1] ?? 0) || undefined;
     await sweep(/^\./);
     if (named === undefined) {
-      // Generation 1 alone is a first boot that was cut off; more without a link means that the link was lost.
-      if (highest <= 1) {
+      // Generation 1 alone is a first boot that was cut off; more without a link, or a copy, means that it was lost.
+      if (highest <= 1 && !(await isThere(copyPath))) {
         for (const number of numbers) await fs.rm(at(number), { recursive: true, force: true });
         highest = 0;
         return undefined;
@@ -126,10 +142,25 @@ export async function openStore(directory: string, log: Logger, keep?: number): 
         damage ??= { generation: number, serving: 0, reason, message };
       }
     }
-    throw new SteelyardError(
-      "corrupt",
-      `${directory}: no generation can be read; restore a backup or reset to factory state`,
-    );
+    return await openCopy();
+  }
+
+  /** When no generation can be read. */
+  async function openCopy(): Promise<Generation> {
+    const saved = await rescue.read().catch((error) => void log.error(`the rescue copy: ${messageOf(error)}`));
+    if (!saved) {
+      const advice = damage?.reason === "incompatible" ? "start the newer system again, or reset" : "reset";
+      throw new SteelyardError("corrupt", `${directory}: no generation can be read; ${advice} to factory state`);
+    }
+    const { chain, ...generation } = saved;
+    const { generation: number, time } = generation.metadata;
+    log.error(`serving the rescue copy of generation ${number}, committed at ${time}: what came after it is lost`);
+    const message = `${damage?.message}; the rescue copy of ${time} serves, and the next commit keeps it`;
+    damage = { generation: number, reason: "damaged", ...damage, serving: number, message };
+    rescued = true;
+    chains.set(number, chain);
+    highest = Math.max(highest, number);
+    return generation;
   }
 
   async function sweep(names: RegExp): Promise<void> {
@@ -154,9 +185,20 @@ export async function openStore(directory: string, log: Logger, keep?: number): 
   }
 
   async function settle(): Promise<void> {
-    await fs.rm(record, { force: true });
-    await syncDirectory(directory);
+    await removeDurably(record);
     pending = undefined;
+  }
+
+  /** Nothing that may go back is worth a copy. */
+  async function saveCopy(): Promise<void> {
+    if (!current || pending) return;
+    await rescue.save({ ...current, chain: chains.get(current.metadata.generation) });
+  }
+
+  /** As this agent knows it; on the disk it may be damaged. */
+  async function findChain(generation: number): Promise<string | undefined> {
+    if (generation === 0 || chains.has(generation)) return chains.get(generation);
+    return (await readMetadata(at(generation), generation)).chain;
   }
 
   /** The parent of the oldest generation is gone, and its own chain is where the check begins. */
@@ -185,7 +227,11 @@ export async function openStore(directory: string, log: Logger, keep?: number): 
     current: () => current,
     pending: () => pending,
     damage: () => damage,
-    settle,
+    settled: () => retention.settled(),
+    async settle() {
+      await settle();
+      await saveCopy();
+    },
     read: (generation) => read(generation),
 
     async write(configuration, about) {
@@ -200,15 +246,16 @@ export async function openStore(directory: string, log: Logger, keep?: number): 
       const files = encodeConfiguration(configuration);
       const unfinished = join(generations, `.new-${metadata.generation}`);
       try {
-        // What was migrated in memory is not what stands in the files.
-        const linkable = current?.metadata.schemaVersion === schemaVersion ? current : undefined;
+        // What was migrated in memory is not what stands in the files, nor is what came from the copy.
+        const isStored = current?.metadata.schemaVersion === schemaVersion && !rescued;
+        const linkable = isStored ? current : undefined;
         const parent = linkable && {
           directory: at(metadata.parent),
           files: texts(linkable.configuration),
           stamps: stamps.get(metadata.parent),
         };
         const digest = digestFiles(files);
-        const before = current ? (await readMetadata(at(metadata.parent), metadata.parent)).chain : "";
+        const before = await findChain(metadata.parent);
         const chain = chainOf(before ?? "", metadata, digest);
         const own = { path: metadataFile, text: encodeMetadata(metadata, { digest, chain }), secret: false };
         const written = await writeTree(unfinished, files, own, parent);
@@ -238,16 +285,19 @@ export async function openStore(directory: string, log: Logger, keep?: number): 
       await swapLink(link, `generations/${generation.metadata.generation}`);
       current = generation;
       damage = undefined;
+      rescued = false;
       for (const number of [...stamps.keys()]) if (number !== generation.metadata.generation) stamps.delete(number);
       if (unconfirmed) pending = unconfirmed;
       else if (pending) await settle();
       const { generations: count, diskShare } = generation.configuration.system.history;
       // What a start would fall back to, and what may come back.
       const stays = [generation.metadata.generation, pending?.parent ?? 0];
+      await saveCopy();
       await retention.prune({ count: keep ?? count, diskShare, stays });
     },
 
     async abandon() {
+      await rescue.forget();
       // Without the link generation 1 is a first boot that was cut off: from here on a power cut leaves nothing either.
       await fs.rm(link);
       await syncDirectory(directory);
@@ -308,28 +358,11 @@ async function listNumbers(generations: string): Promise<number[]> {
     .sort((one, other) => other - one);
 }
 
-async function readLink(link: string): Promise<number | undefined> {
-  try {
-    const match = /^generations\/(\d+)$/.exec(await fs.readlink(link));
-    return match ? Number(match[1]) : undefined;
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
-}
-
 async function readMetadata(directory: string, generation: number): Promise<StoredMetadata> {
   const text = await readTextIfExists(join(directory, metadataFile));
   if (text !== undefined) return decodeMetadata(text, generation);
   if (!(await isThere(directory))) throw new SteelyardError("not-found", `there is no generation ${generation}`);
   throw new SteelyardError("corrupt", `generation ${generation}: ${metadataFile} is missing`);
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return await fs.stat(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 async function readGeneration(directory: string, generation: number, known: KnownObjects): Promise<Generation> {

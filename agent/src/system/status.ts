@@ -137,6 +137,7 @@ export async function readSystemLoad(machine: Machine): Promise<SystemLoad> {
 export function describeDamage(damage: Damage | undefined): string[] {
   if (!damage) return [];
   const { reason, serving, message } = damage;
+  if (serving === damage.generation) return [`configuration ${reason}: ${message}`];
   const advice =
     reason === "damaged"
       ? `to go on from what serves: steelyard config rollback ${serving}`

@@ -1,9 +1,14 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import t from "tap";
 import type { z } from "zod";
+import type { Link } from "../adapters/netlink.ts";
+import { run } from "../adapters/process.ts";
+import { fakeNetlink } from "../adapters/testing.ts";
 import { changesNothing } from "../cli/dry-run.ts";
 import { noteOf } from "../cli/notes.ts";
 import { makeProgram } from "../cli/program.ts";
+import { renderLinkFile } from "../network/identity/link-file.ts";
 import { password, setUpServer } from "./testing.ts";
 
 /** What holds of every route and of every command: who changes something can be asked first, who lists can be asked for less. */
@@ -169,3 +174,120 @@ t.test("a dry run of an action checks all, says what it would do in steps, and c
   t.match(await send("GET /access/me"), { status: 200 }, "the session goes on");
   await server.close();
 });
+
+const counters = {
+  ...{ receivedBytes: 0, receivedPackets: 0, receivedErrors: 0, receivedDropped: 0 },
+  ...{ sentBytes: 0, sentPackets: 0, sentErrors: 0, sentDropped: 0 },
+};
+
+/** A card as the kernel shows it, without a cable. */
+function makeCard(index: number): Link {
+  const mac = `3c:ec:ef:00:00:0${index}`;
+  return {
+    ...{ index, name: `nic${index}`, mac, permanentMac: mac, kind: undefined, mtu: 1500, up: true, carrier: false },
+    ...{ loopback: false, ethernet: true, master: undefined, alternativeNames: [], minMtu: 68, maxMtu: 9000, counters },
+  };
+}
+
+t.test(
+  "a dry run of cards, floating addresses and uplinks names what it would do, and that is what is done",
+  async (t) => {
+    const links = [makeCard(1), makeCard(2)];
+    const ran: string[] = [];
+    const uplink = { name: "fibre", interface: "nic1", gateway: "192.0.2.1", state: "waiting" as const, failures: [] };
+    const uplinks = [
+      { name: "isp", state: "up" as const, uplinks: [{ ...uplink, connections: 0, sentBytes: 0, receivedBytes: 0 }] },
+    ];
+    const { server, control, machine } = await setUpServer(t, {
+      netlink: fakeNetlink({ links: async () => links }),
+      links: [{ ...makeCard(0), driver: "virtio_net" } as never],
+      uplinks,
+      run: async (argv, options) => {
+        if (argv[0] === "openssl") return await run(argv, options);
+        ran.push(argv.join(" "));
+        return { code: 0, stdout: "", stderr: "" };
+      },
+    });
+    for (const [at, { index, name }] of links.entries()) {
+      const device = machine.path(`/sys/devices/pci0000:00/0000:0${at}:00.0`);
+      mkdirSync(`${device}/net/${name}`, { recursive: true });
+      mkdirSync(machine.path(`/sys/class/net/${name}`), { recursive: true });
+      symlinkSync(device, machine.path(`/sys/class/net/${name}/device`));
+      mkdirSync(machine.path("/run/udev/data"), { recursive: true });
+      writeFileSync(machine.path(`/run/udev/data/n${index}`), `E:ID_PATH=pci-0000:0${at}:00.0\n`);
+    }
+    // Two cards are missing: nic0, in whose place another one is, and nic7, in whose place there is none.
+    mkdirSync(machine.path("/config/local/links"), { recursive: true });
+    for (const [name, mac, slot] of [
+      ["nic0", "3c:ec:ef:00:00:99", 1],
+      ["nic1", "3c:ec:ef:00:00:01", 0],
+      ["nic7", "3c:ec:ef:00:00:97", 7],
+    ] as const) {
+      const binding = { name, by: "mac", mac, path: `pci-0000:0${slot}:00.0`, port: 0 } as const;
+      writeFileSync(machine.path(`/config/local/links/10-${name}.link`), renderLinkFile(binding));
+    }
+    const send = async (line: string, payload?: object) => {
+      const [method, url] = line.split(" ") as ["POST", string];
+      const answer = await server.local.inject({
+        method,
+        url: `/api/v1/network${url}`,
+        ...(payload ? { payload } : {}),
+      });
+      return { status: answer.statusCode, body: answer.body === "" ? undefined : answer.json() };
+    };
+    /** All that any of it could touch. */
+    const look = () => ({
+      generation: control.current().generation,
+      local: readdirSync(machine.path("/config/local"), { recursive: true, withFileTypes: true })
+        .filter((each) => each.isFile() && each.name !== "audit-head.json")
+        .map((each) => `${each.name} ${readFileSync(join(each.parentPath, each.name), "utf8")}`)
+        .sort(),
+      ran: ran.filter((line) => !line.startsWith("udevadm")),
+      uplinks: JSON.stringify(uplinks),
+    });
+    /** What the dry run says; and after it nothing is otherwise. */
+    const ask = async (line: string, payload?: object) => {
+      const before = look();
+      const [path] = line.split("?");
+      const { status, body } = await send(`${path}?dryRun=true`, payload);
+      t.equal(status, 200, `${line}: ${JSON.stringify(body)}`);
+      t.same(look(), before, `${line}: nothing was done`);
+      return body.steps.map(({ summary }: { summary: string }) => summary).join("; ");
+    };
+
+    t.equal(await ask("DELETE /links/nic7"), "the name nic7 is free for the next new card");
+    t.equal((await send("DELETE /links/nic7")).status, 204);
+    t.notOk(existsSync(machine.path("/config/local/links/10-nic7.link")));
+    t.equal((await send("DELETE /links/nic7?dryRun=true")).status, 404);
+
+    t.equal(await ask("POST /links/nic0/adopt", {}), "the card nic2 becomes nic0, with what is configured for it");
+    t.match(await send("POST /links/nic0/adopt?dryRun=true", { card: "nic5" }), { status: 404 });
+    t.match(await send("POST /links/nic0/adopt", {}), { status: 200 });
+    t.match(look(), {
+      ran: ["ip link set dev nic2 name nic0"],
+      local: [/^10-nic0.link .*3c:ec:ef:00:00:02/s, /^10-nic1/],
+    });
+
+    t.equal((await send("POST /interfaces", { name: "nic1" })).status, 201);
+    const address = { name: "web", interface: "nic1", address: "192.0.2.10/24" };
+    t.equal((await send("POST /virtual-addresses", address)).status, 201);
+    const held = async () => (await send("GET /virtual-addresses/web/status")).body.held;
+    const url = "/virtual-addresses/web";
+    t.equal(await ask(`POST ${url}/hold`), "", "it is held already");
+    t.match(await ask(`POST ${url}/release`), /web leaves this node/);
+    t.equal(await held(), true);
+    t.match(await send(`POST ${url}/release`), { status: 200, body: { held: false } });
+    t.equal(await ask(`POST ${url}/release`), "", "it is given up already");
+    t.match(await ask(`POST ${url}/hold`), /web comes back to this node, and the neighbours are told/);
+    t.equal(await held(), false);
+    t.match(await send(`POST ${url}/hold`), { status: 200, body: { held: true } });
+    t.match(await send("POST /virtual-addresses/none/hold?dryRun=true"), { status: 404 });
+
+    const giveBack = "POST /../dslb/farms/isp/uplinks/fibre/return";
+    t.equal(await ask(giveBack), "uplink isp/fibre takes new connections again");
+    t.equal(uplinks[0]?.uplinks[0]?.state, "waiting");
+    t.equal((await send(giveBack)).status, 204);
+    t.equal(uplinks[0]?.uplinks[0]?.state, "used");
+    t.equal((await send(`${giveBack}?dryRun=true`)).status, 404, "it waits no more");
+  },
+);

@@ -4,15 +4,18 @@ import { createServer as createTcpServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Test } from "tap";
+import type { z } from "zod";
 import { hashPassword } from "../access/password.ts";
 import { user } from "../access/schema.ts";
 import { makeMachine } from "../adapters/machine.ts";
+import type { Netlink } from "../adapters/netlink.ts";
 import type { Run } from "../adapters/process.ts";
 import { certificates } from "../certificates/index.ts";
 import { makeManagementCertificates } from "../certificates/management.ts";
 import { makeControl } from "../commit/commit.ts";
 import { defineSubsystem, type Finding, type StepBase, type Subsystem } from "../commit/subsystem.ts";
 import { openStore } from "../configuration/store.ts";
+import type { uplinkFarmStatus } from "../dslb/routes.ts";
 import { SteelyardError } from "../errors.ts";
 import type { Link } from "../network/link-routes.ts";
 import { endangersSystem } from "../system/endangers.ts";
@@ -75,12 +78,16 @@ type TestOptions = Partial<ServerOptions> & {
   withUser?: boolean;
   subsystems?: readonly Subsystem[];
   run?: Run;
+  netlink?: Netlink;
   links?: readonly Link[];
+  /** One that waits is used when it is given back. */
+  uplinks?: readonly z.output<typeof uplinkFarmStatus>[];
 };
 
 /** A server on a fresh root, its clock in `clock.time`; `admin` has {@link password} unless told otherwise. */
 export async function setUpServer(t: Pick<Test, "teardown">, options: TestOptions = {}) {
-  const { withUser = true, subsystems = [rememberFarms(), certificates], run, links = [], ...rest } = options;
+  const { withUser = true, subsystems = [rememberFarms(), certificates], links = [], uplinks = [], ...more } = options;
+  const { run, netlink, ...rest } = more;
   // A socket's path has room for 107 bytes (unix(7)), so not below the checkout; in memory, for a disk waits at each fsync.
   const root = await mkdtemp(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "steelyard-"));
   t.teardown(() => rm(root, { recursive: true, force: true }));
@@ -92,6 +99,7 @@ export async function setUpServer(t: Pick<Test, "teardown">, options: TestOption
     log: { info: keep, warn: keep, error: keep },
     now: () => new Date(clock.time),
     ...(run ? { run } : {}),
+    ...(netlink ? { netlink } : {}),
   });
   const store = await openStore(machine.path("/config"), quiet);
   const control = makeControl(store, subsystems, machine);
@@ -123,8 +131,13 @@ export async function setUpServer(t: Pick<Test, "teardown">, options: TestOption
       readStatistics: async () => ({ load: [0, 0, 0] }),
       readRoutes: async () => [],
       readRules: async () => [],
-      readUplinkStatuses: async () => [],
-      returnUplink: async () => false,
+      readUplinkStatuses: async () => [...uplinks],
+      returnUplink: async (farm, name) => {
+        const found = uplinks.find((each) => each.name === farm)?.uplinks.find((each) => each.name === name);
+        if (found?.state !== "waiting") return false;
+        found.state = "used";
+        return true;
+      },
       readInterfaceStatus: async (name) => {
         throw new SteelyardError("not-found", `there is no interface ${name}`);
       },

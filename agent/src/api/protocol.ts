@@ -69,7 +69,8 @@ export function addProtocol(app: FastifyInstance): void {
 /** `Content-Encoding: gzip` and the like: the bytes would be taken for what they are not. */
 function refuseEncoding({ headers }: FastifyRequest): void {
   const encoding = headers["content-encoding"];
-  if (encoding === undefined || encoding.trim().toLowerCase() === "identity") return;
+  const hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+  if (encoding === undefined || !hasBody || encoding.trim().toLowerCase() === "identity") return;
   throw new SteelyardError("unsupported-type", `Content-Encoding: expected a body as it is, not in ${encoding}`);
 }
 

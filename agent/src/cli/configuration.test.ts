@@ -145,7 +145,7 @@ t.test("a configuration that changed in the meantime is not overwritten", { skip
 t.test("a real editor is run with the file", { skip }, async (t) => {
   const { run, control, machine } = await setUp(t);
   const editor = machine.path("/editor");
-  await writeFile(editor, '#!/bin/sh\nsed -i s/l4xnat/l4xnat/ "$2"; sed -i "s/^protocol: .*/protocol: $1/" "$2"\n');
+  await writeFile(editor, '#!/bin/sh\nkill -INT $PPID; sleep 0.1; sed -i "s/^protocol: .*/protocol: $1/" "$2"\n');
   await chmod(editor, 0o755);
   const environment = { VISUAL: `${editor} udp`, XDG_RUNTIME_DIR: machine.path("/") };
   t.match(await run("config edit farms/web --yes", "", environment), { status: 0, out: /configuration committed/ });

@@ -160,11 +160,22 @@ function openDialogue({ input }: CommandContext): Dialogue {
   return { runEditor, ask: input.isTTY ? (question) => askOnTerminal(input, question) : undefined };
 }
 
+/** Ctrl-C is the editor's while it runs: the terminal sends it to us as well, and without us nobody would read the file. */
 async function runEditor([command = "vi", ...rest]: readonly string[], file: string): Promise<void> {
-  const words = await new Promise<string>((resolve) => {
-    const editor = spawn(command, [...rest, file], { stdio: "inherit" });
+  const ignore = () => {};
+  for (const signal of ["SIGINT", "SIGQUIT"] as const) process.on(signal, ignore);
+  try {
+    await runToItsEnd(command, [...rest, file]);
+  } finally {
+    for (const signal of ["SIGINT", "SIGQUIT"] as const) process.off(signal, ignore);
+  }
+}
+
+async function runToItsEnd(command: string, words: readonly string[]): Promise<void> {
+  const complaint = await new Promise<string>((resolve) => {
+    const editor = spawn(command, words, { stdio: "inherit" });
     editor.once("error", ({ message }) => resolve(`${message}: expected an editor in VISUAL or EDITOR`));
     editor.once("exit", (code, signal) => resolve(code === 0 ? "" : `${command} ended with ${code ?? signal}`));
   });
-  if (words !== "") throw new SteelyardError("bad-input", words);
+  if (complaint !== "") throw new SteelyardError("bad-input", complaint);
 }

@@ -265,7 +265,7 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
       params,
       querystring: changeQuery,
       consumes: ["application/merge-patch+json", "application/json"],
-      body: mergePatch.meta({ examples: [examplePatch(replaced)] }),
+      body: mergePatch.meta({ examples: [examplePatch(definition.object, replaced)] }),
       response: { 200: answers(shown), ...responses },
     },
     handler: async (request, reply) => {
@@ -347,10 +347,12 @@ function schemasOf(definition: CollectionDefinition): CollectionSchemas {
   return schemas;
 }
 
-/** An example of a merge patch: the last field that is no object, which is what people change. */
-function examplePatch(example: Record<string, unknown>): Record<string, unknown> {
-  const fields = Object.entries(example).filter(([, value]) => typeof value !== "object");
-  return Object.fromEntries(fields.slice(-1));
+/** An example of a merge patch: the last field that is no object, or else the last one; not the one that says what kind it is. */
+function examplePatch(object: z.ZodType, example: Record<string, unknown>): Record<string, unknown> {
+  const kind = object instanceof z.ZodDiscriminatedUnion ? object.def.discriminator : undefined;
+  const fields = Object.entries(example).filter(([name]) => name !== kind);
+  const plain = fields.filter(([, value]) => typeof value !== "object");
+  return Object.fromEntries((plain.length > 0 ? plain : fields).slice(-1));
 }
 
 /** The body of a PATCH: its result is what must fit the schema. */

@@ -19,6 +19,7 @@ export type Operation = {
   "x-permission"?: string;
   "x-errors"?: readonly ErrorCode[];
   "x-entity-tag"?: boolean;
+  "x-body-example"?: unknown;
 };
 export type Document = {
   paths: Record<string, Record<string, Operation>>;
@@ -97,6 +98,10 @@ function completeOperation(method: string, operation: Operation, schemas: Record
   add("RequestId");
   operation.parameters = own;
 
+  const given = operation["x-body-example"];
+  delete operation["x-body-example"];
+  if (given !== undefined)
+    for (const media of Object.values(operation.requestBody?.content ?? {})) media.example = given;
   giveExamples(operation.requestBody?.content, schemas);
   // The problem that a route names as `default` is spelled out by status.
   delete operation.responses.default;

@@ -46,6 +46,8 @@ t.test("every operation tells what it does, what it takes and what it answers", 
       expect(`description of the parameter ${name}`, $ref ?? description);
     for (const [type, media] of Object.entries(operation.requestBody?.content ?? {}))
       expect(`example of the body ${type}`, exampleOf(media));
+    const patch = operation.requestBody?.content["application/merge-patch+json"];
+    if (patch) expect("example of a patch that changes something", Object.keys(exampleOf(patch) as object).length > 0);
     const statuses = Object.keys(operation.responses);
     expect(
       "a success",

@@ -90,12 +90,24 @@ export async function addOpenApi(app: FastifyInstance, version: string): Promise
     transform: (input) => {
       const { schema, url } = transform(input);
       const { permission, errors, entityTag } = input.route?.config ?? {};
-      const extensions = { "x-permission": permission, "x-errors": errors, "x-entity-tag": entityTag };
+      const extensions = {
+        "x-permission": permission,
+        "x-errors": errors,
+        "x-entity-tag": entityTag,
+        "x-body-example": exampleOfBody(input.schema?.body),
+      };
       const given = Object.fromEntries(Object.entries(extensions).filter(([, value]) => value !== undefined));
       return { schema: { ...schema, ...given } as typeof schema, url };
     },
     transformObject: createJsonSchemaTransformObject({ zodToJsonConfig }),
   });
+}
+
+/** Of this route: where many share a schema by its name, such as that of merge patches, each has an example of its own. */
+function exampleOfBody(body: unknown): unknown {
+  if (!(body instanceof z.ZodType)) return undefined;
+  const { examples } = z.globalRegistry.get(body) ?? {};
+  return Array.isArray(examples) ? examples[0] : undefined;
 }
 
 export function addOpenApiRoute(app: FastifyInstance): void {

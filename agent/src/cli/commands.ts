@@ -13,6 +13,7 @@ import {
 import { note, noteOf } from "./notes.ts";
 import { nouns } from "./nouns.ts";
 import { type Field, listFields } from "./schemas.ts";
+import { isSecret } from "./typed.ts";
 
 /** Adds a command for each operation that has none written by hand. */
 
@@ -160,6 +161,16 @@ function exampleOf(api: ApiCommand, document: ApiDocument): string[] {
 }
 
 const exampleNames: Record<string, string> = {
+  backup: "lb1-20260102-030405",
+  certificate: "site",
+  directory: "corp",
+  job: "k7mq2xwp4a1c",
+  link: "nic1",
+  route: "partner",
+  rule: "partner",
+  table: "partner",
+  target: "siem",
+  uplink: "fibre",
   farm: "web",
   backend: "b1",
   interface: "nic0",
@@ -177,6 +188,9 @@ function toAssignments(object: object, prefix = ""): string[] {
         ? [`${prefix}${key}:='${JSON.stringify(value)}'`]
         : [quote(`${prefix}${key}=${value.join(",")}`)];
     if (typeof value === "object" && value !== null) return toAssignments(value, `${prefix}${key}.`);
+    if (isSecret(key)) return [`${prefix}${key}@=-`];
+    // A key or a certificate comes from a file.
+    if (String(value).includes("\n")) return [`${prefix}${key}@=${key}.pem`];
     return [quote(`${prefix}${key}=${value}`)];
   });
 }

@@ -10,8 +10,8 @@ import { findSchema, itemsOf, numberBesideWords, type Schema, typesOf } from "./
 
 export type Fields = Record<string, unknown>;
 
-/** Reads what `field@=file` names. */
-export type ReadText = (path: string) => Promise<string>;
+/** Reads what `field@=file` names; told the field too, for whoever asks a person. */
+export type ReadText = (file: string, path: string) => Promise<string>;
 
 /** The schema of the object that a request changes: a merge patch has none of its own, a replacement of the object has. */
 export function schemaOfBody(document: ApiDocument, method: string, path: string): Schema | undefined {
@@ -38,8 +38,8 @@ export async function readFields(
   if (!schema) throw new SteelyardError("internal", `the box knows no ${operation}: is its version another one?`);
   const texts = new Map<string, string>();
   for (const word of words) {
-    const [, file] = /^[A-Za-z0-9_.-]+@=(.*)$/s.exec(word) ?? [];
-    if (file !== undefined) texts.set(word, await readText(file));
+    const [, path = "", file] = /^([A-Za-z0-9_.-]+)@=(.*)$/s.exec(word) ?? [];
+    if (file !== undefined) texts.set(word, await readText(file, path));
   }
   return mergeFields(words, (segments) => findSchema(document, schema, segments), texts);
 }
@@ -99,8 +99,11 @@ function readValue(schema: Schema | undefined, path: string, text: string): unkn
   if (text === "") return null;
   if (types.has("array")) {
     const items = typesOf(itemsOf(schema));
+    // Nothing else could be meant.
+    if (items.has("object") && text.startsWith("[")) return readJson(path, text);
     return text.split(",").map((part) => readScalar(items, path, part.trim()));
   }
+  if (types.has("object") && text.startsWith("{")) return readJson(path, text);
   if (types.has("object"))
     throw new SteelyardError(
       "bad-input",

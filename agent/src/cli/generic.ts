@@ -137,11 +137,9 @@ async function readBody(
   }
   if (!bodyOf(operation)) return {};
   const base = from === undefined ? {} : await files.readObjectFile(from);
-  const readText = async (file: string) =>
-    file === "-"
-      ? await (await import("./password.ts")).readSecret(context.input, "Value: ")
-      : await files.readTextFile(file);
-  const fields = await readFields(context.client, `${method} ${path}`, words, readText);
+  const { makeTextReader, warnOfSecrets } = await import("./typed.ts");
+  warnOfSecrets(context.output, words);
+  const fields = await readFields(context.client, `${method} ${path}`, words, makeTextReader(context.input, words));
   const merged = mergeObjects(base, verb === "set" ? fields : withoutNulls(fields));
   const body = { ...merged, ...(name === undefined ? {} : { name }) };
   if (verb === "set" && Object.keys(body).length === 0)

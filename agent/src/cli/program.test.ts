@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import t from "tap";
 import { verifyPassword } from "../access/password.ts";
 import { password } from "../api/testing.ts";
@@ -187,6 +187,24 @@ t.test("hash-password prints what an answer file takes", async (t) => {
   t.equal(status, 0);
   t.ok(await verifyPassword(password, out));
   t.match(await run("hash-password", "admin\n"), { status: 2, err: /at least 10 characters/, out: "" });
+});
+
+t.test("secrets and files come by standard input, and not by the list of processes", async (t) => {
+  const { run, control, machine } = await setUp(t);
+  const made = await run("user create anna roles=operator password@=-", `${password} of mine\n`);
+  t.match(made, { status: 0, err: "" });
+  t.ok(await verifyPassword(`${password} of mine`, control.current().configuration.users.anna?.passwordHash ?? ""));
+  t.match(await run(["user", "set", "anna", `password=${password} too`]), {
+    status: 0,
+    err: "warning: password: others can read it in the list of processes; password@=- asks for it",
+  });
+  const [key, certificate] = ["key", "certificate"].map((name) => machine.path(`/${name}.pem`)) as [string, string];
+  const how = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=lb1", "-days", "30"];
+  await machine.run(["openssl", "req", "-x509", ...how, "-keyout", key, "-out", certificate]);
+  const pem = await readFile(key, "utf8");
+  t.match(await run(`certificate create lb1 key@=- certificate@=${certificate}`, pem), { status: 0 }, "of many lines");
+  const both = await run("access me password set current@=- password@=-", `${password}\nshort\n`);
+  t.match(both, { status: 2, err: /password: expected at least 10 characters/ }, "a line for each of several");
 });
 
 t.test("fields nest along their dots and are typed by their schemas", async (t) => {

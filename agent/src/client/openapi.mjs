@@ -17730,13 +17730,17 @@ export default {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "password": "correct horse battery"
+       }
       },
       "application/json": {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "password": "correct horse battery"
+       }
       }
      }
     },
@@ -18756,13 +18760,17 @@ export default {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "description": "Runs the shop"
+       }
       },
       "application/json": {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "description": "Runs the shop"
+       }
       }
      }
     },
@@ -19885,13 +19893,17 @@ export default {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "description": "Farms of the shop"
+       }
       },
       "application/json": {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "description": "Farms of the shop"
+       }
       }
      }
     },
@@ -20461,13 +20473,21 @@ export default {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "sessions": {
+         "idleMinutes": 15
+        }
+       }
       },
       "application/json": {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "sessions": {
+         "idleMinutes": 15
+        }
+       }
       }
      }
     },
@@ -22564,13 +22584,17 @@ export default {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "bindPassword": "a password of its own"
+       }
       },
       "application/json": {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "bindPassword": "a password of its own"
+       }
       }
      }
     },
@@ -24215,13 +24239,17 @@ export default {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "facility": "audit"
+       }
       },
       "application/json": {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "facility": "audit"
+       }
       }
      }
     },
@@ -26570,13 +26598,37 @@ export default {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "backends": {
+         "b1": {
+          "address": "198.51.100.1",
+          "port": 80
+         },
+         "b2": {
+          "address": "198.51.100.2",
+          "port": 80,
+          "weight": 3
+         }
+        }
+       }
       },
       "application/json": {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "backends": {
+         "b1": {
+          "address": "198.51.100.1",
+          "port": 80
+         },
+         "b2": {
+          "address": "198.51.100.2",
+          "port": 80,
+          "weight": 3
+         }
+        }
+       }
       }
      }
     },
@@ -27731,13 +27783,17 @@ export default {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "weight": 2
+       }
       },
       "application/json": {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "weight": 2
+       }
       }
      }
     },
@@ -30606,13 +30662,29 @@ export default {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "ipv4": {
+         "method": "static",
+         "addresses": [
+          "192.0.2.5/24"
+         ],
+         "gateway": "192.0.2.1"
+        }
+       }
       },
       "application/json": {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "ipv4": {
+         "method": "static",
+         "addresses": [
+          "192.0.2.5/24"
+         ],
+         "gateway": "192.0.2.1"
+        }
+       }
       }
      }
     },
@@ -31682,13 +31754,17 @@ export default {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "address": "192.0.2.10/24"
+       }
       },
       "application/json": {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "address": "192.0.2.10/24"
+       }
       }
      }
     },
@@ -35086,13 +35162,17 @@ export default {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "id": 100
+       }
       },
       "application/json": {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "id": 100
+       }
       }
      }
     },
@@ -36295,13 +36375,17 @@ export default {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "table": "partner"
+       }
       },
       "application/json": {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "table": "partner"
+       }
       }
      }
     },
@@ -37545,13 +37629,17 @@ export default {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "interface": "eth0"
+       }
       },
       "application/json": {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "interface": "eth0"
+       }
       }
      }
     },
@@ -39173,13 +39261,17 @@ export default {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "key": "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49Ag==\n-----END PRIVATE KEY-----\n"
+       }
       },
       "application/json": {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "key": "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49Ag==\n-----END PRIVATE KEY-----\n"
+       }
       }
      }
     },
@@ -41423,13 +41515,37 @@ export default {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "uplinks": {
+         "fibre": {
+          "interface": "nic1",
+          "gateway": "192.0.2.1",
+          "weight": 3
+         },
+         "cable": {
+          "interface": "nic2",
+          "gateway": "198.51.100.1"
+         }
+        }
+       }
       },
       "application/json": {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "uplinks": {
+         "fibre": {
+          "interface": "nic1",
+          "gateway": "192.0.2.1",
+          "weight": 3
+         },
+         "cable": {
+          "interface": "nic2",
+          "gateway": "198.51.100.1"
+         }
+        }
+       }
       }
      }
     },
@@ -42704,13 +42820,17 @@ export default {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "weight": 1
+       }
       },
       "application/json": {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "weight": 1
+       }
       }
      }
     },
@@ -43992,13 +44112,17 @@ export default {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "hostname": "lb2.example.com"
+       }
       },
       "application/json": {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "hostname": "lb2.example.com"
+       }
       }
      }
     },
@@ -49202,13 +49326,25 @@ export default {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "enabled": true,
+        "recipients": [
+         "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+        ],
+        "keep": 14
+       }
       },
       "application/json": {
        "schema": {
         "$ref": "#/components/schemas/MergePatchInput"
        },
-       "example": {}
+       "example": {
+        "enabled": true,
+        "recipients": [
+         "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+        ],
+        "keep": 14
+       }
       }
      }
     },

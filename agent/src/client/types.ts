@@ -8772,9 +8772,17 @@ export interface operations {
         };
         requestBody: {
             content: {
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "facility": "audit"
+                 *     }
+                 */
                 "application/json": components["schemas"]["MergePatchInput"];
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "facility": "audit"
+                 *     }
+                 */
                 "application/merge-patch+json": components["schemas"]["MergePatchInput"];
             };
         };
@@ -9573,9 +9581,17 @@ export interface operations {
         };
         requestBody: {
             content: {
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "bindPassword": "a password of its own"
+                 *     }
+                 */
                 "application/json": components["schemas"]["MergePatchInput"];
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "bindPassword": "a password of its own"
+                 *     }
+                 */
                 "application/merge-patch+json": components["schemas"]["MergePatchInput"];
             };
         };
@@ -10203,9 +10219,17 @@ export interface operations {
         };
         requestBody: {
             content: {
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "description": "Runs the shop"
+                 *     }
+                 */
                 "application/json": components["schemas"]["MergePatchInput"];
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "description": "Runs the shop"
+                 *     }
+                 */
                 "application/merge-patch+json": components["schemas"]["MergePatchInput"];
             };
         };
@@ -11475,9 +11499,17 @@ export interface operations {
         };
         requestBody: {
             content: {
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "description": "Farms of the shop"
+                 *     }
+                 */
                 "application/json": components["schemas"]["MergePatchInput"];
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "description": "Farms of the shop"
+                 *     }
+                 */
                 "application/merge-patch+json": components["schemas"]["MergePatchInput"];
             };
         };
@@ -11910,9 +11942,21 @@ export interface operations {
         };
         requestBody: {
             content: {
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "sessions": {
+                 *         "idleMinutes": 15
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["MergePatchInput"];
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "sessions": {
+                 *         "idleMinutes": 15
+                 *       }
+                 *     }
+                 */
                 "application/merge-patch+json": components["schemas"]["MergePatchInput"];
             };
         };
@@ -12475,9 +12519,17 @@ export interface operations {
         };
         requestBody: {
             content: {
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "password": "correct horse battery"
+                 *     }
+                 */
                 "application/json": components["schemas"]["MergePatchInput"];
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "password": "correct horse battery"
+                 *     }
+                 */
                 "application/merge-patch+json": components["schemas"]["MergePatchInput"];
             };
         };
@@ -13073,9 +13125,17 @@ export interface operations {
         };
         requestBody: {
             content: {
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "key": "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49Ag==\n-----END PRIVATE KEY-----\n"
+                 *     }
+                 */
                 "application/json": components["schemas"]["MergePatchInput"];
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "key": "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49Ag==\n-----END PRIVATE KEY-----\n"
+                 *     }
+                 */
                 "application/merge-patch+json": components["schemas"]["MergePatchInput"];
             };
         };
@@ -14898,9 +14958,37 @@ export interface operations {
         };
         requestBody: {
             content: {
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "uplinks": {
+                 *         "fibre": {
+                 *           "interface": "nic1",
+                 *           "gateway": "192.0.2.1",
+                 *           "weight": 3
+                 *         },
+                 *         "cable": {
+                 *           "interface": "nic2",
+                 *           "gateway": "198.51.100.1"
+                 *         }
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["MergePatchInput"];
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "uplinks": {
+                 *         "fibre": {
+                 *           "interface": "nic1",
+                 *           "gateway": "192.0.2.1",
+                 *           "weight": 3
+                 *         },
+                 *         "cable": {
+                 *           "interface": "nic2",
+                 *           "gateway": "198.51.100.1"
+                 *         }
+                 *       }
+                 *     }
+                 */
                 "application/merge-patch+json": components["schemas"]["MergePatchInput"];
             };
         };
@@ -15522,9 +15610,17 @@ export interface operations {
         };
         requestBody: {
             content: {
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "weight": 1
+                 *     }
+                 */
                 "application/json": components["schemas"]["MergePatchInput"];
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "weight": 1
+                 *     }
+                 */
                 "application/merge-patch+json": components["schemas"]["MergePatchInput"];
             };
         };
@@ -16451,9 +16547,37 @@ export interface operations {
         };
         requestBody: {
             content: {
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "backends": {
+                 *         "b1": {
+                 *           "address": "198.51.100.1",
+                 *           "port": 80
+                 *         },
+                 *         "b2": {
+                 *           "address": "198.51.100.2",
+                 *           "port": 80,
+                 *           "weight": 3
+                 *         }
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["MergePatchInput"];
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "backends": {
+                 *         "b1": {
+                 *           "address": "198.51.100.1",
+                 *           "port": 80
+                 *         },
+                 *         "b2": {
+                 *           "address": "198.51.100.2",
+                 *           "port": 80,
+                 *           "weight": 3
+                 *         }
+                 *       }
+                 *     }
+                 */
                 "application/merge-patch+json": components["schemas"]["MergePatchInput"];
             };
         };
@@ -17041,9 +17165,17 @@ export interface operations {
         };
         requestBody: {
             content: {
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "weight": 2
+                 *     }
+                 */
                 "application/json": components["schemas"]["MergePatchInput"];
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "weight": 2
+                 *     }
+                 */
                 "application/merge-patch+json": components["schemas"]["MergePatchInput"];
             };
         };
@@ -18443,9 +18575,29 @@ export interface operations {
         };
         requestBody: {
             content: {
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "ipv4": {
+                 *         "method": "static",
+                 *         "addresses": [
+                 *           "192.0.2.5/24"
+                 *         ],
+                 *         "gateway": "192.0.2.1"
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["MergePatchInput"];
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "ipv4": {
+                 *         "method": "static",
+                 *         "addresses": [
+                 *           "192.0.2.5/24"
+                 *         ],
+                 *         "gateway": "192.0.2.1"
+                 *       }
+                 *     }
+                 */
                 "application/merge-patch+json": components["schemas"]["MergePatchInput"];
             };
         };
@@ -19627,9 +19779,17 @@ export interface operations {
         };
         requestBody: {
             content: {
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "address": "192.0.2.10/24"
+                 *     }
+                 */
                 "application/json": components["schemas"]["MergePatchInput"];
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "address": "192.0.2.10/24"
+                 *     }
+                 */
                 "application/merge-patch+json": components["schemas"]["MergePatchInput"];
             };
         };
@@ -20636,9 +20796,17 @@ export interface operations {
         };
         requestBody: {
             content: {
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "interface": "eth0"
+                 *     }
+                 */
                 "application/json": components["schemas"]["MergePatchInput"];
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "interface": "eth0"
+                 *     }
+                 */
                 "application/merge-patch+json": components["schemas"]["MergePatchInput"];
             };
         };
@@ -21189,9 +21357,17 @@ export interface operations {
         };
         requestBody: {
             content: {
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "table": "partner"
+                 *     }
+                 */
                 "application/json": components["schemas"]["MergePatchInput"];
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "table": "partner"
+                 *     }
+                 */
                 "application/merge-patch+json": components["schemas"]["MergePatchInput"];
             };
         };
@@ -21857,9 +22033,17 @@ export interface operations {
         };
         requestBody: {
             content: {
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "id": 100
+                 *     }
+                 */
                 "application/json": components["schemas"]["MergePatchInput"];
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "id": 100
+                 *     }
+                 */
                 "application/merge-patch+json": components["schemas"]["MergePatchInput"];
             };
         };
@@ -22455,9 +22639,17 @@ export interface operations {
         };
         requestBody: {
             content: {
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "hostname": "lb2.example.com"
+                 *     }
+                 */
                 "application/json": components["schemas"]["MergePatchInput"];
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "hostname": "lb2.example.com"
+                 *     }
+                 */
                 "application/merge-patch+json": components["schemas"]["MergePatchInput"];
             };
         };
@@ -22738,9 +22930,25 @@ export interface operations {
         };
         requestBody: {
             content: {
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "enabled": true,
+                 *       "recipients": [
+                 *         "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+                 *       ],
+                 *       "keep": 14
+                 *     }
+                 */
                 "application/json": components["schemas"]["MergePatchInput"];
-                /** @example {} */
+                /**
+                 * @example {
+                 *       "enabled": true,
+                 *       "recipients": [
+                 *         "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+                 *       ],
+                 *       "keep": 14
+                 *     }
+                 */
                 "application/merge-patch+json": components["schemas"]["MergePatchInput"];
             };
         };

@@ -4,6 +4,8 @@ import { isApiKey, KeyRefused, principalOfKey } from "../access/api-keys.ts";
 import { isPermitted, type Permission, type Principal, type Scope } from "../access/permissions.ts";
 import { localAdministrator, principalOf, principalOnSocket } from "../access/principal.ts";
 import { isCsrfToken, type Session } from "../access/sessions.ts";
+import { originHeader } from "../client/transport.ts";
+import { canonicalAddress, isAddress } from "../configuration/fields.ts";
 import { SteelyardError } from "../errors.ts";
 import type { ApiContext, RouteObject, Transport } from "./context.ts";
 import { cookieToken, requireSameOrigin } from "./cookie.ts";
@@ -48,11 +50,21 @@ export function requirePermission(principal: Principal, permission: Permission, 
 /** Root acts as the administrator, a user with a shell as itself, by the rights of now. */
 function identifyLocally(request: FastifyRequest, { control, machine }: ApiContext): Principal {
   const name = callerOf(request.raw);
-  if (name === undefined) return localAdministrator;
+  const source = sourceOnSocket(request);
+  if (name === undefined) return { ...localAdministrator, source };
   request.attemptedBy = name;
   const principal = principalOnSocket(control.current().configuration, name, machine.now());
   if (!principal) throw new SteelyardError("unauthenticated", `user ${name} may not use the shell any more`);
-  return principal;
+  return { ...principal, source };
+}
+
+/**
+ * Whoever types over SSH can be cut off like anybody who comes over the network, and the command says so: sshd(8) gives it the
+ * address. It is believed, for the worst it can do is that a change has to be confirmed.
+ */
+function sourceOnSocket({ headers }: FastifyRequest): string {
+  const origin = headers[originHeader];
+  return typeof origin === "string" && isAddress(origin) ? `ssh ${canonicalAddress(origin)}` : "local";
 }
 
 /**

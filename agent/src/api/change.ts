@@ -46,7 +46,9 @@ export const pendingCommit = z
       .int()
       .describe("The confirmed generation, whose content comes back; 0: none, the first boot begins again"),
     author: z.string().describe("Who made the change"),
-    source: z.string().describe("Address of the client, or local"),
+    source: z
+      .string()
+      .describe("Address of the client (ssh and an address: the command on the box, over SSH), or local"),
     message: z.string().describe("What the change does"),
     time: z.iso.datetime().describe("When the change was made"),
     deadline: z.iso.datetime().describe("When it goes back unless it is confirmed"),

@@ -268,6 +268,23 @@ t.test(
   },
 );
 
+t.test(
+  "whoever types over SSH is asked to confirm what can cut them off, and stands in the history with an address",
+  async (t) => {
+    const { run, control } = await setUp(t);
+    const line = "system set management.port=4444";
+    t.match(await run(line), { status: 0, err: "" }, "nobody is cut off at the console");
+    const over = { SSH_CONNECTION: "2001:db8::7 52000 2001:db8::5 22" };
+    const asked = await run("system set management.port=4445", "", over);
+    t.match(asked, { status: 0, err: /goes back by itself at .*unless you type: steelyard config confirm/ });
+    t.match(control.pending(), { author: "admin", source: "ssh 2001:db8::7" });
+    t.match(await run("config confirm", "", over), { status: 0 });
+    t.match(await run("config history --limit 1"), { out: /admin@ssh 2001:db8::7/ });
+    t.notOk((await run("system set management.port=4446 --confirm-within 0", "", over)).err, "they may waive it");
+    t.match((await run("system set management.port=4447", "", { SSH_CONNECTION: "nonsense" })).err, "");
+  },
+);
+
 t.test("a change that has to be confirmed is confirmed or taken back", async (t) => {
   const { run, control } = await setUp(t);
   t.match(await run("config confirm"), { status: 3 });

@@ -35,11 +35,11 @@ export async function showHistory(context: CommandContext, { limit }: { limit?: 
   ]);
   const history = limit === undefined ? all : all.slice(0, readNumber(limit));
   if (await printForPrograms(context, history)) return;
-  const rows = history.map(({ generation, time, author, source, message }) => [
+  const rows = history.map(({ generation, time, author, source, message, compatible }) => [
     generation === current ? `${generation}*` : `${generation}`,
     time.replace(/\.\d+Z$/, "Z"),
     `${author}@${source}`,
-    message,
+    compatible ? message : `(of a newer system) ${message}`,
   ]);
   printTable(output, ["GENERATION", "TIME", "BY", "MESSAGE"], rows);
 }

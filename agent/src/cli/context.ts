@@ -55,9 +55,16 @@ export function withContext<Arguments extends unknown[]>(
 }
 
 export async function makeContext(surroundings: Surroundings, options: GlobalOptions): Promise<CommandContext> {
-  const connection = await findConnection(surroundings.environment, options);
+  const { environment } = surroundings;
+  const connection = { ...(await findConnection(environment, options)), ...originOf(environment) };
   const format = options.json ? "json" : options.yaml ? "yaml" : "text";
   return { ...surroundings, connection, client: makeClient(connection), format, quiet: options.quiet ?? false };
+}
+
+/** `192.0.2.7 52000 192.0.2.5 22` of sshd(8): over SSH, a change can cut off whoever types. */
+function originOf({ SSH_CONNECTION = "" }: NodeJS.ProcessEnv): { origin?: string } {
+  const [address = ""] = SSH_CONNECTION.split(" ");
+  return address === "" ? {} : { origin: address };
 }
 
 /** Which box: what the command line says, then the environment, then the profile of `steelyard login`, then this one. */

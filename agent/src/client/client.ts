@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { catalogue, type ErrorCode, type Problem, SteelyardError } from "../errors.ts";
 import { type FollowOptions, followEvents, type ServerEvent } from "./events.ts";
 import type { AnswerOf, ItemOf, ListPath, Method, OptionsOf, PathOf } from "./operations.ts";
-import { type Connection, type Outgoing, openRequest, readBody } from "./transport.ts";
+import { type Connection, type Outgoing, openRequest, originHeader, readBody } from "./transport.ts";
 
 /** A client of the API whose requests and answers are typed by the API's own description. */
 
@@ -94,7 +94,7 @@ export function fillPath(path: string, values: PathValues = {}): string {
   return path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(String(values[name] ?? "")));
 }
 
-function prepare({ token }: Connection, method: string, path: string, options: RequestOptions): Outgoing {
+function prepare({ token, url, origin }: Connection, method: string, path: string, options: RequestOptions): Outgoing {
   const { query = {}, body, headers = {}, accept = "application/json" } = options;
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(query))
@@ -107,6 +107,7 @@ function prepare({ token }: Connection, method: string, path: string, options: R
     headers: {
       Accept: accept,
       ...(token ? { Authorization: `Bearer ${token}` } : {}),
+      ...(origin !== undefined && url === undefined ? { [originHeader]: origin } : {}),
       ...(sent === undefined ? {} : { "Content-Type": type, "Content-Length": Buffer.byteLength(sent) }),
       ...headers,
     },

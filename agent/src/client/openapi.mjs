@@ -8678,7 +8678,7 @@ export default {
      },
      "source": {
       "type": "string",
-      "description": "Address of the client, or local, console, answer-file, agent"
+      "description": "Address of the client (ssh and an address: the command on the box, over SSH), or local, console, answer-file, agent"
      },
      "requestId": {
       "description": "Also in the answer and in the journal",
@@ -9265,7 +9265,7 @@ export default {
      },
      "source": {
       "type": "string",
-      "description": "Address of the client, or local"
+      "description": "Address of the client (ssh and an address: the command on the box, over SSH), or local"
      },
      "message": {
       "type": "string",
@@ -10699,7 +10699,7 @@ export default {
      },
      "source": {
       "type": "string",
-      "description": "Address of the client, or local, console, answer-file, boot"
+      "description": "Address of the client (ssh and an address: the command on the box, over SSH), or local, console, answer-file, boot"
      },
      "time": {
       "type": "string",
@@ -45113,7 +45113,7 @@ export default {
           },
           "source": {
            "type": "string",
-           "description": "Address of the client, or local, console, answer-file, boot"
+           "description": "Address of the client (ssh and an address: the command on the box, over SSH), or local, console, answer-file, boot"
           },
           "time": {
            "type": "string",

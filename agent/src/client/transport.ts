@@ -11,7 +11,12 @@ export type Connection = {
   token?: string;
   /** SHA-256 of the certificate in hexadecimal, with or without colons. Without one, an authority must vouch for it. */
   fingerprint?: string;
+  /** Address from which somebody types over SSH: told to the local socket alone, where nothing else shows it. */
+  origin?: string;
 };
+
+/** Header of requests on the local socket with {@link Connection.origin}. */
+export const originHeader = "steelyard-origin";
 
 export type Outgoing = {
   method: string;

@@ -2485,7 +2485,7 @@ export interface components {
             roles?: string[];
             /** @description Counts up by one, over all files */
             sequence: number;
-            /** @description Address of the client, or local, console, answer-file, agent */
+            /** @description Address of the client (ssh and an address: the command on the box, over SSH), or local, console, answer-file, agent */
             source: string;
             /** @description The HTTP status */
             status?: number;
@@ -3740,7 +3740,7 @@ export interface components {
             parent: number;
             /** @description Of the format its objects are kept in */
             schemaVersion: number;
-            /** @description Address of the client, or local, console, answer-file, boot */
+            /** @description Address of the client (ssh and an address: the command on the box, over SSH), or local, console, answer-file, boot */
             source: string;
             /**
              * Format: date-time
@@ -6133,7 +6133,7 @@ export interface components {
             parent: number;
             /** @description How the change can cut off an operator; none when asked for */
             reasons: string[];
-            /** @description Address of the client, or local */
+            /** @description Address of the client (ssh and an address: the command on the box, over SSH), or local */
             source: string;
             /**
              * Format: date-time
@@ -13812,7 +13812,7 @@ export interface operations {
                         parent: number;
                         /** @description Of the format its objects are kept in */
                         schemaVersion: number;
-                        /** @description Address of the client, or local, console, answer-file, boot */
+                        /** @description Address of the client (ssh and an address: the command on the box, over SSH), or local, console, answer-file, boot */
                         source: string;
                         /**
                          * Format: date-time

@@ -213,6 +213,12 @@ t.test("what can cut off a remote operator has to be confirmed without being ask
   t.notOk((await rename("three", { confirmWithin: 0 })).pending, "an operator may waive it");
   t.match((await rename("four")).pending, { reasons: ["the name changes"] });
   await control.confirm(remote);
+  t.match(
+    (await rename("five", { author: { user: "ada", source: "ssh 192.0.2.7" } })).pending,
+    {},
+    "nor does SSH help",
+  );
+  await control.confirm(remote);
   const harmless = (current: Configuration) => ({ ...current, virtualAddresses: {} });
   t.notOk((await control.commit({ author: remote, message: "nothing", change: harmless })).pending);
 });

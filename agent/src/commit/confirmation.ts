@@ -13,7 +13,7 @@ export type Confirmation = { minutes: number; reasons: string[] };
 
 /**
  * The author decides; one who does not is asked to confirm what can cut off whoever comes over the network. From the
- * console or the local socket nobody is cut off. A first boot has to be confirmed only when its author says so.
+ * console or the local socket nobody is cut off, but over SSH. A first boot has to be confirmed only when its author says so.
  */
 export function decideConfirmation(
   subsystems: readonly Subsystem[],
@@ -22,8 +22,12 @@ export function decideConfirmation(
   { author, confirmWithin }: Pick<CommitRequest, "author" | "confirmWithin">,
 ): Confirmation {
   const reasons = subsystems.flatMap((subsystem) => subsystem.endangers(before, after));
-  const automatic = reasons.length > 0 && isAddress(author.source) ? automaticMinutes : 0;
+  const automatic = reasons.length > 0 && isRemote(author.source) ? automaticMinutes : 0;
   return { minutes: confirmWithin ?? automatic, reasons };
+}
+
+function isRemote(source: string): boolean {
+  return isAddress(source) || source.startsWith("ssh ");
 }
 
 /** Refuses a commit while another one may still go back: nobody could say what would go back with it. */

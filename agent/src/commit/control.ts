@@ -5,7 +5,7 @@ import type { Finding, StepBase } from "./subsystem.ts";
 /** Who asks for a change, and from where: kept with the generation and shown in the history. */
 export type Author = {
   user: string;
-  /** Address of the client, or `local` for the socket, `console`, `answer-file`, `boot`, `timer`. */
+  /** Address of the client, `ssh` and one for the socket by way of SSH, or `local` for the socket, `console`, `answer-file`, `boot`, `timer`. */
   source: string;
 };
 

@@ -24,11 +24,18 @@ t.test("many objects land in one generation, or none does", async (t) => {
     { op: "put", object: "farms/web", value: farm() },
     { op: "put", object: "farms/mail", value: farm("odd") },
     { op: "patch", object: "farms/web", value: { ports: ["443"] } },
+    // By its place in a generation, and by the name that problems have.
+    { op: "put", object: "access/groups/one", value: {} },
+    { op: "put", object: "groups/two", value: {} },
     { op: "patch", object: "system", value: { hostname: "lb2" } },
   ];
   const done = await send({ message: "bring up two farms", generation: 1, changes });
   t.match(done, { status: 200, body: { generation: 2, warnings: [{ path: "farms.mail.description" }] } });
-  t.match(control.current().configuration, { farms: { web: { ports: ["443"] } }, system: { hostname: "lb2" } });
+  t.match(control.current().configuration, {
+    farms: { web: { ports: ["443"] } },
+    groups: { one: {}, two: {} },
+    system: { hostname: "lb2" },
+  });
   t.match((await control.history())[0], { message: "bring up two farms", author: "admin" });
   t.match(await send({ message: "late", generation: 1, changes: [] }), { status: 412, body: { code: "stale" } });
   const refused = [

@@ -116,7 +116,9 @@ function nameProblems({ path, single }: Place): Problem[] {
 function findPlace(draft: Configuration, object: string): Place | undefined {
   if (Object.hasOwn(singletons, object)) return placeOfSingleton(draft, object as SingletonName, draft);
   const slash = object.lastIndexOf("/");
-  const found = Object.entries(collections).find(([, { directory }]) => directory === object.slice(0, slash));
+  const place = object.slice(0, slash);
+  // As a generation has it, or as problems and `GET /api/v1/configuration` name it.
+  const found = Object.entries(collections).find(([name, { directory }]) => directory === place || name === place);
   return found && placeOfMember(draft, found[0] as CollectionName, object.slice(slash + 1), draft);
 }
 

@@ -40,7 +40,11 @@ const generation = z
     generation: z.int().describe("Its number; they are counted up"),
     parent: z.int().describe("The generation it was made from; 0 for the first"),
     author: z.string().describe("The user who made it"),
-    source: z.string().describe("Address of the client, or local, console, answer-file, boot"),
+    source: z
+      .string()
+      .describe(
+        "Address of the client (ssh and an address: the command on the box, over SSH), or local, console, answer-file, boot",
+      ),
     time: z.iso.datetime().describe("When it was made, UTC"),
     message: z.string().describe("What was done"),
     schemaVersion: z.int().describe("Of the format its objects are kept in"),

@@ -18,7 +18,11 @@ export const auditEvent = z.object({
   user: z.string().describe("Who; empty for nobody that is known"),
   roles: z.array(z.string()).optional().describe("The roles the user acted with"),
   means: z.string().describe("How the user was known: session, api-key:<prefix>, local, console, agent, none"),
-  source: z.string().describe("Address of the client, or local, console, answer-file, agent"),
+  source: z
+    .string()
+    .describe(
+      "Address of the client (ssh and an address: the command on the box, over SSH), or local, console, answer-file, agent",
+    ),
   requestId: z.string().optional().describe("Also in the answer and in the journal"),
   method: z.string().optional().describe("Of the request"),
   operation: z.string().describe("The operationId of the API, or what the agent did by itself"),

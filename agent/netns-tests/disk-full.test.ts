@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
+import { openAudit } from "../src/access/audit/audit.ts";
 import { makeMachine } from "../src/adapters/machine.ts";
 import { run } from "../src/adapters/process.ts";
 import { makeControl } from "../src/commit/commit.ts";
@@ -98,6 +99,43 @@ async function test(): Promise<void> {
     // When what goes in the background is gone.
     const verdicts = await other.verify();
     t.ok(verdicts.length < 60 && verdicts.every(({ problem }) => problem === undefined), `${verdicts.length} are left`);
+  });
+
+  await t.test("an audit log on a full disk holds nothing up, tells of what it lost, and stays whole", async (t) => {
+    const place = machine.path("/data/audit");
+    await fs.mkdir(place, { recursive: true });
+    await run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=0700", "tmpfs", place]);
+    try {
+      const said: string[] = [];
+      const say = (line: string) => void said.push(line);
+      const audit = await openAudit({ ...machine, log: { info: say, warn: say, error: say } });
+      const record = (message: string) =>
+        audit.record({
+          ...{ user: "admin", means: "local", source: "local", operation: "patchFarm", object: "farms/web" },
+          ...{ result: "done", message },
+        });
+      await record("before");
+      const filler = join(place, "ballast");
+      // What fits into the page that is begun still has its place.
+      await fill(filler, 0);
+      for (let count = 1; count <= 40; count += 1) await record(`full ${count}`);
+      const lost = audit.log.unwritten();
+      t.ok(lost > 10, `${lost} records found no place`);
+      t.equal(said.filter((line) => /could not be written: ENOSPC.*"full \d+"/.test(line)).length, lost);
+      t.match(await audit.log.verify(), { whole: true, unwritten: lost }, "no half of a line is left");
+      await fs.rm(filler);
+      await record("after");
+      t.match(await audit.log.verify(), { whole: true, unwritten: 0 });
+      const lines: string[] = [];
+      for await (const line of audit.log.lines("newest")) lines.push(line);
+      t.match(
+        lines.slice(0, 2).map((line) => JSON.parse(line)),
+        [{ message: "after" }, { operation: "auditLost", message: `${lost} records could not be written` }],
+      );
+      await audit.close();
+    } finally {
+      await run(["umount", place]);
+    }
   });
 }
 

@@ -3,6 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
+import { openAudit } from "../src/access/audit/audit.ts";
+import { startExport } from "../src/access/audit/export/exporter.ts";
 import { auditTarget } from "../src/access/audit/export/schema.ts";
 import { decodeRecord } from "../src/access/audit/record.ts";
 import { makeChainWalk } from "../src/access/audit/verify-chain.ts";
@@ -48,7 +50,8 @@ input(type="imudp" port="5140" address="127.0.0.1" ruleset="udp")
   await start();
   t.teardown(() => daemon?.stop("SIGKILL"));
 
-  const { server, control } = await setUpServer(t, { auditBackoff: { first: 100, longest: 500 } });
+  const backoff = { first: 100, longest: 500 };
+  const { server, control, machine } = await setUpServer(t, { auditBackoff: backoff });
   const ca = await fs.readFile(authority.certificate, "utf8");
   const base = { host: "127.0.0.1", caCertificates: ca };
   const configure = (targets: Record<string, object>) =>
@@ -165,6 +168,47 @@ input(type="imudp" port="5140" address="127.0.0.1" ruleset="udp")
     });
     t.equal(weak.statusCode, 400);
   });
+
+  await t.test(
+    "a server that is away when the agent starts, or that cannot be reached at all, is told of",
+    async (t) => {
+      await configure({
+        udp: { host: "127.0.0.1", port: 5140, transport: "udp" },
+        tcp: { host: "127.0.0.1", port: 6010, transport: "tcp" },
+        unroutable: { host: "192.0.2.1", transport: "udp" },
+        unknown: { host: "siem.invalid", transport: "udp" },
+      });
+      const words = async (name: string) => (await statusOf(name)).error;
+      const told = (name: string) => until(`${name} is told of`, 20_000, async () => (await words(name)) !== "");
+      await act();
+      await Promise.all([told("unroutable"), told("unknown")]);
+      t.match(await words("unroutable"), /cannot connect to 192\.0\.2\.1:514: .*ENETUNREACH/);
+      t.match(await words("unknown"), /cannot connect to siem\.invalid:514: (EAI_AGAIN|ENOTFOUND)/);
+      t.match(await statusOf("unknown"), { sent: 0, lost: 0 });
+      await until("tcp has all", 20_000, async () => (await statusOf("tcp")).sequence === (await head()));
+
+      // The agent ends and starts again, and rsyslogd is not there; nothing waits for it, and it gets what it missed.
+      await daemon?.stop();
+      const first = await head();
+      await act();
+      const wanted = (await head()) + 1;
+      await server.close();
+      const audit = await openAudit(machine);
+      const begin = Date.now();
+      const exported = await startExport(control, audit.log, machine, backoff);
+      const event = { user: "admin", means: "agent", source: "agent", operation: "commit", object: "configuration" };
+      await audit.record({ ...event, result: "done" });
+      t.ok(Date.now() - begin < 2000, "neither the start waits nor a change");
+      t.equal(audit.log.head().sequence, wanted);
+      await until("it is noticed", 10_000, async () => exported.status("tcp")?.error !== "");
+      await start();
+      await until("all has come", 20_000, async () => (await sequences("tcp")).includes(wanted));
+      const seen = new Set(await sequences("tcp"));
+      for (let each = first + 1; each <= wanted; each += 1) t.ok(seen.has(each), `record ${each}`);
+      await exported.close();
+      await audit.close();
+    },
+  );
 
   async function head(): Promise<number> {
     return (await server.local.inject({ url: "/api/v1/access/audit?limit=1" })).json().items[0].sequence;

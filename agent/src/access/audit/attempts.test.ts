@@ -152,6 +152,42 @@ t.test("a box whose audit log cannot be written says so", async (t) => {
   t.match(await status(), { health: "ok", problems: [] });
 });
 
+t.test("a generation that is damaged is loud at each start: an event, the journal, and a record", async (t) => {
+  const said: string[] = [];
+  const say = (line: string) => void said.push(line);
+  const machine = makeMachine({ root: t.testdir(), log: { info: say, warn: say, error: say } });
+  const open = async () => makeControl(await openStore(machine.path("/config"), machine.log), [], machine);
+  const first = await open();
+  for (const hostname of ["one", "two"])
+    await first.commit({
+      author: { user: "admin", source: "local" },
+      message: `name ${hostname}`,
+      change: (current) => ({ ...current, system: { ...current.system, hostname } }),
+    });
+  await fs.appendFile(machine.path("/config/generations/2/system.yaml"), "#");
+  for (let start = 1; start <= 2; start += 1) {
+    said.length = 0;
+    const control = await open();
+    const audit = await openAudit(machine);
+    const events: string[] = [];
+    const stops = [auditControl(audit, control), control.subscribe(({ kind }) => void events.push(kind))];
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    t.same(events, ["configuration-damaged"]);
+    t.match(said.join("\n"), /generation 2 cannot be used/);
+    const lines: AuditRecord[] = [];
+    for await (const line of audit.log.lines("oldest")) lines.push(JSON.parse(line));
+    t.equal(lines.length, start);
+    t.match(lines.at(-1), {
+      operation: "open",
+      result: "failed",
+      generation: 1,
+      message: /generation 2 cannot be used, serving 1/,
+    });
+    for (const stop of stops) stop();
+    await audit.close();
+  }
+});
+
 t.test("no secret of the configuration is in a record, whatever is done to its object", async (t) => {
   const machine = makeMachine({ root: t.testdir(), log: quiet });
   const control = makeControl(await openStore(machine.path("/config"), quiet), [], machine);

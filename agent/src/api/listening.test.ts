@@ -67,6 +67,11 @@ t.test("the local socket and HTTPS serve the same routes; the port follows the c
   t.notMatch(answer, /access-control|server:|x-powered-by/i);
 
   t.match(await ask(await openTls(first), "nonsense\r\n\r\n"), /^HTTP\/1.1 400 [\s\S]*problem\+json[\s\S]*bad-input/);
+  const plain = connectTcp(first, "127.0.0.1");
+  plain.write(get("/api/v1/farms"));
+  let explained = "";
+  for await (const part of plain) explained += part;
+  t.match(explained, /^HTTP\/1.1 400 [\s\S]*problem\+json[\s\S]*begins with https:\/\//, "HTTP without TLS is told so");
   const modern = await openTls(first);
   t.equal(modern.getProtocol(), "TLSv1.3");
   t.equal(modern.getPeerCertificate().fingerprint256, await readManagementFingerprint(machine));

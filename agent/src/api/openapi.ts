@@ -2,6 +2,7 @@ import swagger from "@fastify/swagger";
 import type { FastifyInstance } from "fastify";
 import { createJsonSchemaTransform, createJsonSchemaTransformObject } from "fastify-type-provider-zod";
 import { z } from "zod";
+import { sendObject } from "./change.ts";
 import { completeDocument, type Document } from "./openapi-document.ts";
 
 /** The description of the API, OpenAPI 3.1, made from the schemas that check the requests. */
@@ -113,7 +114,7 @@ function exampleOfBody(body: unknown): unknown {
 export function addOpenApiRoute(app: FastifyInstance): void {
   let document: object | undefined;
   app.get("/api/v1/openapi.json", {
-    config: { permission: "public" },
+    config: { permission: "public", entityTag: true },
     schema: {
       operationId: "getOpenApi",
       tags: ["System"],
@@ -127,9 +128,9 @@ export function addOpenApiRoute(app: FastifyInstance): void {
           .meta({ examples: [{ openapi: "3.1.0" }] }),
       },
     },
-    handler: async () => {
+    handler: async (request, reply) => {
       document ??= completeDocument(app.swagger() as unknown as Document);
-      return document;
+      return sendObject(request, reply, document, document);
     },
   });
 }

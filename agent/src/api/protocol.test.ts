@@ -142,6 +142,24 @@ t.test("methods, addresses, media types and bodies that make no sense are told w
   await refused(["POST", "/farms", "{}", { "content-type": "text/plain" }], 415, /expected application\/json/);
   await refused(["POST", "/farms", "{}", { "content-type": "application/merge-patch+json" }], 415, /PATCH alone/);
   await refused(["POST", "/farms", "{}", { ...json, "content-encoding": "gzip" }], 415, /Content-Encoding/);
+  const number = await ask(
+    "POST",
+    "/farms",
+    `{"name":"web","profile":"l4xnat","ports":7,"backends":{"b1":{"weight":1e30}}}`,
+  );
+  t.same(
+    number
+      .json()
+      .problems.map(({ path, message }: { path: string; message: string }) => `${path}: ${message}`)
+      .sort(),
+    [
+      "farms.web.backends.b1.address: expected a text, but the field is missing",
+      "farms.web.backends.b1.weight: expected a whole number from 1 to 255",
+      "farms.web.ports: expected a list, not a number",
+      "farms.web.virtualAddresses: expected a list, but the field is missing",
+    ],
+    "each field once, in words",
+  );
   for (const body of ["[]", "null", "1", '"text"', ""])
     await refused(["POST", "/farms", body], 400, /^farms: expected a JSON object$/);
   await refused(["PATCH", "/system", "[]"], 400, /^system: expected a JSON object$/);
@@ -178,6 +196,8 @@ t.test("entity tags are compared as RFC 9110 has it", async (t) => {
       t.equal(await status(method, "/farms/web", { "if-none-match": list }), 304, `${method} ${list}`);
     t.equal(await status(method, "/farms/web", { "if-none-match": '"a,b"' }), 200);
   }
+  const description = String((await server.local.inject("/api/v1/openapi.json")).headers.etag);
+  t.equal(await status("GET", "/openapi.json", { "if-none-match": description }), 304, "the description has a tag");
   const whole = String((await server.local.inject("/api/v1/configuration")).headers.etag);
   t.equal(
     await status("GET", "/configuration", { "if-none-match": whole }),

@@ -141,10 +141,14 @@ const refusals: Record<string, Refusal> = {
     detail: "the extensions of a chunk are too long",
   },
   HPE_INVALID_METHOD: { ...noHttp, detail: "this is no method of HTTP" },
+  ERR_SSL_HTTP_REQUEST: { ...noHttp, detail: "this port speaks TLS: the address begins with https://" },
 };
 
 /** What is no HTTP at all, or came too slowly or too long in its headers: there is no request to answer, only a connection. */
-export function answerNoHttp(error: NodeJS.ErrnoException, socket: Duplex): void {
+export function answerNoHttp(error: NodeJS.ErrnoException, given: Duplex): void {
+  // Whoever speaks HTTP to TLS reads HTTP alone. node has no public name for the connection below.
+  const { _parent: below } = given as Duplex & { _parent?: Duplex };
+  const socket = error.code === "ERR_SSL_HTTP_REQUEST" && below ? below : given;
   if (error.code === "ECONNRESET" || !socket.writable) {
     socket.destroy();
     return;

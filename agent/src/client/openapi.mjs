@@ -49841,6 +49841,20 @@ export default {
       "headers": {
        "Request-Id": {
         "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
+       }
+      }
+     },
+     "304": {
+      "description": "The tag of If-None-Match still holds",
+      "headers": {
+       "Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       },
+       "ETag": {
+        "$ref": "#/components/headers/ETag"
        }
       }
      },
@@ -49858,6 +49872,9 @@ export default {
      }
     },
     "parameters": [
+     {
+      "$ref": "#/components/parameters/IfNoneMatch"
+     },
      {
       "$ref": "#/components/parameters/RequestId"
      }

@@ -1,5 +1,7 @@
+import { spawn } from "node:child_process";
 import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
 import { parse } from "yaml";
 import { makeClient } from "../client/client.ts";
@@ -246,6 +248,22 @@ t.test("a directory is taken whole: in the ways of an export, a generation and a
     farms: { mail: { ports: ["25"] } },
     users: { anna: { roles: ["auditor"] } },
   });
+});
+
+t.test("standard input is read whatever it is: a pipe, or the socket that sshd hands over", async (t) => {
+  const { socket, control } = await setUp(t);
+  const main = join(dirname(fileURLToPath(import.meta.url)), "main.ts");
+  const argv = [...process.execArgv, main, "config", "apply", "-f", "-"];
+  const apply = async (command: string, args: string[], port: string) => {
+    const env = { ...process.env, STEELYARD_SOCKET: socket };
+    const child = spawn(command, args, { stdio: ["pipe", "ignore", "inherit"], env });
+    child.stdin.end(`farms:\n  web: { profile: l4xnat, virtualAddresses: [192.0.2.10], ports: ["${port}"] }\n`);
+    t.equal(await new Promise((resolve) => child.once("close", resolve)), 0);
+    t.same(control.current().configuration.farms.web?.ports, [port]);
+  };
+  await apply("/bin/sh", ["-c", 'cat | "$0" "$@"', process.execPath, ...argv], "81");
+  // What node calls a pipe to a child is a pair of sockets.
+  await apply(process.execPath, argv, "82");
 });
 
 t.test(

@@ -5,10 +5,17 @@ import type { Fields } from "./fields.ts";
 
 /** The bytes of a file, or of standard input for `-`. Throws `bad-input` that names the file. */
 export async function readBytes(path: string): Promise<Buffer> {
-  return await readFile(path === "-" ? "/dev/stdin" : path).catch((error: NodeJS.ErrnoException) => {
+  return await (path === "-" ? readStandardInput() : readFile(path)).catch((error: NodeJS.ErrnoException) => {
     const words = error.code === "ENOENT" ? "no such file" : error.message;
     throw new SteelyardError("bad-input", `${path}: ${words}`, { cause: error });
   });
+}
+
+/** Not by /dev/stdin: sshd(8) hands over a socket where there is no terminal, and a socket cannot be opened by its path. */
+async function readStandardInput(): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const part of process.stdin) parts.push(Buffer.from(part));
+  return Buffer.concat(parts);
 }
 
 /** The text of a file without its last line break: a password, a key, a certificate. */

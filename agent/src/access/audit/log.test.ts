@@ -4,6 +4,7 @@ import t, { type Test } from "tap";
 import { makeLineLog } from "../../adapters/line-log.ts";
 import { makeAnchor } from "./anchor.ts";
 import { type AuditLimits, auditLimits, openAuditLog } from "./log.ts";
+import { findRecords } from "./query.ts";
 import { type AuditEvent, chainStart, encodeRecord } from "./record.ts";
 
 const day = 86_400_000;
@@ -250,6 +251,37 @@ t.test("records written while the chain is checked are no fault of it, nor are t
     await Promise.all(writing);
   }
   t.match(reports, Array(5).fill({ whole: true }));
+});
+
+t.test("a search finds what a look at every record finds", async (t) => {
+  const { open } = await setUp(t, { file: 10_000 });
+  const log = await open();
+  const users = ["admin", 'a"b\\c', "jürgen", ""];
+  const objects = ["farms/web", "farms/web2", "farms", 'farms/"odd"', "system"];
+  const results = ["done", "refused", "failed"] as const;
+  for (let at = 0; at < 120; at += 1) {
+    const [user = "", object = "", result = "done"] = [users[at % 4], objects[at % 5], results[at % 3]];
+    await log.append(event(`operation-${at % 7}`, { user, object, result }));
+  }
+  const all = (await collect(log.lines("newest"))).map((line) => JSON.parse(line));
+  const isBelow = (object: string, wanted: string) => object === wanted || object.startsWith(`${wanted}/`);
+  const counts: number[] = [];
+  for (const user of [undefined, ...users, "nobody"])
+    for (const object of [undefined, ...objects, "none"])
+      for (const result of [undefined, ...results]) {
+        const wanted = { ...(user === undefined ? {} : { user }), ...(object === undefined ? {} : { object }) };
+        const { items } = await findRecords(log, { ...wanted, ...(result ? { result } : {}), limit: 1000 });
+        const naive = all.filter(
+          (each) =>
+            (user === undefined || each.user === user) &&
+            (object === undefined || isBelow(each.object, object)) &&
+            (result === undefined || each.result === result),
+        );
+        counts.push(items.length);
+        if (items.map(({ sequence }) => sequence).join() !== naive.map(({ sequence }) => sequence).join())
+          t.fail(JSON.stringify({ user, object, result }));
+      }
+  t.ok(counts.includes(0) && counts.filter((count) => count > 0).length > 50, "some find nothing, most find some");
 });
 
 t.test("the oldest files go by size and by age, and the rest is whole", async (t) => {

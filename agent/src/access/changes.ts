@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import type { Mention } from "../commit/transaction.ts";
 import {
   type Collection,
   type CollectionName,
@@ -7,7 +8,7 @@ import {
   type SingletonName,
   singletons,
 } from "../configuration/schema.ts";
-import { SteelyardError } from "../errors.ts";
+import { type Problem, SteelyardError } from "../errors.ts";
 import { isPermitted, type Permission, type Principal, type Scope } from "./permissions.ts";
 
 /** What a commit does to one object, as a permission that it takes. */
@@ -16,6 +17,8 @@ export type Change = {
   path: string;
   permission: Permission;
   scope: Scope;
+  /** On what the object itself is read, where the permission is wanted on another. */
+  readBy?: Scope;
 };
 
 type Objects = Record<string, object>;
@@ -64,6 +67,7 @@ function changesOfTaken(name: CollectionName, key: string, before?: object, afte
     path: `${name}.${key}`,
     permission: `${resource}:update`,
     scope: each === "*" ? "every" : { name: each },
+    readBy: { name: key },
   }));
 }
 
@@ -79,16 +83,57 @@ export function scopeOfObject(name: CollectionName, key: string, object: object)
   return { name: boundBy === "name" ? key : String((object as Record<string, unknown>)[boundBy]) };
 }
 
-/** Throws `forbidden` with every change that the principal may not make. */
+const verbs = ["read", "create", "update", "delete"];
+
+/**
+ * Throws `forbidden` for objects that a caller names and may do nothing with at all, before anybody looks whether they are there
+ * and what they hold: the answer must not tell.
+ */
+export function requireConcern(principal: Principal, current: Configuration, mentions: readonly Mention[]): void {
+  const foreign = mentions.filter((mention) => {
+    const { resource } = { ...collections, ...singletons }[mention.name];
+    const scope = scopeOfMention(current, mention);
+    return !verbs.some((verb) => isPermitted(principal, `${resource}:${verb}`, scope));
+  });
+  if (foreign.length === 0) return;
+  const problems = foreign.map(({ name, key }) => ({
+    path: key === undefined ? name : `${name}.${key}`,
+    message: `takes a permission of ${{ ...collections, ...singletons }[name].resource}`,
+  }));
+  throw forbid(principal, problems);
+}
+
+/** What is bound by another object's name, and is not there and not described, is for those who may do so with all. */
+function scopeOfMention(current: Configuration, { name, key, value }: Mention): Scope {
+  if (key === undefined || name in singletons) return "every";
+  const collection = name as CollectionName;
+  if ((collections[collection] as Collection).boundBy === "name") return { name: key };
+  const objects: Objects = current[collection];
+  const present = Object.hasOwn(objects, key) ? objects[key] : value;
+  return typeof present === "object" && present !== null ? scopeOfObject(collection, key, present) : "every";
+}
+
+/** Throws `forbidden` with every change that the principal may not make. Of objects it may not read no name is told. */
 export function requirePermissions(principal: Principal, changes: readonly Change[]): void {
   const refused = changes.filter(({ permission, scope }) => !isPermitted(principal, permission, scope));
   if (refused.length === 0) return;
-  const problems = refused.map(({ path, permission, scope }) => ({
-    path,
-    message: `takes the permission ${permission}${typeof scope === "object" ? ` on ${scope.name}` : ""}`,
-  }));
+  const problems = refused.map(({ path, permission, scope, readBy = scope }) => {
+    const [kind = ""] = path.split(".");
+    const [resource] = permission.split(":");
+    if (!isPermitted(principal, `${resource}:read`, readBy))
+      return { path: kind, message: `takes the permission ${permission} on what you may not see` };
+    return {
+      path,
+      message: `takes the permission ${permission}${typeof scope === "object" ? ` on ${scope.name}` : ""}`,
+    };
+  });
+  // One for all of a kind that must not be told apart, nor counted.
+  throw forbid(principal, [...new Map(problems.map((each) => [`${each.path} ${each.message}`, each])).values()]);
+}
+
+function forbid({ user }: Principal, problems: Problem[]): SteelyardError {
   const words = problems.map(({ path, message }) => `${path} ${message}`).join("; ");
-  throw new SteelyardError("forbidden", `user ${principal.user} may not: ${words}`, { problems });
+  return new SteelyardError("forbidden", `user ${user} may not: ${words}`, { problems });
 }
 
 /** A configuration as far as the principal may read it: objects it may not are left out. */

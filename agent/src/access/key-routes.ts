@@ -9,6 +9,7 @@ import { badInput, problemDocument } from "../api/problem.ts";
 import { SteelyardError } from "../errors.ts";
 import { makeApiKey } from "./api-keys.ts";
 import { requireNoEscalation } from "./escalation.ts";
+import { requireNoKey } from "./guard.ts";
 import { isPermitted, type Principal } from "./permissions.ts";
 import { type ApiKey, apiKey } from "./schema.ts";
 
@@ -139,6 +140,7 @@ export const addKeyRoutes: Routes = (app, { control, machine, keyUses }) => {
     },
     handler: async (request, reply) => {
       const principal = principalOf(request);
+      requireNoKey(principal);
       const now = machine.now();
       const { owner: given, ...rest } = request.body as z.output<typeof wanted>;
       const name = given ?? principal.user;

@@ -8,6 +8,7 @@ import { problemDocument } from "../api/problem.ts";
 import { SteelyardError } from "../errors.ts";
 import { clientAddress } from "./address.ts";
 import { SecondFactorRequired } from "./challenges.ts";
+import { requireNoKey } from "./guard.ts";
 import type { Principal } from "./permissions.ts";
 import { findUser } from "./rights.ts";
 import { newPassword, type User, user } from "./schema.ts";
@@ -106,6 +107,7 @@ export const addOwnRoutes: Routes = (app, context) => {
     },
     handler: async (request, reply) => {
       const { user: name } = principalOf(request);
+      requireNoKey(principalOf(request));
       const { current, password } = request.body as z.output<typeof passwordChange>;
       requireLocal(context, name);
       // The login's own way, so that a stolen session cannot guess faster than a stranger.
@@ -137,6 +139,7 @@ export const addOwnRoutes: Routes = (app, context) => {
     },
     handler: async (request, reply) => {
       const { user: name } = principalOf(request);
+      requireNoKey(principalOf(request));
       const { sshKeys } = request.body as z.output<typeof ownKeys>;
       await changeOwn(request, reply, `change the SSH keys of ${name}`, (own) => ({ ...own, sshKeys }));
       return isDryRun(request) ? reply : reply.send({ sshKeys });
@@ -156,6 +159,8 @@ export const addOwnRoutes: Routes = (app, context) => {
       author: authorOf(request),
       message,
       dryRun,
+      // It can cut off nobody else, and whoever makes it may have no right to confirm: it would hold up the changes of all.
+      confirmWithin: 0,
       change: (configuration) => ({
         ...configuration,
         users: { ...configuration.users, [name]: change(requireUser(configuration, name)) },

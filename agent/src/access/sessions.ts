@@ -3,7 +3,7 @@ import type { Machine } from "../adapters/machine.ts";
 import type { Account } from "./login.ts";
 import type { AccessSettings } from "./schema.ts";
 
-/** Above this the oldest session ends: a leaking script must not fill the memory. */
+/** Above this the oldest session of whoever has the most ends: a leaking script must not fill the memory, nor log others out. */
 const greatestNumber = 1000;
 /** Milliseconds between two notes of when a session was used, so that a busy client does not keep the file busy. */
 const noteInterval = 60_000;
@@ -77,11 +77,18 @@ export function makeSessions(
     for (const [key, session] of sessions) if (hasEnded(session, time)) sessions.delete(key);
   };
 
+  function makeRoom(): void {
+    const counts = new Map<string, number>();
+    for (const { account } of sessions.values()) counts.set(account.user, (counts.get(account.user) ?? 0) + 1);
+    const most = Math.max(...counts.values());
+    const found = [...sessions].find(([, { account }]) => counts.get(account.user) === most);
+    if (found) sessions.delete(found[0]);
+  }
+
   return {
     open(account, { means, source }) {
       endStale();
-      const [oldest] = sessions.keys();
-      if (sessions.size >= greatestNumber && oldest !== undefined) sessions.delete(oldest);
+      if (sessions.size >= greatestNumber) makeRoom();
       const token = randomBytes(32).toString("base64url");
       const time = now();
       const session: Session = { id: randomBytes(8).toString("hex"), account, means, source, opened: time, used: time };

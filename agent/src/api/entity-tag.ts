@@ -1,7 +1,12 @@
-import { createHash } from "node:crypto";
+import { createHmac, randomBytes } from "node:crypto";
 import { SteelyardError } from "../errors.ts";
 
-/** Entity tags (RFC 9110, 8.8.3): a strong tag is the hash of an object's canonical JSON, the same for the same content. */
+/**
+ * Entity tags (RFC 9110, 8.8.3): a strong tag is made of an object's canonical JSON, the same for the same content while the agent
+ * runs. Secrets are content too, so the hash has a key that nobody knows: else whoever sees a tag could try guesses of a password.
+ */
+
+const key = randomBytes(32);
 
 const known = new WeakMap<object, string>();
 
@@ -9,7 +14,7 @@ const known = new WeakMap<object, string>();
 export function entityTag(object: object): string {
   const cached = known.get(object);
   if (cached !== undefined) return cached;
-  const tag = `"${createHash("sha256").update(canonicalJson(object)).digest("base64url").slice(0, 22)}"`;
+  const tag = `"${createHmac("sha256", key).update(canonicalJson(object)).digest("base64url").slice(0, 22)}"`;
   known.set(object, tag);
   return tag;
 }
@@ -21,7 +26,7 @@ export function entityTag(object: object): string {
 export function compositeTag(whole: object): string {
   const known = composites.get(whole);
   if (known !== undefined) return known;
-  const hash = createHash("sha256");
+  const hash = createHmac("sha256", key);
   for (const [name, part] of Object.entries(whole).sort(byName)) {
     const members = Object.entries(part as object).sort(byName);
     for (const [key, member] of members)

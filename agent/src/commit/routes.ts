@@ -1,5 +1,7 @@
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
+import { requireConcern } from "../access/changes.ts";
+import { requireChange } from "../access/guard.ts";
 import { requirePermission } from "../api/authentication.ts";
 import {
   authorOf,
@@ -10,6 +12,7 @@ import {
   keepCommit,
   pendingCommit,
   plan,
+  principalOf,
   sendPlan,
   toPlan,
 } from "../api/change.ts";
@@ -17,16 +20,26 @@ import type { Routes } from "../api/context.ts";
 import { dryRunQuery, sendSteps } from "../api/dry-run.ts";
 import { problemDocument } from "../api/problem.ts";
 import { description } from "../configuration/fields.ts";
-import type { Configuration } from "../configuration/schema.ts";
+import { type Configuration, emptyConfiguration } from "../configuration/schema.ts";
 import { SteelyardError } from "../errors.ts";
 import type { PendingCommit } from "./control.ts";
-import { applyTransaction, replaceConfiguration } from "./transaction.ts";
+import { applyTransaction, listMentions, replaceConfiguration } from "./transaction.ts";
 
 const url = "/api/v1/configuration";
 const tags = ["Configuration"];
 
 /** A change that waits for its confirmation. */
-export const addConfirmationRoutes: Routes = (app, { control }) => {
+export const addConfirmationRoutes: Routes = (app, { control, machine }) => {
+  /** To take back what another did is a change of its objects, like a rollback; an own change may go in any case. */
+  async function requireReverse(request: FastifyRequest): Promise<void> {
+    const pending = control.pending();
+    const principal = principalOf(request);
+    if (!pending || pending.author === principal.user) return;
+    requireOwn(request, pending);
+    const before = pending.parent === 0 ? emptyConfiguration() : await control.read(pending.parent);
+    requireChange(principal, control.current().configuration, before, machine.now());
+  }
+
   app.get(`${url}/pending`, {
     config: { permission: "configuration:read", errors: ["not-found"] },
     schema: {
@@ -86,7 +99,7 @@ export const addConfirmationRoutes: Routes = (app, { control }) => {
       response: { 200: plan, default: problemDocument },
     },
     handler: async (request, reply) => {
-      requireOwn(request, control.pending());
+      await requireReverse(request);
       if (isDryRun(request)) {
         const { parent } = requirePending(control.pending());
         if (parent > 0) {
@@ -223,8 +236,12 @@ export const addTransactionRoutes: Routes = (app, context) => {
     handler: async (request, reply) => {
       const body = request.body as z.output<typeof transaction>;
       const options = { confirmWithin: body.confirmWithin, ...optional("madeFrom", body.generation) };
-      const change = (current: Configuration) =>
-        body.replace ? replaceConfiguration(current, body.replace) : applyTransaction(current, body.changes ?? []);
+      const change = (current: Configuration) => {
+        requireConcern(principalOf(request), current, listMentions(body));
+        return body.replace
+          ? replaceConfiguration(current, body.replace)
+          : applyTransaction(current, body.changes ?? []);
+      };
       const result = await commitChange(context, request, reply, body.message, change, options);
       return result ? reply.send(toPlan(result)) : reply;
     },

@@ -66,6 +66,30 @@ export function replaceConfiguration(current: Configuration, whole: Record<strin
   return draft;
 }
 
+/** An object that a transaction speaks of, whether there is one or not; `value` is what it says of it. */
+export type Mention = { name: CollectionName | SingletonName; key?: string; value?: unknown };
+
+/** The objects that changes name, or a whole configuration; what is no object is left to those who apply it. */
+export function listMentions({
+  changes = [],
+  replace = {},
+}: {
+  changes?: readonly ObjectChange[] | undefined;
+  replace?: Record<string, unknown> | undefined;
+}): Mention[] {
+  return [
+    ...changes.flatMap((change): Mention[] => {
+      const found = locate(change.object);
+      return found ? [{ ...found, value: change.op === "put" ? change.value : undefined }] : [];
+    }),
+    ...Object.entries(replace).flatMap(([name, value]): Mention[] => {
+      if (Object.hasOwn(singletons, name)) return [{ name: name as SingletonName, value }];
+      if (!Object.hasOwn(collections, name) || !isObject(value)) return [];
+      return Object.entries(value).map(([key, object]) => ({ name: name as CollectionName, key, value: object }));
+    }),
+  ];
+}
+
 function applyChange(draft: Configuration, change: ObjectChange, where: string): Problem[] {
   const place = findPlace(draft, change.object);
   if (!place) {
@@ -114,12 +138,20 @@ function nameProblems({ path, single }: Place): Problem[] {
 }
 
 function findPlace(draft: Configuration, object: string): Place | undefined {
-  if (Object.hasOwn(singletons, object)) return placeOfSingleton(draft, object as SingletonName, draft);
+  const found = locate(object);
+  if (!found) return undefined;
+  const { name, key } = found;
+  if (key === undefined) return placeOfSingleton(draft, name as SingletonName, draft);
+  return placeOfMember(draft, name as CollectionName, key, draft);
+}
+
+function locate(object: string): Mention | undefined {
+  if (Object.hasOwn(singletons, object)) return { name: object as SingletonName };
   const slash = object.lastIndexOf("/");
   const place = object.slice(0, slash);
   // As a generation has it, or as problems and `GET /api/v1/configuration` name it.
   const found = Object.entries(collections).find(([name, { directory }]) => directory === place || name === place);
-  return found && placeOfMember(draft, found[0] as CollectionName, object.slice(slash + 1), draft);
+  return found && { name: found[0] as CollectionName, key: object.slice(slash + 1) };
 }
 
 function placeOfSingleton(draft: Configuration, name: SingletonName, before: Configuration): Place {

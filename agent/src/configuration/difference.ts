@@ -23,7 +23,7 @@ type Pair = { object: string; before: object | undefined; after: object | undefi
 /** Object by object, what changed from one configuration to another: unified diffs of the YAML, secrets hidden. */
 export function compareConfigurations(from: Configuration, to: Configuration): Difference[] {
   return listPairs(from, to).flatMap(({ object, before, after, secrets }): Difference[] => {
-    const changedSecret = secrets.some((key) => fieldOf(before, key) !== fieldOf(after, key));
+    const changedSecret = secrets.some((key) => !isDeepStrictEqual(fieldOf(before, key), fieldOf(after, key)));
     const one = before ? show(before, secrets) : "";
     const other = after ? show(after, secrets, changedSecret && before ? "(hidden, changed)" : undefined) : "";
     if (one === other) return [];

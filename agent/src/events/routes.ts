@@ -136,11 +136,12 @@ function topicsOf({ query: given, principal }: FastifyRequest): Topic[] {
   return asked.length > 0 ? asked : topics.filter((topic) => topic !== "statistics" && may(topic));
 }
 
-/** Of farms and links those the role is bound to; of jobs one's own, without the right to read all. */
+/** Of farms, links and certificates those the role is bound to; of jobs one's own, without the right to read all. */
 function mayRead(principal: Principal, { topic, data }: Event): boolean {
-  const about = data as { farm?: string; link?: string; owner?: string };
+  const about = data as { farm?: string; link?: string; certificate?: string; owner?: string };
   if (about.farm !== undefined) return isPermitted(principal, "farms:read", { name: about.farm });
   if (about.link !== undefined) return isPermitted(principal, "network:read", { name: about.link });
+  if (about.certificate !== undefined) return isPermitted(principal, "certificates:read", { name: about.certificate });
   if (topic === "jobs" && about.owner === principal.user) return true;
   return isPermitted(principal, permissions[topic]);
 }

@@ -2,7 +2,7 @@ import type { Machine } from "../../adapters/machine.ts";
 import type { ConfigurationControl } from "../../commit/control.ts";
 import { messageOf, SteelyardError } from "../../errors.ts";
 import type { Authenticator, Verdict } from "../login.ts";
-import { directoryStamp } from "../principal.ts";
+import { directoryStamp, localAdministrator } from "../principal.ts";
 import { findUser, isActive, rolesOf, stampOf } from "../rights.ts";
 import type { Directories } from "./directories.ts";
 import { readUserName } from "./names.ts";
@@ -24,6 +24,8 @@ export function makeDirectoryAuthenticator(
       const user = readUserName(given);
       if (user === undefined || password === "") return { verdict: "unknown" };
       const known = findUser(configuration(), user);
+      // Root on the box acts by this name, whether there is such a user or not: what root began must be nobody else's.
+      if (!known && user === localAdministrator.user) return { verdict: "unknown" };
       if (known && (known.source !== "directory" || !isActive(known, now()))) return { verdict: "unknown" };
       const failures: string[] = [];
       for (const [name, directory] of directories.list(configuration())) {

@@ -73,6 +73,8 @@ export function makeTotpFactor(
       author,
       message,
       dryRun,
+      // As for the own password: it cuts off nobody else, and must not hold up the changes of all.
+      confirmWithin: 0,
       change: (current) => ({ ...current, users: { ...current.users, [name]: make(requireUser(current, name)) } }),
     });
     return { commit, message, recoveryCodes: [] };
@@ -139,6 +141,7 @@ export function makeTotpFactor(
       author,
       message,
       dryRun,
+      confirmWithin: 0,
       change: (current) => {
         const user = userOrNew(current, name, enrolment.fromDirectory);
         if (user.totp) throw new SteelyardError("exists", `${name} has a second factor already`);

@@ -7,7 +7,8 @@ import type { Routes } from "../../api/context.ts";
 import { dryRunAnswer, dryRunQuery, sendSteps } from "../../api/dry-run.ts";
 import { problemDocument } from "../../api/problem.ts";
 import { SteelyardError } from "../../errors.ts";
-import { grantsCover } from "../permissions.ts";
+import { requireNoKey } from "../guard.ts";
+import { mayGrant } from "../permissions.ts";
 import { findUser, grantsOfUser } from "../rights.ts";
 import { userName } from "../schema.ts";
 import type { Enrolment, FactorChange } from "./factor.ts";
@@ -117,6 +118,7 @@ export const addSecondFactorRoutes: Routes = (app, { control, login, sessions, t
       response: { 200: dryRunAnswer, 201: enrolment, default: problemDocument },
     },
     handler: async (request, reply) => {
+      requireNoKey(principalOf(request));
       const fromDirectory = isFromDirectory(request);
       if (isDryRun(request)) {
         const { user } = principalOf(request);
@@ -140,6 +142,7 @@ export const addSecondFactorRoutes: Routes = (app, { control, login, sessions, t
       response: { 200: codesAnswer, default: problemDocument },
     },
     handler: async (request, reply) => {
+      requireNoKey(principalOf(request));
       const done = await totp.confirm(principalOf(request).user, codeOf(request), wishOf(request));
       return await sendChange(request, reply, done, (recoveryCodes) => reply.send({ recoveryCodes }));
     },
@@ -157,6 +160,7 @@ export const addSecondFactorRoutes: Routes = (app, { control, login, sessions, t
       response: { 200: codesAnswer, default: problemDocument },
     },
     handler: async (request, reply) => {
+      requireNoKey(principalOf(request));
       const done = await totp.renew(principalOf(request).user, codeOf(request), wishOf(request));
       return await sendChange(request, reply, done, (recoveryCodes) => reply.send({ recoveryCodes }));
     },
@@ -174,6 +178,7 @@ export const addSecondFactorRoutes: Routes = (app, { control, login, sessions, t
       response: { 200: dryRunAnswer, 204: z.null().describe("Ended"), default: problemDocument },
     },
     handler: async (request, reply) => {
+      requireNoKey(principalOf(request));
       const done = await totp.remove(principalOf(request).user, codeOf(request), wishOf(request));
       return await sendChange(request, reply, done, () => reply.code(204).send());
     },
@@ -196,7 +201,7 @@ export const addSecondFactorRoutes: Routes = (app, { control, login, sessions, t
       const { configuration } = control.current();
       const user = findUser(configuration, name);
       // As for a password: whoever takes away a factor of somebody must not gain by it.
-      if (user && !grantsCover(principal.ceiling ?? principal.grants, grantsOfUser(configuration, user)))
+      if (user && !mayGrant(principal, grantsOfUser(configuration, user)))
         throw new SteelyardError("forbidden", `expected somebody with all the rights of ${name}`);
       requirePermission(principal, "access:update");
       const done = await totp.reset(name, wishOf(request));

@@ -90,6 +90,7 @@ const reserved = [
   "socket",
   "fingerprint",
   "profile",
+  "version",
   "help",
   "from",
   "output",

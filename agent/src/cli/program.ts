@@ -18,6 +18,7 @@ import { addImportCommands } from "./import.ts";
 import type { ApiDocument } from "./model.ts";
 import { note, noteOf } from "./notes.ts";
 import { reportError } from "./output.ts";
+import { version } from "./version.ts";
 
 /** The `steelyard` command: its words, options and help. What each does is loaded when it is called. */
 
@@ -74,6 +75,7 @@ export function makeProgram(
     .addOption(new Option("--json", "print the answers of the API as JSON").conflicts("yaml"))
     .option("--yaml", "print the answers of the API as YAML")
     .option("-q, --quiet", "say nothing of success; of lists, only the names")
+    .version(version, "-V, --version", "version of this command; steelyard system status tells that of the box")
     .helpCommand(false)
     .addHelpText("after", epilogue)
     .configureOutput({

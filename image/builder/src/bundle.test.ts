@@ -8,6 +8,7 @@ import { parse } from "yaml";
 import { setUpServer } from "../../../agent/src/api/testing.ts";
 import { bundleForMeasuring } from "./bundle.ts";
 import { repository } from "./paths.ts";
+import { readVersion } from "./version.ts";
 
 const execute = promisify(execFile);
 
@@ -23,6 +24,7 @@ t.test("the command works as it is bundled, with the parts that only some of its
   t.match(parse(await run("--yaml", "farm", "list")), [{ name: "web", ports: ["80"] }], "as YAML");
   t.match(JSON.parse(await run("--json", "farm", "list")), [{ name: "web" }]);
   t.equal(await run("__complete", "farm", "show", ""), "web\n");
+  t.equal(await run("--version"), `${await readVersion()}\n`);
   const key = join(place, "key");
   t.match(await run("backup", "new-key", "--output", key), /^age1[a-z0-9]{58}$/m, "with the package that makes keys");
 });

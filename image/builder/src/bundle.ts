@@ -4,6 +4,7 @@ import { build as bundleWithEsbuild } from "esbuild";
 import { BuildError } from "./errors.ts";
 import { build, repository } from "./paths.ts";
 import { layReference } from "./reference.ts";
+import { readVersion } from "./version.ts";
 
 const entries = { agent: "agent/src/main.ts", cli: "agent/src/cli/main.ts" };
 
@@ -37,6 +38,11 @@ export async function bundleAgent(): Promise<string> {
   return output;
 }
 
+/** What the command says of itself: the version of the image it is made with. */
+async function defineVersion(): Promise<Record<string, string>> {
+  return { steelyardVersion: JSON.stringify(await readVersion()) };
+}
+
 /** Bundles a program as the image has its own: `<name>.mjs` and its parts in `output`. Native packages are not among them. */
 async function bundleProgram(name: string, entry: string, output: string): Promise<void> {
   await bundleWithEsbuild({
@@ -57,6 +63,7 @@ async function bundleProgram(name: string, entry: string, output: string): Promi
     sourcemap: "external",
     sourcesContent: false,
     external: Object.keys(nativeFiles),
+    define: await defineVersion(),
     banner: { js: `${name === "cli" ? "#!/usr/bin/node\n" : ""}${banner}` },
     legalComments: "none",
     logLevel: "silent",
@@ -89,6 +96,7 @@ export async function bundleCommand(): Promise<string> {
     minifySyntax: true,
     minifyWhitespace: true,
     keepNames: true,
+    define: await defineVersion(),
     banner: { js: `#!/usr/bin/env node\n${banner}` },
     legalComments: "eof",
     logLevel: "silent",

@@ -7,21 +7,17 @@ import { BuildError } from "./errors.ts";
 import { hashFile, hashInputs } from "./hash.ts";
 import { findMirror } from "./mirror.ts";
 import { prepareMkosi } from "./mkosi.ts";
-import { build, image, imageDirectory, repository } from "./paths.ts";
+import { build, image, imageDirectory } from "./paths.ts";
 import { type Profile, readProfile } from "./profile.ts";
 import type { Progress } from "./progress.ts";
 import { proxyOptions } from "./proxy.ts";
 import { runTool } from "./run-tool.ts";
 import { addBiosBoot } from "./slot.ts";
 import { ensureTools, enterTools } from "./tools-tree.ts";
+import { readVersion } from "./version.ts";
 
 /** Bytes a build from nothing takes at its height: tools tree, package cache, image tree, disk and medium. */
 const spaceNeeded = 7e9;
-
-export async function readVersion(): Promise<string> {
-  const { version } = JSON.parse(await readFile(join(repository, "package.json"), "utf8")) as { version: string };
-  return version;
-}
 
 export function requireRoot(): void {
   if (process.getuid?.() !== 0)

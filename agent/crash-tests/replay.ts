@@ -177,6 +177,7 @@ async function openDisk(
     ))
       await store.read(generation);
     if (starts) trouble.push(...(await startAgain(store, course)));
+    await store.close();
     return { trouble, found };
   } catch (error) {
     return { trouble: [...trouble, messageOf(error)] };
@@ -199,7 +200,6 @@ async function startAgain(store: Store, course: Course): Promise<string[]> {
   const change = (before: Configuration) => ({ ...before, farms: {} });
   const { generation } = await control.commit({ author, message: "after the restart", change, confirmWithin: 0 });
   if (control.current().generation !== generation) trouble.push("takes no change after the restart");
-  await store.settled();
   return trouble;
 }
 

@@ -150,7 +150,7 @@ t.test("while a change is pending others are refused, by name and time; a dry ru
   t.equal(dry.steps.length, 1);
   t.match(
     dry.warnings,
-    [{ path: "generation", message: /2 by ada .* awaits its confirmation/ }],
+    [{ path: "pending", message: /2 by ada .* awaits its confirmation/ }],
     "what would refuse it is told",
   );
 });

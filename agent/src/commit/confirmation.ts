@@ -37,7 +37,7 @@ export function refuseWhilePending(pending: PendingCommit | undefined): void {
 
 /** A dry run of what would be refused so says it; what would be done can be looked at all the same. */
 export function warnOfPending(pending: PendingCommit | undefined): Finding[] {
-  return pending ? [{ severity: "warning", path: "generation", message: describe(pending) }] : [];
+  return pending ? [{ severity: "warning", path: "pending", message: describe(pending) }] : [];
 }
 
 function describe({ generation, author, source, deadline }: PendingCommit): string {

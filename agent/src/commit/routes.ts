@@ -104,9 +104,9 @@ export const addConfirmationRoutes: Routes = (app, { control, machine }) => {
         const { parent } = requirePending(control.pending());
         if (parent > 0) {
           const result = await control.rollback(parent, authorOf(request), { dryRun: true });
-          // That it awaits its confirmation is why it is taken back.
-          const warnings = result.warnings.filter(({ path }) => path !== "generation");
-          return sendPlan(reply, { ...result, warnings });
+          // That a change awaits its confirmation is why it is taken back, and going back awaits none.
+          const warnings = result.warnings.filter(({ path }) => path !== "pending");
+          return sendPlan(reply, { ...result, warnings, confirmWithin: 0, reasons: [] });
         }
         const summary = "the first boot begins again";
         return sendSteps(reply, control, [{ subsystem: "commit", kind: "revert", summary }]);

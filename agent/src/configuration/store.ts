@@ -59,8 +59,8 @@ export type Store = {
   verify(): Promise<Verdict[]>;
   /** Set when the generation that was current could not be used when the store was opened, until another is adopted. */
   damage(): Damage | undefined;
-  /** When retention has nothing left to do in the background: before the file system goes. */
-  settled(): Promise<void>;
+  /** Ends what goes on in the background: before the file system goes. */
+  close(): Promise<void>;
 };
 
 /** `problem` is left out when the generation is whole and follows from its parent. */
@@ -95,6 +95,8 @@ export async function openStore(directory: string, log: Logger, keep?: number): 
   // In two lines: what opens the record may already set it.
   let pending: PendingRecord | undefined;
   pending = await openPending();
+  // One of a generation that is damaged now is worth more than what serves in its place.
+  if (current && !pending && !damage) rescue.saveSoon({ ...current, chain: chains.get(current.metadata.generation) });
   const retention = makeRetention({
     generations,
     list: () => listNumbers(generations),
@@ -227,7 +229,10 @@ export async function openStore(directory: string, log: Logger, keep?: number): 
     current: () => current,
     pending: () => pending,
     damage: () => damage,
-    settled: () => retention.settled(),
+    async close() {
+      rescue.cancel();
+      await retention.settled();
+    },
     async settle() {
       await settle();
       await saveCopy();
@@ -247,8 +252,7 @@ export async function openStore(directory: string, log: Logger, keep?: number): 
       const unfinished = join(generations, `.new-${metadata.generation}`);
       try {
         // What was migrated in memory is not what stands in the files, nor is what came from the copy.
-        const isStored = current?.metadata.schemaVersion === schemaVersion && !rescued;
-        const linkable = isStored ? current : undefined;
+        const linkable = current?.metadata.schemaVersion === schemaVersion && !rescued ? current : undefined;
         const parent = linkable && {
           directory: at(metadata.parent),
           files: texts(linkable.configuration),
@@ -260,9 +264,7 @@ export async function openStore(directory: string, log: Logger, keep?: number): 
         const own = { path: metadataFile, text: encodeMetadata(metadata, { digest, chain }), secret: false };
         const written = await writeTree(unfinished, files, own, parent);
         for (const path of written.altered)
-          log.error(
-            `${path} of generation ${metadata.parent} was altered on the disk: ${metadata.generation} has it as it was`,
-          );
+          log.error(`${path} of generation ${metadata.parent} was altered on the disk: it is written anew`);
         await fs.rename(unfinished, at(metadata.generation));
         await syncDirectory(generations);
         chains.set(metadata.generation, chain);

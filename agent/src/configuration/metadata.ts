@@ -10,7 +10,7 @@ import { readPlainYaml } from "./plain-yaml.ts";
 export const metadataFile = "generation.yaml";
 
 /** What a newer system keeps beside this is passed over. */
-const stored = z.object({
+export const metadataShape = z.object({
   generation: z.int().min(1),
   parent: z.int().min(0),
   author: z.string(),
@@ -18,6 +18,9 @@ const stored = z.object({
   time: z.iso.datetime(),
   message: z.string(),
   schemaVersion: z.int().min(1),
+});
+
+const stored = metadataShape.extend({
   digest: z.string(),
   /** See {@link chainOf}; generations written before there was a chain have none. */
   chain: z.string().optional(),

@@ -5,6 +5,7 @@ import type { Logger } from "../adapters/machine.ts";
 import type { GenerationMetadata } from "../commit/control.ts";
 import { messageOf, SteelyardError } from "../errors.ts";
 import { decodeConfiguration, digestFiles, encodeConfiguration } from "./codec.ts";
+import { metadataShape } from "./metadata.ts";
 import { migrateFiles, schemaVersion } from "./migrations/index.ts";
 import type { Configuration } from "./schema.ts";
 
@@ -27,15 +28,7 @@ export type Rescue = {
 type Saved = { metadata: GenerationMetadata; configuration: Configuration; chain: string | undefined };
 
 const copy = z.object({
-  metadata: z.object({
-    generation: z.int().min(1),
-    parent: z.int().min(0),
-    author: z.string(),
-    source: z.string(),
-    time: z.iso.datetime(),
-    message: z.string(),
-    schemaVersion: z.int().min(1),
-  }),
+  metadata: metadataShape,
   chain: z.string().optional(),
   digest: z.string(),
   files: z.record(z.string(), z.string()),

@@ -1,5 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
+import { lstat, readdir, readFile } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
+import { join } from "node:path";
 import type { FastifyInstance } from "fastify";
 import { Secret, TOTP } from "otpauth";
 import t from "tap";
@@ -227,6 +229,128 @@ t.test("a tag of an object with a secret cannot be made from a guess; an unchang
   const at = () => ({ ...emptyConfiguration(), users: { anna: user.parse({ totp: totp() }) } });
   t.same(compareConfigurations(at(), at()), []);
   t.end();
+});
+
+t.test("no secret comes out: by no route, no difference, no refusal, no log, no file for others", async (t) => {
+  const { send, logIn, control, machine, log, https } = await setUp(t, {
+    ben: ["access:*", "configuration:*", "backups:*"],
+  });
+  const admin = await logIn("admin");
+  const secrets = {
+    bindPassword: "Bind-Geheimnis-1",
+    password: "Login-Geheimnis-2",
+    passphrase: "Backup-Geheimnis-3",
+    refused: "Refused-Geheimnis-4",
+  };
+  const corp = {
+    servers: ["ldaps://127.0.0.1:1"],
+    bindDn: "cn=box,dc=example,dc=com",
+    bindPassword: secrets.bindPassword,
+    baseDn: "dc=example,dc=com",
+    defaultRoles: ["read-only"],
+  };
+  t.match(await send("POST /access/directories?confirmWithin=0", { name: "corp", ...corp }, admin), { status: 201 });
+  const anna = { name: "anna", password: secrets.password, roles: ["read-only"] };
+  t.match(await send("POST /access/users", anna, admin), { status: 201 });
+  const { secret } = (await send("POST /access/me/second-factor", {}, admin)).body;
+  const later = machine.now().getTime() + 90_000;
+  const confirm = `/access/me/second-factor/confirm`;
+  Object.assign(machine, { now: () => new Date(later) });
+  const { recoveryCodes } = (await send(`POST ${confirm}`, { code: codeAt(secret, later) }, admin)).body;
+  const { key: apiKey } = (await send("POST /access/api-keys", { roles: ["read-only"] }, admin)).body;
+  const requested = { names: ["lb1.example.com"] };
+  t.match(await send("POST /certificates/site/request", requested, admin), { status: /20[01]/ });
+  const made = await send(
+    "POST /system/backups",
+    { name: "full", passphrase: secrets.passphrase, history: true },
+    admin,
+  );
+  t.match(made, { status: 202 });
+  const job = made.body.id;
+  for (let count = 0; count < 500; count += 1) {
+    if ((await send(`GET /jobs/${job}`, undefined, admin)).body.state === "done") break;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const { users, certificates } = control.current().configuration;
+  const kept = Object.values(users).flatMap(({ passwordHash = [] }) => passwordHash);
+  const pem = (certificates.site?.key ?? "").split("\n")[1] ?? "";
+  t.ok(pem.length > 20 && kept.length > 1 && secret.length > 20 && recoveryCodes.length > 5);
+  const all = [...Object.values(secrets), secret, ...recoveryCodes, apiKey.slice(13), pem, ...kept];
+  const find = (text: string) => all.filter((each) => text.includes(each));
+
+  const answers: [string, string][] = [];
+  const names = { user: "anna", directory: "corp", certificate: "site", job, backup: "full", generation: "3" };
+  const urls = new Set(
+    https.knownRoutes
+      .filter(({ method }) => method === "GET")
+      .map(({ url }) => url.replace("/api/v1", ""))
+      .filter((url) => !/events|reference|\*|openapi|file$/.test(url))
+      .map((url) => url.replace(/:([a-z]+)/g, (_, name: keyof typeof names) => names[name] ?? "x")),
+  );
+  for (const url of urls) {
+    const { body, status } = await send(`GET ${url}`, undefined, admin);
+    answers.push([`GET ${url} ${status}`, JSON.stringify(body)]);
+  }
+  t.ok(urls.size > 60, `${urls.size} addresses were read`);
+  const { generation } = control.current();
+  for (const line of ["GET /configuration/diff?from=0", `GET /configuration/diff?from=1&to=${generation}`])
+    answers.push([line, JSON.stringify((await send(line, undefined, admin)).body)]);
+  for (const [line, body] of [
+    ["POST /configuration/rollback?dryRun=true", { generation: 1 }],
+    ["POST /access/directories", { name: "bad", ...corp, bindPassword: [secrets.refused] }],
+    ["PATCH /access/directories/corp", { bindPassword: `${secrets.refused}\n` }],
+    ["PUT /access/directories/corp", { ...corp, servers: [], bindPassword: secrets.refused }],
+    ["POST /access/directories/corp/test", { user: "anna", password: secrets.refused }],
+    ["PATCH /access/users/anna", { password: { text: secrets.refused } }],
+    ["PUT /access/me/password", { current: secrets.refused, password: secrets.refused }],
+    ["POST /sessions", { user: secrets.refused, password: secrets.refused }],
+    ["POST /certificates", { name: "worse", key: secrets.refused, certificate: secrets.refused }],
+    ["POST /system/backups/full/restore", { passphrase: secrets.refused }],
+    ["POST /system/backups", { passphrase: 7, recipients: [] }],
+    ["POST /system/backups/full/restore?dryRun=true", { passphrase: secrets.passphrase }],
+    [
+      "POST /transactions",
+      {
+        message: "x",
+        changes: [{ op: "patch", object: "directories/corp", value: { bindPassword: [secrets.refused] } }],
+      },
+    ],
+    [
+      "POST /transactions?dryRun=true",
+      { message: "x", changes: [{ op: "put", object: "directories/dmz", value: { ...corp } }] },
+    ],
+  ] as const) {
+    const answer = await send(line, body, admin);
+    answers.push([`${line} ${answer.status}`, JSON.stringify(answer.body).replaceAll(`"${secrets.refused}"`, "")]);
+  }
+  for (const [line, text] of answers) t.same(find(text), [], line);
+  t.same(find(log.join("\n")), [], "the log of the agent");
+
+  const root = machine.path("/");
+  const holders: string[] = [];
+  for (const name of await readdir(root, { recursive: true })) {
+    const info = await lstat(join(root, name));
+    if (!info.isFile() || find(await readFile(join(root, name), "latin1")).length === 0) continue;
+    holders.push(name);
+    t.equal(info.mode & 0o077, 0, `${name} ${(info.mode & 0o777).toString(8)}`);
+    t.match(name, /^config\//, name);
+  }
+  t.ok(holders.length > 3, "the files that hold secrets were found");
+
+  const { configuration } = control.current();
+  for (const [method, more] of [
+    ["PATCH", {}],
+    ["PUT", corp],
+  ] as const) {
+    const line = `${method} /access/directories/corp?confirmWithin=0`;
+    t.match(await send(line, { ...more, order: 7, bindPassword: "(hidden)" }, admin), { status: 200 });
+  }
+  t.match(control.current().configuration.directories.corp, { order: 7, bindPassword: secrets.bindPassword });
+  t.not(control.current().configuration, configuration);
+  const fresh = await send("POST /access/directories", { name: "new", ...corp, bindPassword: "(hidden)" }, admin);
+  t.match(fresh, { status: 400, body: { problems: [{ path: "directories.new.bindPassword" }] } });
+  const comment = await send("PUT /access/me/ssh-keys", { sshKeys: [`${key}\u001b]0;x\u0007`] }, admin);
+  t.match(comment, { status: 400 }, "a comment that moves the cursor of whoever reads it");
 });
 
 const codeAt = (secret: string, timestamp: number) =>

@@ -28,12 +28,11 @@ export const passwordHash = z
 export const newPassword = z.string("expected a password").max(1024, "expected at most 1024 characters");
 
 /** An OpenSSH public key on one line, as in authorized_keys, without options. */
-export const sshPublicKey = z
-  .string()
-  .regex(
-    /^(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]+={0,3}(?: [^\r\n]*)?$/,
-    "expected an OpenSSH public key on one line, like ssh-ed25519 AAAA… name",
-  );
+export const sshPublicKey = z.string().regex(
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: a comment must not move the cursor of whoever reads it
+  /^(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]+={0,3}(?: [^\u0000-\u0008\u000a-\u001f\u007f-\u009f]*)?$/,
+  "expected an OpenSSH public key on one line, like ssh-ed25519 AAAA… name",
+);
 
 /** `farms:update`; either half may be `*`. */
 export const permissionPattern = z

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { type BindingKind, isPermitted, type Permission, type Scope } from "../access/permissions.ts";
 import type { Machine } from "../adapters/machine.ts";
+import { hiddenSecret } from "../configuration/difference.ts";
 import { describeIssues } from "../configuration/issues.ts";
 import { applyMergePatch } from "../configuration/merge-patch.ts";
 import type { Configuration } from "../configuration/schema.ts";
@@ -91,8 +92,22 @@ export function addCollection(app: FastifyInstance, context: ApiContext, definit
     const name = "parameter" in binding ? parameters[binding.parameter] : (object as Parameters)[binding.field];
     return { name: name ?? "" };
   };
-  const accept = async (object: Record<string, unknown>, parameters: Parameters) =>
-    view ? await view.accept(object, pathOf(parameters), context.machine) : object;
+  // What other routes show in place of a secret is no secret: given back, it leaves the present one as it is.
+  const accept = async (given: Record<string, unknown>, parameters: Parameters) => {
+    if (!view) return given;
+    const hidden = view.secrets.filter((key) => given[key] === hiddenSecret);
+    const before = hidden.length > 0 ? (find(current(), parameters) as Record<string, unknown> | undefined) : undefined;
+    const missing = hidden.filter((key) => before?.[key] === undefined);
+    if (missing.length > 0)
+      throw badInput(
+        missing.map((key) => ({
+          path: [...pathOf(parameters), key].join("."),
+          message: "expected a value: there is no present one to keep",
+        })),
+      );
+    const rest = Object.entries(given).filter(([key]) => !hidden.includes(key));
+    return await view.accept(Object.fromEntries(rest), pathOf(parameters), context.machine);
+  };
   // What was asked for has passed the schema of what is given, not that of what is kept.
   const complete = (object: Record<string, unknown>, parameters: Parameters): object => {
     const present = Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null));

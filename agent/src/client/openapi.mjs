@@ -117,7 +117,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "certificate": {
@@ -350,7 +350,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "interface": {
@@ -561,7 +561,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "virtualAddresses": {
@@ -1388,7 +1388,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "alias": {
@@ -1473,7 +1473,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "enabled": {
@@ -1991,7 +1991,7 @@ export default {
       "description": "For people",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
      },
      "owner": {
       "description": "Left out, the caller; another takes access:create",
@@ -2085,7 +2085,7 @@ export default {
       "type": "array",
       "items": {
        "type": "string",
-       "pattern": "^(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\\.com|sk-ecdsa-sha2-nistp256@openssh\\.com) [A-Za-z0-9+/]+={0,3}(?: [^\\r\\n]*)?$"
+       "pattern": "^(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\\.com|sk-ecdsa-sha2-nistp256@openssh\\.com) [A-Za-z0-9+/]+={0,3}(?: [^\\u0000-\\u0008\\u000a-\\u001f\\u007f-\\u009f]*)?$"
       }
      }
     },
@@ -2355,7 +2355,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      }
     },
@@ -2467,7 +2467,7 @@ export default {
       "type": "string",
       "minLength": 1,
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "What the change is for; stands in the history"
      },
      "generation": {
@@ -2569,7 +2569,7 @@ export default {
         "type": "array",
         "items": {
          "type": "string",
-         "pattern": "^(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\\.com|sk-ecdsa-sha2-nistp256@openssh\\.com) [A-Za-z0-9+/]+={0,3}(?: [^\\r\\n]*)?$"
+         "pattern": "^(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\\.com|sk-ecdsa-sha2-nistp256@openssh\\.com) [A-Za-z0-9+/]+={0,3}(?: [^\\u0000-\\u0008\\u000a-\\u001f\\u007f-\\u009f]*)?$"
         }
        }
       },
@@ -2807,14 +2807,14 @@ export default {
       "description": "Shown to people",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
      },
      "description": {
       "default": "",
       "description": "For people",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
      },
      "source": {
       "default": "local",
@@ -2858,7 +2858,7 @@ export default {
       "type": "array",
       "items": {
        "type": "string",
-       "pattern": "^(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\\.com|sk-ecdsa-sha2-nistp256@openssh\\.com) [A-Za-z0-9+/]+={0,3}(?: [^\\r\\n]*)?$"
+       "pattern": "^(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\\.com|sk-ecdsa-sha2-nistp256@openssh\\.com) [A-Za-z0-9+/]+={0,3}(?: [^\\u0000-\\u0008\\u000a-\\u001f\\u007f-\\u009f]*)?$"
       }
      },
      "disabled": {
@@ -2916,14 +2916,14 @@ export default {
       "description": "Shown to people",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
      },
      "description": {
       "default": "",
       "description": "For people",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
      },
      "source": {
       "default": "local",
@@ -2967,7 +2967,7 @@ export default {
       "type": "array",
       "items": {
        "type": "string",
-       "pattern": "^(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\\.com|sk-ecdsa-sha2-nistp256@openssh\\.com) [A-Za-z0-9+/]+={0,3}(?: [^\\r\\n]*)?$"
+       "pattern": "^(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\\.com|sk-ecdsa-sha2-nistp256@openssh\\.com) [A-Za-z0-9+/]+={0,3}(?: [^\\u0000-\\u0008\\u000a-\\u001f\\u007f-\\u009f]*)?$"
       }
      },
      "disabled": {
@@ -3021,7 +3021,7 @@ export default {
       "description": "For people",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
      },
      "roles": {
       "default": [],
@@ -3067,7 +3067,7 @@ export default {
       "description": "For people",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
      },
      "roles": {
       "default": [],
@@ -3109,7 +3109,7 @@ export default {
       "description": "For people",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
      },
      "permissions": {
       "default": [],
@@ -3166,7 +3166,7 @@ export default {
       "description": "For people",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
      },
      "permissions": {
       "default": [],
@@ -3219,7 +3219,7 @@ export default {
       "description": "For people",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
      },
      "enabled": {
       "default": true,
@@ -3430,7 +3430,7 @@ export default {
       "description": "For people",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
      },
      "enabled": {
       "default": true,
@@ -3639,7 +3639,7 @@ export default {
       "description": "For people",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
      },
      "enabled": {
       "default": true,
@@ -3785,7 +3785,7 @@ export default {
       "description": "For people",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
      },
      "enabled": {
       "default": true,
@@ -3940,7 +3940,7 @@ export default {
         "default": "",
         "type": "string",
         "maxLength": 255,
-        "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+        "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
         "description": "Free text of one line, for people"
        },
        "virtualAddresses": {
@@ -4085,7 +4085,7 @@ export default {
         "default": "",
         "type": "string",
         "maxLength": 255,
-        "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+        "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
         "description": "Free text of one line, for people"
        },
        "virtualAddresses": {
@@ -4359,7 +4359,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "alias": {
@@ -4461,7 +4461,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "alias": {
@@ -4546,7 +4546,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "enabled": {
@@ -4599,7 +4599,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "enabled": {
@@ -4650,7 +4650,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "id": {
@@ -4687,7 +4687,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "id": {
@@ -4722,7 +4722,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "enabled": {
@@ -4825,7 +4825,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "enabled": {
@@ -4926,7 +4926,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "enabled": {
@@ -5031,7 +5031,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "enabled": {
@@ -5134,7 +5134,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "certificate": {
@@ -5190,7 +5190,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "certificate": {
@@ -5242,7 +5242,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "enabled": {
@@ -5428,7 +5428,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "enabled": {
@@ -5610,7 +5610,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "interface": {
@@ -5718,7 +5718,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "interface": {
@@ -5858,7 +5858,7 @@ export default {
       "description": "For people",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
      },
      "permissions": {
       "default": [],
@@ -5894,7 +5894,7 @@ export default {
       "description": "For people",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
      },
      "roles": {
       "default": [],
@@ -6020,7 +6020,7 @@ export default {
       "description": "For people",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
      },
      "enabled": {
       "default": true,
@@ -6459,7 +6459,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "interface": {
@@ -6622,7 +6622,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "enabled": {
@@ -6900,7 +6900,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "virtualAddresses": {
@@ -7789,7 +7789,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "alias": {
@@ -7883,7 +7883,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "enabled": {
@@ -7930,7 +7930,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "id": {
@@ -7959,7 +7959,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "enabled": {
@@ -8060,7 +8060,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "enabled": {
@@ -9736,7 +9736,7 @@ export default {
       "description": "For people",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
      },
      "owner": {
       "type": "string",
@@ -9842,7 +9842,7 @@ export default {
       "description": "For people",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
      },
      "owner": {
       "type": "string",
@@ -10058,7 +10058,7 @@ export default {
       "type": "array",
       "items": {
        "type": "string",
-       "pattern": "^(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\\.com|sk-ecdsa-sha2-nistp256@openssh\\.com) [A-Za-z0-9+/]+={0,3}(?: [^\\r\\n]*)?$"
+       "pattern": "^(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\\.com|sk-ecdsa-sha2-nistp256@openssh\\.com) [A-Za-z0-9+/]+={0,3}(?: [^\\u0000-\\u0008\\u000a-\\u001f\\u007f-\\u009f]*)?$"
       }
      }
     },
@@ -10535,7 +10535,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "certificate": {
@@ -13183,14 +13183,14 @@ export default {
       "description": "Shown to people",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
      },
      "description": {
       "default": "",
       "description": "For people",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
      },
      "source": {
       "default": "local",
@@ -13234,7 +13234,7 @@ export default {
       "type": "array",
       "items": {
        "type": "string",
-       "pattern": "^(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\\.com|sk-ecdsa-sha2-nistp256@openssh\\.com) [A-Za-z0-9+/]+={0,3}(?: [^\\r\\n]*)?$"
+       "pattern": "^(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\\.com|sk-ecdsa-sha2-nistp256@openssh\\.com) [A-Za-z0-9+/]+={0,3}(?: [^\\u0000-\\u0008\\u000a-\\u001f\\u007f-\\u009f]*)?$"
       }
      },
      "disabled": {
@@ -13291,7 +13291,7 @@ export default {
       "description": "For people",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
      },
      "roles": {
       "default": [],
@@ -13339,7 +13339,7 @@ export default {
       "description": "For people",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
      },
      "permissions": {
       "default": [],
@@ -13399,7 +13399,7 @@ export default {
       "description": "For people",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
      },
      "enabled": {
       "default": true,
@@ -13621,7 +13621,7 @@ export default {
       "description": "For people",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$"
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
      },
      "enabled": {
       "default": true,
@@ -13792,7 +13792,7 @@ export default {
         "default": "",
         "type": "string",
         "maxLength": 255,
-        "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+        "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
         "description": "Free text of one line, for people"
        },
        "virtualAddresses": {
@@ -14013,7 +14013,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "alias": {
@@ -14116,7 +14116,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "enabled": {
@@ -14173,7 +14173,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "id": {
@@ -14212,7 +14212,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "enabled": {
@@ -14323,7 +14323,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "enabled": {
@@ -14440,7 +14440,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "certificate": {
@@ -14488,7 +14488,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "enabled": {
@@ -14714,7 +14714,7 @@ export default {
       "default": "",
       "type": "string",
       "maxLength": 255,
-      "pattern": "^[^\\u0000-\\u001f\\u007f]*$",
+      "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       "description": "Free text of one line, for people"
      },
      "interface": {

@@ -104,7 +104,7 @@ export const description = z
   .string()
   .max(255, "expected at most 255 characters")
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this refuses
-  .regex(/^[^\u0000-\u001f\u007f]*$/, "expected one line of text without control characters")
+  .regex(/^[^\u0000-\u001f\u007f-\u009f]*$/, "expected one line of text without control characters")
   .describe("Free text of one line, for people");
 
 /** The network that an address with prefix length lies in: `192.0.2.0/24` of `192.0.2.5/24`, spelled as prefixedAddress does. */

@@ -6,10 +6,12 @@ import t from "tap";
 import { openAudit } from "../src/access/audit/audit.ts";
 import { startExport } from "../src/access/audit/export/exporter.ts";
 import { auditTarget } from "../src/access/audit/export/schema.ts";
+import { verifyAuditTargets } from "../src/access/audit/export/verify.ts";
 import { decodeRecord } from "../src/access/audit/record.ts";
 import { makeChainWalk } from "../src/access/audit/verify-chain.ts";
 import { run } from "../src/adapters/process.ts";
 import { setUpServer } from "../src/api/testing.ts";
+import { certificate } from "../src/certificates/schema.ts";
 import { type Daemon, findFile, findModules, makeAuthority, startDaemon, untilListening } from "./daemons.ts";
 import { enterBox, until } from "./lab.ts";
 
@@ -35,8 +37,9 @@ module(load="imptcp")
 module(load="imudp")
 module(load="imtcp" StreamDriver.Name="gtls" StreamDriver.Mode="1" StreamDriver.AuthMode="anon")
 template(name="all" type="string" string="%pri%|%timestamp:::date-rfc3339%|%hostname%|%app-name%|%msgid%|%structured-data%|%msg%\\n")
-${["tls", "tcp", "udp"].map(output).join("\n")}
+${["tls", "tcp", "udp", "strict"].map(output).join("\n")}
 input(type="imtcp" port="6514" address="127.0.0.1" ruleset="tls")
+input(type="imtcp" port="6515" address="127.0.0.1" ruleset="strict" streamDriver.name="gtls" streamDriver.mode="1" streamDriver.authMode="x509/certvalid")
 input(type="imptcp" port="6010" address="127.0.0.1" ruleset="tcp")
 input(type="imudp" port="5140" address="127.0.0.1" ruleset="udp")
 `,
@@ -167,6 +170,38 @@ input(type="imudp" port="5140" address="127.0.0.1" ruleset="udp")
       payload: { name: "x", host: "a b" },
     });
     t.equal(weak.statusCode, 400);
+  });
+
+  await t.test("a server that asks who sends gets to see the certificate of the box, or gets nothing", async (t) => {
+    const own = await authority.sign("box", "DNS:lb1.example.com");
+    const pem = { certificate: await fs.readFile(own.certificate, "utf8"), key: await fs.readFile(own.key, "utf8") };
+    const strict = { ...base, port: 6515 };
+    const set = (target: object, certificates: Record<string, object>) =>
+      control.commit({
+        author: { user: "admin", source: "local" },
+        message: "set the targets",
+        change: (current) => ({
+          ...current,
+          certificates: Object.fromEntries(
+            Object.entries(certificates).map(([name, each]) => [name, certificate.parse(each)]),
+          ),
+          auditTargets: { strict: auditTarget.parse(target) },
+        }),
+      });
+    const named = { ...strict, clientCertificate: "box" };
+    t.match(verifyAuditTargets({ auditTargets: { strict: auditTarget.parse(named) }, certificates: {} }), [
+      { severity: "error", path: "auditTargets.strict.clientCertificate", message: /one of the certificates/ },
+    ]);
+    await set(strict, {});
+    await act();
+    await until("it is refused", 10_000, async () => (await statusOf("strict")).error !== "");
+    t.same(await lines("strict"), []);
+    await set(named, { box: pem });
+    const wanted = await head();
+    await until("all has come", 20_000, async () => (await sequences("strict")).includes(wanted));
+    const seen = new Set(await sequences("strict"));
+    t.equal(seen.size, Math.max(...seen) - Math.min(...seen) + 1, "what was refused before is there too");
+    t.ok(seen.size >= 2);
   });
 
   await t.test(

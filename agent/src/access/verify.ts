@@ -5,7 +5,10 @@ import { verifyDirectories } from "./directory/verify.ts";
 import { isAdministrator } from "./rights.ts";
 import { isBuiltInRole } from "./roles.ts";
 
-type Access = Pick<Configuration, "users" | "groups" | "roles" | "apiKeys" | "access" | "directories" | "auditTargets">;
+type Access = Pick<
+  Configuration,
+  "users" | "groups" | "roles" | "apiKeys" | "access" | "directories" | "auditTargets" | "certificates"
+>;
 
 const error = (path: string, message: string): Finding => ({ severity: "error", path, message });
 

@@ -10,6 +10,8 @@ export type TlsTarget = {
   ca?: string[];
   /** SHA-256 of the server's own certificate, in small hexadecimal digits: one of these, whoever signed it. */
   pins: readonly string[];
+  /** Shown to a server that asks for one: PEM. */
+  client?: { certificate: string; key: string };
   /** Expected in the certificate instead of the host. */
   serverName?: string;
   /** Milliseconds for the connection, and again for TLS. */
@@ -38,7 +40,7 @@ export function openSocket({ host, port, timeout }: Pick<TlsTarget, "host" | "po
   });
 }
 
-export function tlsOptions({ host, ca, pins, serverName }: TlsTarget): ConnectionOptions {
+export function tlsOptions({ host, ca, pins, client, serverName }: TlsTarget): ConnectionOptions {
   const name = serverName ?? host;
   return {
     host: name,
@@ -47,6 +49,7 @@ export function tlsOptions({ host, ca, pins, serverName }: TlsTarget): Connectio
     // A pinned certificate stands for itself; see requirePin.
     rejectUnauthorized: pins.length === 0,
     ...(ca ? { ca } : {}),
+    ...(client ? { cert: client.certificate, key: client.key } : {}),
   };
 }
 

@@ -3708,6 +3708,14 @@ export default {
        "lb1.example.com"
       ]
      },
+     "clientCertificate": {
+      "description": "For tls: name of the certificate of this box that a server gets to see which asks for one",
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
+      ]
+     },
      "facility": {
       "default": "audit",
       "description": "Of RFC 5424",
@@ -3852,6 +3860,14 @@ export default {
       "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
       "examples": [
        "lb1.example.com"
+      ]
+     },
+     "clientCertificate": {
+      "description": "For tls: name of the certificate of this box that a server gets to see which asks for one",
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
       ]
      },
      "facility": {
@@ -6087,6 +6103,14 @@ export default {
       "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
       "examples": [
        "lb1.example.com"
+      ]
+     },
+     "clientCertificate": {
+      "description": "For tls: name of the certificate of this box that a server gets to see which asks for one",
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
       ]
      },
      "facility": {
@@ -13688,6 +13712,14 @@ export default {
       "pattern": "^(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
       "examples": [
        "lb1.example.com"
+      ]
+     },
+     "clientCertificate": {
+      "description": "For tls: name of the certificate of this box that a server gets to see which asks for one",
+      "type": "string",
+      "pattern": "^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$",
+      "examples": [
+       "web"
       ]
      },
      "facility": {
@@ -23346,7 +23378,7 @@ export default {
       "in": "query",
       "name": "fields",
       "required": false,
-      "description": "Only these fields of each object, with commas between them: name, description, enabled, host, port, transport, caCertificates, pinnedCertificates, serverName, facility, format, enterpriseNumber, maxBytes"
+      "description": "Only these fields of each object, with commas between them: name, description, enabled, host, port, transport, caCertificates, pinnedCertificates, serverName, clientCertificate, facility, format, enterpriseNumber, maxBytes"
      },
      {
       "schema": {
@@ -23545,6 +23577,28 @@ export default {
       "name": "serverName",
       "required": false,
       "description": "Only those whose serverName is this (any characters stand in for *); several times: one of these"
+     },
+     {
+      "schema": {
+       "anyOf": [
+        {
+         "type": "string",
+         "maxLength": 256
+        },
+        {
+         "maxItems": 16,
+         "type": "array",
+         "items": {
+          "type": "string",
+          "maxLength": 256
+         }
+        }
+       ]
+      },
+      "in": "query",
+      "name": "clientCertificate",
+      "required": false,
+      "description": "Only those whose clientCertificate is this (any characters stand in for *); several times: one of these"
      },
      {
       "schema": {

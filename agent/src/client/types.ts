@@ -2525,6 +2525,8 @@ export interface components {
         AuditTarget: {
             /** @description For tls: certificates of the authorities that may have signed the server's (PEM); left out: the public ones */
             caCertificates?: string;
+            /** @description For tls: name of the certificate of this box that a server gets to see which asks for one */
+            clientCertificate?: string;
             /**
              * @description For people
              * @default
@@ -2578,6 +2580,8 @@ export interface components {
         AuditTargetReplacementInput: {
             /** @description For tls: certificates of the authorities that may have signed the server's (PEM); left out: the public ones */
             caCertificates?: string;
+            /** @description For tls: name of the certificate of this box that a server gets to see which asks for one */
+            clientCertificate?: string;
             /**
              * @description For people
              * @default
@@ -4731,6 +4735,8 @@ export interface components {
         NamedAuditTarget: {
             /** @description For tls: certificates of the authorities that may have signed the server's (PEM); left out: the public ones */
             caCertificates?: string;
+            /** @description For tls: name of the certificate of this box that a server gets to see which asks for one */
+            clientCertificate?: string;
             /**
              * @description For people
              * @default
@@ -4786,6 +4792,8 @@ export interface components {
         NamedAuditTargetInput: {
             /** @description For tls: certificates of the authorities that may have signed the server's (PEM); left out: the public ones */
             caCertificates?: string;
+            /** @description For tls: name of the certificate of this box that a server gets to see which asks for one */
+            clientCertificate?: string;
             /**
              * @description For people
              * @default
@@ -8256,6 +8264,8 @@ export interface operations {
             query?: {
                 /** @description Only those whose caCertificates is this (any characters stand in for *); several times: one of these */
                 caCertificates?: string | string[];
+                /** @description Only those whose clientCertificate is this (any characters stand in for *); several times: one of these */
+                clientCertificate?: string | string[];
                 /** @description Only those whose description is this (any characters stand in for *); several times: one of these */
                 description?: string | string[];
                 /** @description Only those whose enabled is this (true or false); several times: one of these */
@@ -8264,7 +8274,7 @@ export interface operations {
                 enterpriseNumber?: string | string[];
                 /** @description Only those whose facility is this (any characters stand in for *); several times: one of these */
                 facility?: string | string[];
-                /** @description Only these fields of each object, with commas between them: name, description, enabled, host, port, transport, caCertificates, pinnedCertificates, serverName, facility, format, enterpriseNumber, maxBytes */
+                /** @description Only these fields of each object, with commas between them: name, description, enabled, host, port, transport, caCertificates, pinnedCertificates, serverName, clientCertificate, facility, format, enterpriseNumber, maxBytes */
                 fields?: string;
                 /** @description Only those whose format is this (any characters stand in for *); several times: one of these */
                 format?: string | string[];

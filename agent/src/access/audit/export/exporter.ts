@@ -3,10 +3,18 @@ import { z } from "zod";
 import { readTextIfExists, writeAtomically } from "../../../adapters/files.ts";
 import type { Machine } from "../../../adapters/machine.ts";
 import type { ConfigurationControl } from "../../../commit/control.ts";
+import type { Configuration } from "../../../configuration/schema.ts";
 import { messageOf } from "../../../errors.ts";
 import type { AuditLog } from "../log.ts";
 import type { AuditTarget } from "./schema.ts";
-import { type Backoff, type Position, type Sender, type SenderStatus, startSender } from "./sender.ts";
+import {
+  type Backoff,
+  type ClientCertificate,
+  type Position,
+  type Sender,
+  type SenderStatus,
+  startSender,
+} from "./sender.ts";
 
 /** How far each server has got: on /data, beside the log it counts. */
 const path = "/data/access/audit-targets.json";
@@ -31,7 +39,7 @@ export async function startExport(
   backoff?: Backoff,
 ): Promise<AuditExport> {
   const known = new Map<string, Position>(Object.entries(await read()));
-  const senders = new Map<string, { target: AuditTarget; sender: Sender }>();
+  const senders = new Map<string, { target: AuditTarget; client: ClientCertificate | undefined; sender: Sender }>();
   let turn: Promise<void> = Promise.resolve();
   let writing: Promise<void> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
@@ -56,10 +64,11 @@ export async function startExport(
   }
 
   async function update(): Promise<void> {
-    const { auditTargets } = control.current().configuration;
-    for (const [name, { target, sender }] of senders) {
+    const { auditTargets, certificates } = control.current().configuration;
+    for (const [name, { target, client, sender }] of senders) {
       const wanted = Object.hasOwn(auditTargets, name) ? auditTargets[name] : undefined;
-      if (!closed && wanted?.enabled && isDeepStrictEqual(wanted, target)) continue;
+      if (!closed && wanted?.enabled && isDeepStrictEqual([wanted, clientOf(wanted, certificates)], [target, client]))
+        continue;
       await sender.stop();
       senders.delete(name);
     }
@@ -76,9 +85,11 @@ export async function startExport(
         known.set(name, next);
         timer ??= setTimeout(write, writeInterval).unref();
       };
+      const client = clientOf(target, certificates);
       const sender = startSender({
         name,
         target,
+        client,
         position,
         log,
         hostname,
@@ -86,7 +97,7 @@ export async function startExport(
         moved,
         ...(backoff ? { backoff } : {}),
       });
-      senders.set(name, { target, sender });
+      senders.set(name, { target, client, sender });
     }
     write();
   }
@@ -111,4 +122,13 @@ export async function startExport(
       await writing;
     },
   };
+}
+
+/** Its verification has seen to it that there is one. */
+function clientOf(
+  { clientCertificate: name }: AuditTarget,
+  certificates: Configuration["certificates"],
+): ClientCertificate | undefined {
+  const found = name !== undefined && Object.hasOwn(certificates, name) ? certificates[name] : undefined;
+  return found?.certificate === undefined ? undefined : { certificate: found.certificate, key: found.key };
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { address, description, hostName, port } from "../../../configuration/fields.ts";
+import { address, description, hostName, objectName, port } from "../../../configuration/fields.ts";
 import { caCertificates, fingerprint } from "../../directory/schema.ts";
 
 /** Facilities of RFC 5424, table 1, by the names people know. */
@@ -49,6 +49,9 @@ export const auditTarget = z
       .default([])
       .describe("For tls: SHA-256 of the server's own certificate: these and no others, whoever signed them"),
     serverName: hostName.optional().describe("For tls: the name in the certificate, where it is not the host"),
+    clientCertificate: objectName
+      .optional()
+      .describe("For tls: name of the certificate of this box that a server gets to see which asks for one"),
     facility: z
       .enum(facilityNames, `expected one of ${facilityNames.join(", ")}`)
       .default("audit")

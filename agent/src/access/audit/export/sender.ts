@@ -21,9 +21,13 @@ export type SenderStatus = Position & {
 
 export type Sender = { status(): SenderStatus; stop(): Promise<void> };
 
+/** What the box shows to a server that asks who it is: PEM. */
+export type ClientCertificate = { certificate: string; key: string };
+
 type Parts = {
   name: string;
   target: AuditTarget;
+  client?: ClientCertificate | undefined;
   position: Position;
   log: Pick<AuditLog, "linesAfter" | "subscribe" | "head">;
   hostname(): string;
@@ -113,6 +117,7 @@ export function startSender(parts: Parts): Sender {
       timeout: connectTimeout,
       ...(caCertificates === undefined ? {} : { ca: splitCertificates(caCertificates) }),
       ...(serverName === undefined ? {} : { serverName }),
+      ...(parts.client ? { client: parts.client } : {}),
     });
   }
 

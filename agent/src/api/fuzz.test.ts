@@ -1,5 +1,6 @@
 import { lstatSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { getHeapStatistics } from "node:v8";
 import { Ajv2020 } from "ajv/dist/2020.js";
@@ -96,7 +97,12 @@ t.test(
       statuses[status] = (statuses[status] ?? 0) + 1;
       if (status >= 500) throw new Error(`${status}: ${answer.body.slice(0, 500)}`);
       checkAnswer(find(operationId), url, answer);
-      const after = look();
+      let after = look();
+      if (status >= 400 && !isDeepStrictEqual(after, before)) {
+        // The audit log's head is written now and then, by a file beside it that is gone in a moment; what stays was the request.
+        await sleep(200);
+        after = look();
+      }
       last = after;
       if (status >= 400 && !isDeepStrictEqual(after, before))
         throw new Error(`a request that was refused with ${status} changed the box`);

@@ -239,7 +239,7 @@ t.test(
     const look = () => ({
       generation: control.current().generation,
       local: readdirSync(machine.path("/config/local"), { recursive: true, withFileTypes: true })
-        .filter((each) => each.isFile() && each.name !== "audit-head.json")
+        .filter((each) => each.isFile() && !/^audit-head\.json$|\.new$/.test(each.name))
         .map((each) => `${each.name} ${readFileSync(join(each.parentPath, each.name), "utf8")}`)
         .sort(),
       ran: ran.filter((line) => !line.startsWith("udevadm")),

@@ -7,11 +7,18 @@ import type { Test } from "tap";
 import type { z } from "zod";
 import { hashPassword } from "../access/password.ts";
 import { user } from "../access/schema.ts";
+import { writeAtomically } from "../adapters/files.ts";
 import { makeMachine } from "../adapters/machine.ts";
 import type { Netlink } from "../adapters/netlink.ts";
 import type { Run } from "../adapters/process.ts";
 import { certificates } from "../certificates/index.ts";
-import { makeManagementCertificates } from "../certificates/management.ts";
+import {
+  certificatePath,
+  ensureManagementCertificate,
+  keyPath,
+  type ManagementCertificate,
+  makeManagementCertificates,
+} from "../certificates/management.ts";
 import { makeControl } from "../commit/commit.ts";
 import { defineSubsystem, type Finding, type StepBase, type Subsystem } from "../commit/subsystem.ts";
 import { openStore } from "../configuration/store.ts";
@@ -27,6 +34,8 @@ import { createServer, type ServerOptions } from "./server.ts";
 export const password = "correct horse battery";
 /** Its hash of little work, made once for all servers of a test: the hash says what it costs to check. */
 let passwordHash: Promise<string> | undefined;
+/** The certificate that a box makes for itself, made once too: that takes as long as half a server. */
+let ownCertificate: Promise<ManagementCertificate> | undefined;
 export const quiet = { info: () => {}, warn: () => {}, error: () => {} };
 
 type Artefacts = Record<string, string>;
@@ -76,6 +85,8 @@ export async function findFreePort(): Promise<number> {
 
 type TestOptions = Partial<ServerOptions> & {
   withUser?: boolean;
+  /** False: the server makes its own certificate as a new box does. */
+  sharesCertificate?: boolean;
   subsystems?: readonly Subsystem[];
   run?: Run;
   netlink?: Netlink;
@@ -86,8 +97,8 @@ type TestOptions = Partial<ServerOptions> & {
 
 /** A server on a fresh root, its clock in `clock.time`; `admin` has {@link password} unless told otherwise. */
 export async function setUpServer(t: Pick<Test, "teardown">, options: TestOptions = {}) {
-  const { withUser = true, subsystems = [rememberFarms(), certificates], links = [], uplinks = [], ...more } = options;
-  const { run, netlink, ...rest } = more;
+  const { withUser = true, sharesCertificate = true, links = [], uplinks = [], ...more } = options;
+  const { subsystems = [rememberFarms(), certificates], run, netlink, ...rest } = more;
   // A socket's path has room for 107 bytes (unix(7)), so not below the checkout; in memory, for a disk waits at each fsync.
   const root = await mkdtemp(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "steelyard-"));
   t.teardown(() => rm(root, { recursive: true, force: true }));
@@ -101,6 +112,12 @@ export async function setUpServer(t: Pick<Test, "teardown">, options: TestOption
     ...(run ? { run } : {}),
     ...(netlink ? { netlink } : {}),
   });
+  if (sharesCertificate) {
+    ownCertificate ??= ensureManagementCertificate(makeMachine({ root, log: quiet }), "steelyard");
+    const { key, certificate } = await ownCertificate;
+    await writeAtomically(machine.path(keyPath), key, 0o600);
+    await writeAtomically(machine.path(certificatePath), certificate, 0o644);
+  }
   const store = await openStore(machine.path("/config"), quiet);
   const control = makeControl(store, subsystems, machine);
   if (withUser) {

@@ -14,8 +14,8 @@ import { describeExpiry, describeState, stateOf } from "./validity.ts";
  */
 
 const directory = "/config/local/api";
-const keyPath = `${directory}/key.pem`;
-const certificatePath = `${directory}/certificate.pem`;
+export const keyPath = `${directory}/key.pem`;
+export const certificatePath = `${directory}/certificate.pem`;
 /** What is shown now; for the console, which asks without logging in. */
 const shownPath = "/run/steelyard/management-certificate.pem";
 /** The longest that Apple's systems take from anybody (support.apple.com/103769), and so the longest that browsers there let pass. */

@@ -29,7 +29,7 @@ export async function writeTree(
   directory: string,
   files: readonly TextFile[],
   last: TextFile,
-  parent: { directory: string; files: ReadonlyMap<string, string>; stamps: Stamps | undefined } | undefined,
+  parent: { directory: string; files: ReadonlyMap<string, string>; stamps: Stamps } | undefined,
 ): Promise<{ stamps: Stamps; altered: string[] }> {
   await fs.mkdir(directory, { mode: 0o700 });
   const directories = new Set(files.map(({ path }) => dirname(path)).filter((path) => path !== "."));
@@ -40,7 +40,7 @@ export async function writeTree(
     const { path, text } = file;
     if (!parent || parent.files.get(path) !== text) return changed.push(file);
     const stamp = stampOf(join(parent.directory, path));
-    if (stamp === undefined || stamp !== (parent.stamps?.get(path) ?? stamp)) {
+    if (stamp === undefined || stamp !== parent.stamps.get(path)) {
       altered.push(path);
       return changed.push(file);
     }

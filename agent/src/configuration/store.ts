@@ -81,14 +81,15 @@ export async function openStore(directory: string, log: Logger, keep?: number): 
 
   /** Objects of the current generation are shared, so that nothing is parsed twice and comparisons end soon. */
   const read = async (generation: number, known: KnownObjects = knowObjects(current?.configuration)) =>
-    await readGeneration(at(generation), generation, known);
+    await readStored(at(generation), generation, known);
   /** The chain of what was written or found current since the agent runs: who alters that on the disk cannot alter it here. */
   const chains = new Map<number, string | undefined>();
-  /** Of the files as they were read or written, so that no altered one is linked into the next generation. */
-  const stamps = new Map<number, Stamps>();
+  /**
+   * Of the files as they were read or written, so that no altered one is linked into the next generation. There are none of a
+   * configuration that came from the rescue copy, for no generation on the disk has it.
+   */
+  const stamps = new WeakMap<Generation, Stamps>();
   let highest = 0;
-  /** The current configuration is that of the rescue copy, and no generation on the disk has it. */
-  let rescued = false;
   let damage: Damage | undefined;
   let current: Generation | undefined;
   current = await openCurrent();
@@ -132,11 +133,11 @@ export async function openStore(directory: string, log: Logger, keep?: number): 
     highest = numbers.find((each) => each <= newest) ?? newest;
     for (const number of [newest, ...numbers.filter((each) => each < newest)]) {
       try {
-        const found = await read(number);
-        chains.set(number, (await readMetadata(at(number), number)).chain);
-        stamps.set(number, stampFiles(at(number), encodeConfiguration(found.configuration)));
+        const { generation, chain } = await read(number);
+        chains.set(number, chain);
+        stamps.set(generation, stampFiles(at(number), encodeConfiguration(generation.configuration)));
         if (damage) damage.serving = number;
-        return found;
+        return generation;
       } catch (error) {
         const reason = error instanceof SteelyardError && error.code === "incompatible" ? "incompatible" : "damaged";
         const message = `generation ${number} cannot be used: ${messageOf(error)}`;
@@ -159,7 +160,6 @@ export async function openStore(directory: string, log: Logger, keep?: number): 
     log.error(`serving the rescue copy of generation ${number}, committed at ${time}: what came after it is lost`);
     const message = `${damage?.message}; the rescue copy of ${time} serves, and the next commit keeps it`;
     damage = { generation: number, reason: "damaged", ...damage, serving: number, message };
-    rescued = true;
     chains.set(number, chain);
     highest = Math.max(highest, number);
     return generation;
@@ -204,12 +204,11 @@ export async function openStore(directory: string, log: Logger, keep?: number): 
   }
 
   /** The parent of the oldest generation is gone, and its own chain is where the check begins. */
-  async function checkLink(generation: number): Promise<void> {
-    const { digest, chain, ...metadata } = await readMetadata(at(generation), generation);
+  async function checkLink({ generation: { metadata }, digest, chain }: Stored): Promise<void> {
+    const { generation, parent: number } = metadata;
     const refuse = (words: string) => new SteelyardError("corrupt", `generation ${generation}: ${words}`);
     const own = chains.get(generation);
     if (own !== undefined && own !== chain) throw refuse("it is not the one that this agent has written or read");
-    const { parent: number } = metadata;
     const parent = number === 0 ? undefined : await readMetadata(at(number), number).catch(() => undefined);
     if (number > 0 && !parent) {
       // Looked up anew, for retention may be at work.
@@ -237,7 +236,7 @@ export async function openStore(directory: string, log: Logger, keep?: number): 
       await settle();
       await saveCopy();
     },
-    read: (generation) => read(generation),
+    read: async (generation) => (await read(generation)).generation,
 
     async write(configuration, about) {
       // Its space may be what this one needs.
@@ -252,11 +251,12 @@ export async function openStore(directory: string, log: Logger, keep?: number): 
       const unfinished = join(generations, `.new-${metadata.generation}`);
       try {
         // What was migrated in memory is not what stands in the files, nor is what came from the copy.
-        const linkable = current?.metadata.schemaVersion === schemaVersion && !rescued ? current : undefined;
-        const parent = linkable && {
+        const linkable = current?.metadata.schemaVersion === schemaVersion ? current : undefined;
+        const known = linkable && stamps.get(linkable);
+        const parent = known && {
           directory: at(metadata.parent),
           files: texts(linkable.configuration),
-          stamps: stamps.get(metadata.parent),
+          stamps: known,
         };
         const digest = digestFiles(files);
         const before = await findChain(metadata.parent);
@@ -267,8 +267,11 @@ export async function openStore(directory: string, log: Logger, keep?: number): 
           log.error(`${path} of generation ${metadata.parent} was altered on the disk: it is written anew`);
         await fs.rename(unfinished, at(metadata.generation));
         await syncDirectory(generations);
-        chains.set(metadata.generation, chain);
-        stamps.set(metadata.generation, written.stamps);
+        highest = metadata.generation;
+        chains.set(highest, chain);
+        const generation = { metadata, configuration };
+        stamps.set(generation, written.stamps);
+        return generation;
       } catch (error) {
         await fs.rm(unfinished, { recursive: true, force: true });
         const words = "the configuration could not be written";
@@ -278,8 +281,6 @@ export async function openStore(directory: string, log: Logger, keep?: number): 
           });
         throw new SteelyardError("apply-failed", `${words}: ${messageOf(error)}`, { cause: error });
       }
-      highest = metadata.generation;
-      return { metadata, configuration };
     },
 
     async adopt(generation, unconfirmed) {
@@ -287,8 +288,6 @@ export async function openStore(directory: string, log: Logger, keep?: number): 
       await swapLink(link, `generations/${generation.metadata.generation}`);
       current = generation;
       damage = undefined;
-      rescued = false;
-      for (const number of [...stamps.keys()]) if (number !== generation.metadata.generation) stamps.delete(number);
       if (unconfirmed) pending = unconfirmed;
       else if (pending) await settle();
       const { generations: count, diskShare } = generation.configuration.system.history;
@@ -334,8 +333,7 @@ export async function openStore(directory: string, log: Logger, keep?: number): 
       const known = knowObjects(current?.configuration);
       for (const generation of await listNumbers(generations)) {
         try {
-          await read(generation, known);
-          await checkLink(generation);
+          await checkLink(await read(generation, known));
           verdicts.push({ generation });
         } catch (error) {
           // Retention may have taken it meanwhile.
@@ -367,8 +365,11 @@ async function readMetadata(directory: string, generation: number): Promise<Stor
   throw new SteelyardError("corrupt", `generation ${generation}: ${metadataFile} is missing`);
 }
 
-async function readGeneration(directory: string, generation: number, known: KnownObjects): Promise<Generation> {
-  const { digest, chain: _chain, ...metadata } = await readMetadata(directory, generation);
+/** A generation with the hashes that stand beside it. */
+type Stored = { generation: Generation; digest: string; chain: string | undefined };
+
+async function readStored(directory: string, generation: number, known: KnownObjects): Promise<Stored> {
+  const { digest, chain, ...metadata } = await readMetadata(directory, generation);
   requireKnown(metadata.schemaVersion, `generation ${generation}`);
   const paths = (await listYaml(directory)).filter((path) => path !== metadataFile).sort();
   const files = await readFiles(directory, paths);
@@ -378,7 +379,8 @@ async function readGeneration(directory: string, generation: number, known: Know
       `generation ${generation}: the files do not match the digest written with them`,
     );
   }
-  return { metadata, configuration: decodeConfiguration(migrateFiles(files, metadata.schemaVersion), known) };
+  const configuration = decodeConfiguration(migrateFiles(files, metadata.schemaVersion), known);
+  return { generation: { metadata, configuration }, digest, chain };
 }
 
 async function readFiles(directory: string, paths: readonly string[]): Promise<StoredFile[]> {

@@ -51,6 +51,12 @@ export class SteelyardError extends Error {
   }
 }
 
+/** `bad-input` that names the fields in its message too. */
+export function badInput(problems: Problem[]): SteelyardError {
+  const words = problems.map(({ path, message }) => (path === "" ? message : `${path}: ${message}`));
+  return new SteelyardError("bad-input", words.join("; "), { problems });
+}
+
 /** Throws `address-taken` when there are addresses that other hosts have, with all of them. */
 export function refuseTaken(problems: Problem[]): void {
   if (problems.length === 0) return;

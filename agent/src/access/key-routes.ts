@@ -5,8 +5,8 @@ import { authorOf, isDryRun, keepCommit, principalOf, sendPlan } from "../api/ch
 import type { Routes } from "../api/context.ts";
 import { dryRunAnswer, dryRunQuery } from "../api/dry-run.ts";
 import { defineList } from "../api/list.ts";
-import { badInput, problemDocument } from "../api/problem.ts";
-import { SteelyardError } from "../errors.ts";
+import { problemDocument } from "../api/problem.ts";
+import { badInput, SteelyardError } from "../errors.ts";
 import { makeApiKey } from "./api-keys.ts";
 import { requireNoEscalation } from "./escalation.ts";
 import { requireNoKey } from "./guard.ts";

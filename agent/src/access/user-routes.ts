@@ -1,9 +1,8 @@
 import { addCollection, type CollectionDefinition, type CollectionView } from "../api/collection.ts";
 import type { Routes } from "../api/context.ts";
-import { badInput } from "../api/problem.ts";
 import { addSingleton } from "../api/singleton.ts";
 import { type Configuration, collections } from "../configuration/schema.ts";
-import { SteelyardError } from "../errors.ts";
+import { badInput, SteelyardError } from "../errors.ts";
 import { hashPassword } from "./password.ts";
 import { checkPassword } from "./password-policy.ts";
 import { builtInRoles } from "./roles.ts";

@@ -6,14 +6,14 @@ import { hiddenSecret } from "../configuration/difference.ts";
 import { describeIssues } from "../configuration/issues.ts";
 import { applyMergePatch } from "../configuration/merge-patch.ts";
 import type { Configuration } from "../configuration/schema.ts";
-import { SteelyardError } from "../errors.ts";
+import { badInput, SteelyardError } from "../errors.ts";
 import { requirePermission } from "./authentication.ts";
 import { changeQuery, commitChange, conditionsOf, plan, principalOf, sendObject } from "./change.ts";
 import type { ApiContext, RouteObject } from "./context.ts";
 import { requireConditions } from "./entity-tag.ts";
 import { defineList, type ListDefinition } from "./list.ts";
 import { splitName, withName } from "./named.ts";
-import { badInput, problemDocument } from "./problem.ts";
+import { problemDocument } from "./problem.ts";
 
 type Parameters = Record<string, string>;
 type Objects = Readonly<Record<string, object>>;

@@ -4,7 +4,7 @@ import { SecondFactorRequired } from "../access/challenges.ts";
 import { TooManyRequests } from "../access/throttle.ts";
 import type { Logger } from "../adapters/machine.ts";
 import { describeIssues } from "../configuration/issues.ts";
-import { catalogue, type ErrorCode, SteelyardError } from "../errors.ts";
+import { badInput, catalogue, type ErrorCode, SteelyardError } from "../errors.ts";
 import { tooLarge } from "./protocol.ts";
 
 /** One thing that is wrong, or odd, with a field. */
@@ -91,12 +91,6 @@ function toSteelyardError(error: unknown, request: FastifyRequest): SteelyardErr
     return badInput(describeIssues(error, prefix));
   }
   return fromFastify(error as FastifyError, request);
-}
-
-/** A SteelyardError that names the fields in its message too. */
-export function badInput(problems: { path: string; message: string }[]): SteelyardError {
-  const words = problems.map(({ path, message }) => (path === "" ? message : `${path}: ${message}`));
-  return new SteelyardError("bad-input", words.join("; "), { problems });
 }
 
 /** What fastify itself refuses before a handler is called. */

@@ -1,5 +1,5 @@
 import type { Configuration } from "../configuration/schema.ts";
-import { type Problem, SteelyardError } from "../errors.ts";
+import { badInput, type Problem, SteelyardError } from "../errors.ts";
 import type { Backup } from "./contents.ts";
 import { describeNic, mapNics, type NicPlace } from "./nics.ts";
 import { listInterfaceNames, renameInterfaces } from "./rename.ts";
@@ -37,10 +37,7 @@ export function planRestore(
   );
   const wanted = [...known, ...absent.filter(({ name }) => Object.hasOwn(map, name))];
   const { places, problems } = mapNics(wanted, present, map);
-  if (problems.length > 0) {
-    const words = problems.map(({ path, message }) => `${path}: ${message}`).join("; ");
-    throw new SteelyardError("bad-input", words, { problems });
-  }
+  if (problems.length > 0) throw badInput(problems);
   for (const { name } of absent) {
     const other = places.find((each) => each.to === name && each.name !== name);
     if (!other || Object.hasOwn(map, name)) continue;

@@ -18,10 +18,10 @@ import {
 import type { ApiContext, Routes } from "../api/context.ts";
 import { dryRunAnswer, dryRunQuery, sendSteps } from "../api/dry-run.ts";
 import { defineList } from "../api/list.ts";
-import { badInput, problemDocument } from "../api/problem.ts";
+import { problemDocument } from "../api/problem.ts";
 import { addSingleton } from "../api/singleton.ts";
 import { interfaceName, objectName } from "../configuration/fields.ts";
-import { SteelyardError } from "../errors.ts";
+import { badInput, SteelyardError } from "../errors.ts";
 import { locationOf } from "../jobs/routes.ts";
 import { job } from "../jobs/schema.ts";
 import { checkBackup, deleteBackup, findBackup, greatestBackup, keepBackup, listBackups, loadBackup } from "./apply.ts";

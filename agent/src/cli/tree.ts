@@ -1,6 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { type Problem, SteelyardError } from "../errors.ts";
+import { badInput, type Problem, SteelyardError } from "../errors.ts";
 import type { Fields } from "./fields.ts";
 import { readObjectFile } from "./file.ts";
 import type { ApiDocument } from "./model.ts";
@@ -58,10 +58,7 @@ export async function readTree(document: ApiDocument, directory: string): Promis
       if (!(error instanceof SteelyardError)) throw error;
       problems.push(...(error.problems.length > 0 ? error.problems : [{ path: "", message: error.message }]));
     });
-  if (problems.length > 0) {
-    const words = problems.map(({ path, message }) => (path === "" ? message : `${path}: ${message}`)).join("; ");
-    throw new SteelyardError("bad-input", words, { problems });
-  }
+  if (problems.length > 0) throw badInput(problems);
   const collected = [...members].map(([part, objects]) => [part, Object.fromEntries(objects)]);
   return Object.fromEntries([...singles, ...collected]);
 }

@@ -4,7 +4,7 @@ import type { Machine } from "../adapters/machine.ts";
 import type { Author, CommitResult, ConfigurationControl } from "../commit/control.ts";
 import { describeIssues } from "../configuration/issues.ts";
 import { type Configuration, emptyConfiguration } from "../configuration/schema.ts";
-import { type Problem, SteelyardError } from "../errors.ts";
+import { badInput, SteelyardError } from "../errors.ts";
 import { type FirstBootReport, summarizeAnswers, writeReport } from "./report.ts";
 import { type Answers, answers } from "./schema.ts";
 
@@ -22,12 +22,7 @@ export function isOpen(control: ConfigurationControl): boolean {
 export function parseAnswers(raw: unknown): Answers {
   const parsed = answers.safeParse(raw);
   if (parsed.success) return parsed.data;
-  throw badAnswers(describeIssues(parsed.error));
-}
-
-export function badAnswers(problems: Problem[]): SteelyardError {
-  const words = problems.map(({ path, message }) => (path === "" ? message : `${path}: ${message}`)).join("; ");
-  return new SteelyardError("bad-input", words, { problems });
+  throw badInput(describeIssues(parsed.error));
 }
 
 type FirstBootOptions = {

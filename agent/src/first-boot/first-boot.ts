@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Machine } from "../adapters/machine.ts";
 import type { ConfigurationControl } from "../commit/control.ts";
-import { SteelyardError } from "../errors.ts";
+import { badInput, SteelyardError } from "../errors.ts";
 import { type LocatedProblem, locateProblems, parseAnswerFile } from "./answer-file.ts";
-import { badAnswers, completeFirstBoot, isFirstBoot, isOpen } from "./complete.ts";
+import { completeFirstBoot, isFirstBoot, isOpen } from "./complete.ts";
 import { hashOf } from "./location.ts";
 import type { AnswerFile } from "./media.ts";
 import { writeReport } from "./report.ts";
@@ -108,7 +108,7 @@ async function applyAnswerFile(
 }
 
 function describeFailure(error: unknown): { state: "bad-answer-file"; source: string; problems: LocatedProblem[] } {
-  const known = error instanceof SteelyardError ? error : badAnswers([{ path: "", message: String(error) }]);
+  const known = error instanceof SteelyardError ? error : badInput([{ path: "", message: String(error) }]);
   const problems = known.problems.length > 0 ? known.problems : [{ path: "", message: known.message }];
   return { state: "bad-answer-file", source: "", problems };
 }

@@ -2,7 +2,8 @@ import { z } from "zod";
 import { isDryRun } from "../api/change.ts";
 import type { Routes } from "../api/context.ts";
 import { dryRunAnswer, dryRunQuery, sendSteps } from "../api/dry-run.ts";
-import { badInput, problemDocument } from "../api/problem.ts";
+import { problemDocument } from "../api/problem.ts";
+import { badInput } from "../errors.ts";
 import { askForReset, keepable, restartForReset } from "./apply.ts";
 
 const wish = z

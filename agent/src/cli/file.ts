@@ -1,21 +1,16 @@
 import { readFile } from "node:fs/promises";
+import { buffer } from "node:stream/consumers";
 import { parseDocument, type YAMLParseError } from "yaml";
 import { messageOf, SteelyardError } from "../errors.ts";
 import type { Fields } from "./fields.ts";
 
 /** The bytes of a file, or of standard input for `-`. Throws `bad-input` that names the file. */
 export async function readBytes(path: string): Promise<Buffer> {
-  return await (path === "-" ? readStandardInput() : readFile(path)).catch((error: NodeJS.ErrnoException) => {
+  // Not by /dev/stdin: sshd(8) hands over a socket where there is no terminal, and a socket cannot be opened by its path.
+  return await (path === "-" ? buffer(process.stdin) : readFile(path)).catch((error: NodeJS.ErrnoException) => {
     const words = error.code === "ENOENT" ? "no such file" : error.message;
     throw new SteelyardError("bad-input", `${path}: ${words}`, { cause: error });
   });
-}
-
-/** Not by /dev/stdin: sshd(8) hands over a socket where there is no terminal, and a socket cannot be opened by its path. */
-async function readStandardInput(): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  for await (const part of process.stdin) parts.push(Buffer.from(part));
-  return Buffer.concat(parts);
 }
 
 /** The text of a file without its last line break: a password, a key, a certificate. */

@@ -20,6 +20,11 @@ export type ApiOperation = {
 
 export type ApiDocument = Schemas & { info: { version: string }; paths: Record<string, Record<string, ApiOperation>> };
 
+/** Of the whole configuration, as one object. */
+export function schemaOfConfiguration(document: ApiDocument): Schema | undefined {
+  return document.paths["/api/v1/configuration"]?.get?.responses["200"]?.content?.["application/json"]?.schema;
+}
+
 export type Verb = "list" | "show" | "create" | "set" | "delete" | "clear" | "read" | "act";
 
 export type ApiCommand = {

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { buffer } from "node:stream/consumers";
 import { hashPassword } from "../access/password.ts";
 import { checkPassword } from "../access/password-policy.ts";
 import { SteelyardError } from "../errors.ts";
@@ -25,10 +26,7 @@ export async function readSecret(input: NodeJS.ReadStream, question: string): Pr
       terminal.close();
     }
   }
-  let text = "";
-  input.setEncoding("utf8");
-  for await (const part of input) text += part;
-  return text.split(/\r?\n/)[0] ?? "";
+  return (await buffer(input)).toString("utf8").split(/\r?\n/)[0] ?? "";
 }
 
 /** The line a person types. */

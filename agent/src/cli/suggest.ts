@@ -1,5 +1,5 @@
 import { SteelyardError } from "../errors.ts";
-import type { ApiDocument } from "./model.ts";
+import { type ApiDocument, schemaOfConfiguration } from "./model.ts";
 import { expand, findSchema, type Schema } from "./schemas.ts";
 
 /** What somebody may have meant who named a field there is not. */
@@ -9,7 +9,7 @@ export const noSuchField = "there is no such field";
 
 /** The same error; each problem with a field there is not names the one of that object that is nearest, when one is near. */
 export function suggestFields(error: SteelyardError, document: ApiDocument): SteelyardError {
-  const whole = document.paths["/api/v1/configuration"]?.get?.responses["200"]?.content?.["application/json"]?.schema;
+  const whole = schemaOfConfiguration(document);
   const problems = error.problems.map((problem) => {
     const segments = problem.path.split(".");
     const wrong = segments.pop() ?? "";

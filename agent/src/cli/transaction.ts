@@ -2,7 +2,7 @@ import type { Answer } from "../client/client.ts";
 import { SteelyardError } from "../errors.ts";
 import { type ChangeOptions, type CommandContext, changeQuery, type Plan, reportChange } from "./context.ts";
 import type { Fields } from "./fields.ts";
-import type { ApiDocument } from "./model.ts";
+import { type ApiDocument, schemaOfConfiguration } from "./model.ts";
 import { expand } from "./schemas.ts";
 
 /** Many objects in one commit: the whole configuration in place of the one it was made from. */
@@ -61,7 +61,7 @@ export function listCollections(document: ApiDocument): string[] {
 
 /** The parts of a configuration, each with the directory its objects have in a generation; undefined for a single object. */
 export function listParts(document: ApiDocument): Map<string, string | undefined> {
-  const schema = document.paths["/api/v1/configuration"]?.get?.responses["200"]?.content?.["application/json"]?.schema;
+  const schema = schemaOfConfiguration(document);
   const [whole] = schema ? expand(document, schema) : [];
   return new Map(Object.entries(whole?.properties ?? {}).map(([name, part]) => [name, part["x-directory"]]));
 }

@@ -1,3 +1,4 @@
+import { buffer } from "node:stream/consumers";
 import type { Output } from "./output.ts";
 
 /** What a command line takes from elsewhere: the text of a file, or what is typed or piped in. */
@@ -31,16 +32,9 @@ export function makeTextReader(
   return async (file, path) => {
     if (file !== "-") return await (await import("./file.ts")).readTextFile(file);
     if (input.isTTY) return await (await import("./password.ts")).readSecret(input, `${path}: `);
-    lines ??= splitInput(await readAll(input), wanted);
+    lines ??= splitInput((await buffer(input)).toString("utf8"), wanted);
     return lines.shift() ?? "";
   };
-}
-
-async function readAll(input: NodeJS.ReadStream): Promise<string> {
-  let text = "";
-  input.setEncoding("utf8");
-  for await (const part of input) text += part;
-  return text;
 }
 
 function splitInput(text: string, wanted: number): string[] {

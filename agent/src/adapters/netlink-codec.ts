@@ -34,6 +34,11 @@ export function makeAttribute(type: number, value: Uint8Array | Uint32Array): Bu
   return Buffer.concat([head, bytes, Buffer.alloc((4 - (bytes.length % 4)) % 4)]);
 }
 
+/** A name, which the kernel ends with a zero. */
+export function readText(bytes: Buffer): string {
+  return bytes.toString("utf8").replace(/\0+$/, "");
+}
+
 /** The kind of a virtual link (`bond`, `vlan`, `veth`); undefined for a real card. */
 export function parseLinkKind(linkinfo: Buffer | undefined): string | undefined {
   const kind = linkinfo && parseAttributes(linkinfo).get(infoKind);

@@ -7,7 +7,7 @@ import {
   parseLacpPartner,
   parseLinkInfo,
 } from "./link-info.ts";
-import { formatHardwareAddress, listAttributes, parseLinkKind } from "./netlink-codec.ts";
+import { formatHardwareAddress, listAttributes, parseLinkKind, readText } from "./netlink-codec.ts";
 
 /** Counters of a link since it was made, of 64 bits in the kernel: bytes and packets. */
 export type LinkCounters = {
@@ -96,10 +96,6 @@ function describeKind(linkinfo: Buffer | undefined) {
     lacpPartner: kind === "bond" ? parseLacpPartner(linkinfo) : undefined,
     bondMember: parseBondMember(linkinfo),
   };
-}
-
-function readText(bytes: Buffer): string {
-  return bytes.toString("utf8").replace(/\0+$/, "");
 }
 
 /** 2^53 bytes are 83 days at 10 Gbit/s to the byte; past that a number is exact to a few bytes, which no graph shows. */

@@ -1,6 +1,6 @@
 import { rt } from "node-netlink";
 import type { Family, Made, Nexthop, Route, RouteType, Routing, Rule } from "./iproute.ts";
-import { formatAddress, makeAttribute, parseAttributes } from "./netlink-codec.ts";
+import { formatAddress, makeAttribute, parseAttributes, readText } from "./netlink-codec.ts";
 import { type Dump, withDumps } from "./netlink-dump.ts";
 
 /**
@@ -9,7 +9,7 @@ import { type Dump, withDumps } from "./netlink-dump.ts";
  */
 
 /** AF_INET, AF_INET6. */
-const families: ReadonlyMap<number, Family> = new Map([
+export const families: ReadonlyMap<number, Family> = new Map([
   [2, "ipv4"],
   [10, "ipv6"],
 ]);
@@ -57,10 +57,10 @@ async function readNames(dump: Dump): Promise<NameOf> {
   const wanted = makeAttribute(extended, Uint32Array.of(withoutCounters));
   const messages = await dump("links", rt.MessageType.GETLINK, Buffer.concat([Buffer.alloc(headers.link), wanted]));
   const names = new Map(
-    messages.map((message) => [
-      message.readInt32LE(4),
-      parseAttributes(message.subarray(headers.link)).get(linkName)?.toString("utf8").replace(/\0+$/, ""),
-    ]),
+    messages.map((message) => {
+      const name = parseAttributes(message.subarray(headers.link)).get(linkName);
+      return [message.readInt32LE(4), name && readText(name)];
+    }),
   );
   return (index) => names.get(index) ?? `if${index}`;
 }
@@ -138,6 +138,7 @@ export function parseRule(message: Buffer): Made<Rule>[] {
   const family = families.get(familyNumber);
   if (!family) return [];
   const attributes = parseAttributes(message.subarray(headers.rule));
+  const incoming = attributes.get(ruleAttribute.interface);
   const [mark, mask] = [ruleAttribute.mark, laterRuleAttribute.mask].map((type) => readNumber(attributes.get(type)));
   return [
     {
@@ -148,7 +149,7 @@ export function parseRule(message: Buffer): Made<Rule>[] {
       to: readNetwork(attributes.get(ruleAttribute.destination), toLength),
       // The kernel leaves out a mark of 0, and never the mask of one.
       mark: mark === undefined && mask === undefined ? undefined : { value: mark ?? 0, mask: mask ?? 0xffffffff },
-      interface: attributes.get(ruleAttribute.interface)?.toString("utf8").replace(/\0+$/, ""),
+      interface: incoming && readText(incoming),
       table: readNumber(attributes.get(laterRuleAttribute.table)) ?? table ?? 0,
       ...(attributes.get(laterRuleAttribute.vrf)?.[0] ? { vrf: true } : {}),
       suppress: readSuppressed(attributes.get(ruleAttribute.suppress)),

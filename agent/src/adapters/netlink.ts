@@ -3,7 +3,7 @@ import type { Routing } from "./iproute.ts";
 import { formatAddress } from "./netlink-codec.ts";
 import { withDumps } from "./netlink-dump.ts";
 import { type Link, linkOfMessage } from "./netlink-link.ts";
-import { dumpRoutes, readRouting } from "./netlink-routes.ts";
+import { dumpRoutes, families, readRouting } from "./netlink-routes.ts";
 import { mainTable } from "./route-numbers.ts";
 
 export type { Link, LinkCounters } from "./netlink-link.ts";
@@ -32,7 +32,6 @@ export type Netlink = {
   routing(): Promise<Routing>;
 };
 
-const families = { 2: "ipv4", 10: "ipv6" } as const;
 /** RT_SCOPE_LINK and RT_SCOPE_HOST; anything nearer to zero reaches further. */
 const scopeLink = 253;
 const scopeHost = 254;
@@ -80,7 +79,7 @@ function toAddress(message: Buffer): LinkAddress[] {
 function toDefaultRoute(message: Buffer, others: readonly number[]): DefaultRoute[] {
   const { data, attrs } = rt.parseRouteMessage(message);
   const { gateway, oif } = attrs;
-  const family = families[data.family as keyof typeof families];
+  const family = families.get(data.family ?? 0);
   const table = attrs.table ?? data.table ?? mainTable;
   const isWanted = table === mainTable || others.includes(table);
   if (!isWanted || data.dstLen !== 0 || !gateway || oif === undefined || family === undefined) return [];

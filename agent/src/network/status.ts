@@ -2,7 +2,7 @@ import * as fs from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { CardState } from "../adapters/card-settings.ts";
 import type { LinkMode } from "../adapters/ethtool.ts";
-import { isMissing, readTextIfExists } from "../adapters/files.ts";
+import { isMissing, readLink, readTextIfExists } from "../adapters/files.ts";
 import { keepFor, type Machine } from "../adapters/machine.ts";
 import type { Link, LinkCounters } from "../adapters/netlink.ts";
 import { messageOf, SteelyardError } from "../errors.ts";
@@ -170,12 +170,8 @@ async function readBus(path: string): Promise<string | undefined> {
 }
 
 async function readLinkTarget(path: string): Promise<string | undefined> {
-  try {
-    return basename(await fs.readlink(path));
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
+  const target = await readLink(path);
+  return target && basename(target);
 }
 
 /** An attribute of sysfs; undefined where the driver has none, which it says with EINVAL or EOPNOTSUPP. */

@@ -1,6 +1,4 @@
-import { rm } from "node:fs/promises";
-import { dirname } from "node:path";
-import { isFull, syncDirectory, writeAtomically } from "../adapters/files.ts";
+import { isFull, removeDurably, writeAtomically } from "../adapters/files.ts";
 import type { Machine } from "../adapters/machine.ts";
 import { messageOf, SteelyardError } from "../errors.ts";
 
@@ -23,9 +21,7 @@ export async function askForReset(machine: Pick<Machine, "path">, keep: readonly
 }
 
 export async function takeBackReset(machine: Pick<Machine, "path">): Promise<void> {
-  const path = machine.path(markerPath);
-  await rm(path, { force: true });
-  await syncDirectory(dirname(path));
+  await removeDurably(machine.path(markerPath));
 }
 
 /** Starts the box again. When that is not to be had, nothing is left to happen at some later start. Never throws. */

@@ -1,7 +1,7 @@
 import * as fs from "node:fs/promises";
 import { basename, join } from "node:path";
 import { type CardSetting, type CardState, cardSettings } from "../../adapters/card-settings.ts";
-import { isMissing, readTextIfExists } from "../../adapters/files.ts";
+import { isMissing, readLink, readTextIfExists } from "../../adapters/files.ts";
 import { keepFor, type Machine } from "../../adapters/machine.ts";
 import { messageOf } from "../../errors.ts";
 import type { KeptCard, Wish } from "./render.ts";
@@ -61,12 +61,8 @@ export async function describeRefusals(machine: Machine): Promise<string[]> {
 
 /** Kernel driver of a card; undefined without a card, and for a link that is none. */
 export async function readDriver(machine: Machine, card: string): Promise<string | undefined> {
-  try {
-    return basename(await fs.readlink(machine.path(join("/sys/class/net", card, "device/driver"))));
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
+  const driver = await readLink(machine.path(join("/sys/class/net", card, "device/driver")));
+  return driver && basename(driver);
 }
 
 const imageOf = keepFor(() => ({ profile: undefined as Promise<string | undefined> | undefined }));

@@ -1,5 +1,8 @@
 import { type AuditRecord, decodeRecord } from "./record.ts";
 
+/** Lines that are looked at before other work has its turn: some milliseconds. */
+export const linesPerTurn = 200;
+
 /** The lines of a file of the log: pure. */
 export function splitLines(bytes: Buffer): string[] {
   return bytes.length === 0 ? [] : bytes.toString("utf8").replace(/\n$/, "").split("\n");

@@ -95,12 +95,17 @@ export async function openAuditLog(
   async function compare(known: ChainHead): Promise<string | undefined> {
     if (known.sequence > head.sequence)
       return `the records from ${head.sequence + 1} to ${known.sequence} are missing: the end of the log was taken away`;
-    for await (const line of linesFrom(known.sequence - 1)) {
+    const hash = known.sequence === head.sequence ? head.hash : await findHash(known.sequence);
+    if (hash === undefined) return `the record ${known.sequence} is missing`;
+    return hash === known.hash ? undefined : `the record ${known.sequence} is not the one that was written`;
+  }
+
+  async function findHash(sequence: number): Promise<string | undefined> {
+    for await (const line of linesFrom(sequence - 1)) {
       const record = decodeRecord(line)?.record;
-      if (record?.sequence !== known.sequence) continue;
-      return record.hash === known.hash ? undefined : `the record ${known.sequence} is not the one that was written`;
+      if (record?.sequence === sequence) return record.hash;
     }
-    return `the record ${known.sequence} is missing`;
+    return undefined;
   }
 
   /** The last record that can be read. */

@@ -1,3 +1,5 @@
+import { setImmediate } from "node:timers/promises";
+import { linesPerTurn } from "./lines.ts";
 import type { AuditLog } from "./log.ts";
 import { type AuditRecord, type auditResults, decodeRecord } from "./record.ts";
 
@@ -14,9 +16,6 @@ export type AuditQuery = {
   before?: number;
   limit: number;
 };
-
-/** Lines that are looked at before other work has its turn: some milliseconds. */
-const linesPerTurn = 200;
 
 /** The newest records that match, and where the next page begins. */
 export async function findRecords(
@@ -46,7 +45,7 @@ async function* search(
   let seen = 0;
   for await (const line of log.lines(order)) {
     seen += 1;
-    if (seen % linesPerTurn === 0) await new Promise((resolve) => setImmediate(resolve));
+    if (seen % linesPerTurn === 0) await setImmediate();
     if (!words.every((each) => line.includes(each))) continue;
     const record = decodeRecord(line)?.record;
     if (record && matches(record, query)) yield { line, record };

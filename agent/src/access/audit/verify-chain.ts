@@ -1,5 +1,6 @@
+import { setImmediate } from "node:timers/promises";
 import type { LineLog } from "../../adapters/line-log.ts";
-import { splitLines } from "./lines.ts";
+import { linesPerTurn, splitLines } from "./lines.ts";
 import { type ChainHead, chainStart, decodeRecord } from "./record.ts";
 
 export type ChainReport = {
@@ -18,9 +19,6 @@ export type ChainReport = {
 /** The files at one moment, the lines of the newest, and the end of the chain then. */
 export type Snapshot = { numbers: readonly number[]; newest: readonly string[]; known: ChainHead };
 
-/** Lines that are checked before other work has its turn: some milliseconds. */
-const linesPerTurn = 200;
-
 /** Checks what was there at a moment; records may follow meanwhile. */
 export async function verifyFiles(
   files: Pick<LineLog, "list" | "read">,
@@ -34,7 +32,7 @@ export async function verifyFiles(
     // Retention took it meanwhile.
     if (lines.length === 0 && !(await files.list()).includes(number)) return await verifyFiles(files, take);
     for (const [at, line] of lines.entries()) {
-      if (at % linesPerTurn === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (at % linesPerTurn === 0) await setImmediate();
       place = { file: number, line: at + 1 };
       const problem = walk.next(line);
       if (!problem) continue;

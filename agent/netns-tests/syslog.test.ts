@@ -12,6 +12,7 @@ import { makeChainWalk } from "../src/access/audit/verify-chain.ts";
 import { run } from "../src/adapters/process.ts";
 import { setUpServer } from "../src/api/testing.ts";
 import { certificate } from "../src/certificates/schema.ts";
+import type { Configuration } from "../src/configuration/schema.ts";
 import { type Daemon, findFile, findModules, makeAuthority, startDaemon, untilListening } from "./daemons.ts";
 import { enterBox, until } from "./lab.ts";
 
@@ -57,12 +58,13 @@ input(type="imudp" port="5140" address="127.0.0.1" ruleset="udp")
   const { server, control, machine } = await setUpServer(t, { auditBackoff: backoff });
   const ca = await fs.readFile(authority.certificate, "utf8");
   const base = { host: "127.0.0.1", caCertificates: ca };
-  const configure = (targets: Record<string, object>) =>
+  const configure = (targets: Record<string, object>, certificates?: Configuration["certificates"]) =>
     control.commit({
       author: { user: "admin", source: "local" },
       message: "set the targets",
       change: (current) => ({
         ...current,
+        certificates: certificates ?? current.certificates,
         auditTargets: Object.fromEntries(
           Object.entries(targets).map(([name, each]) => [name, auditTarget.parse(each)]),
         ),
@@ -176,27 +178,15 @@ input(type="imudp" port="5140" address="127.0.0.1" ruleset="udp")
     const own = await authority.sign("box", "DNS:lb1.example.com");
     const pem = { certificate: await fs.readFile(own.certificate, "utf8"), key: await fs.readFile(own.key, "utf8") };
     const strict = { ...base, port: 6515 };
-    const set = (target: object, certificates: Record<string, object>) =>
-      control.commit({
-        author: { user: "admin", source: "local" },
-        message: "set the targets",
-        change: (current) => ({
-          ...current,
-          certificates: Object.fromEntries(
-            Object.entries(certificates).map(([name, each]) => [name, certificate.parse(each)]),
-          ),
-          auditTargets: { strict: auditTarget.parse(target) },
-        }),
-      });
     const named = { ...strict, clientCertificate: "box" };
     t.match(verifyAuditTargets({ auditTargets: { strict: auditTarget.parse(named) }, certificates: {} }), [
       { severity: "error", path: "auditTargets.strict.clientCertificate", message: /one of the certificates/ },
     ]);
-    await set(strict, {});
+    await configure({ strict }, {});
     await act();
     await until("it is refused", 10_000, async () => (await statusOf("strict")).error !== "");
     t.same(await lines("strict"), []);
-    await set(named, { box: pem });
+    await configure({ strict: named }, { box: certificate.parse(pem) });
     const wanted = await head();
     await until("all has come", 20_000, async () => (await sequences("strict")).includes(wanted));
     const seen = new Set(await sequences("strict"));

@@ -1,4 +1,4 @@
-import { linkSync, lstatSync } from "node:fs";
+import { linkSync, lstatSync, readFileSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { inBatches, inTurns } from "./batches.ts";
@@ -54,6 +54,27 @@ export async function writeTree(
   const parents = new Set([...directories].map((path) => dirname(path)).filter((path) => path !== "."));
   await Promise.all([...directories, ...parents, "."].map((path) => syncDirectory(join(directory, path))));
   return { stamps, altered };
+}
+
+/** The files that are wanted of those below a directory, in the order of their paths. */
+export async function readTree(
+  directory: string,
+  wanted: (path: string) => boolean,
+): Promise<Omit<TextFile, "secret">[]> {
+  const files: Omit<TextFile, "secret">[] = [];
+  await inTurns((await listFiles(directory)).filter(wanted).sort(), (path) =>
+    files.push({ path, text: readFileSync(join(directory, path), "utf8") }),
+  );
+  return files;
+}
+
+async function listFiles(directory: string, below = ""): Promise<string[]> {
+  const entries = await fs.readdir(join(directory, below), { withFileTypes: true });
+  const found = entries.map(async (entry) => {
+    const path = join(below, entry.name);
+    return entry.isDirectory() ? await listFiles(directory, path) : [path];
+  });
+  return (await Promise.all(found)).flat();
 }
 
 /** What trees take together: what is linked into several counts once. */

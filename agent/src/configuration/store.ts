@@ -1,7 +1,5 @@
-import { readFileSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { join } from "node:path";
-import { inTurns } from "../adapters/batches.ts";
 import {
   isFull,
   isThere,
@@ -16,13 +14,14 @@ import { type Stamps, stampFiles, writeTree } from "../adapters/linked-tree.ts";
 import type { Logger } from "../adapters/machine.ts";
 import type { Damage, GenerationMetadata, GenerationRecord } from "../commit/control.ts";
 import { messageOf, SteelyardError } from "../errors.ts";
-import { decodeConfiguration, digestFiles, encodeConfiguration, type KnownObjects, knowObjects } from "./codec.ts";
-import { chainOf, decodeMetadata, encodeMetadata, metadataFile, type StoredMetadata } from "./metadata.ts";
-import { migrateFiles, requireKnown, type StoredFile, schemaVersion } from "./migrations/index.ts";
+import { digestFiles, encodeConfiguration, type KnownObjects, knowObjects } from "./codec.ts";
+import { chainOf, encodeMetadata, metadataFile } from "./metadata.ts";
+import { schemaVersion } from "./migrations/index.ts";
 import { decodePending, encodePending, type PendingRecord } from "./pending.ts";
 import { makeRescue } from "./rescue.ts";
 import { makeRetention } from "./retention.ts";
 import type { Configuration } from "./schema.ts";
+import { readMetadata, readStored, type Stored } from "./stored.ts";
 
 /**
  * The configuration file system on `/config`.
@@ -356,46 +355,4 @@ async function listNumbers(generations: string): Promise<number[]> {
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
     .sort((one, other) => other - one);
-}
-
-async function readMetadata(directory: string, generation: number): Promise<StoredMetadata> {
-  const text = await readTextIfExists(join(directory, metadataFile));
-  if (text !== undefined) return decodeMetadata(text, generation);
-  if (!(await isThere(directory))) throw new SteelyardError("not-found", `there is no generation ${generation}`);
-  throw new SteelyardError("corrupt", `generation ${generation}: ${metadataFile} is missing`);
-}
-
-/** A generation with the hashes that stand beside it. */
-type Stored = { generation: Generation; digest: string; chain: string | undefined };
-
-async function readStored(directory: string, generation: number, known: KnownObjects): Promise<Stored> {
-  const { digest, chain, ...metadata } = await readMetadata(directory, generation);
-  requireKnown(metadata.schemaVersion, `generation ${generation}`);
-  const paths = (await listYaml(directory)).filter((path) => path !== metadataFile).sort();
-  const files = await readFiles(directory, paths);
-  if (digestFiles(files) !== digest) {
-    throw new SteelyardError(
-      "corrupt",
-      `generation ${generation}: the files do not match the digest written with them`,
-    );
-  }
-  const configuration = decodeConfiguration(migrateFiles(files, metadata.schemaVersion), known);
-  return { generation: { metadata, configuration }, digest, chain };
-}
-
-async function readFiles(directory: string, paths: readonly string[]): Promise<StoredFile[]> {
-  const files: StoredFile[] = [];
-  await inTurns(paths, (path) => files.push({ path, text: readFileSync(join(directory, path), "utf8") }));
-  return files;
-}
-
-/** Paths below the directory. All of them, for an older version may have had its objects elsewhere. */
-async function listYaml(directory: string, below = ""): Promise<string[]> {
-  const entries = await fs.readdir(join(directory, below), { withFileTypes: true });
-  const found = entries.map(async (entry) => {
-    const path = join(below, entry.name);
-    if (entry.isDirectory()) return await listYaml(directory, path);
-    return entry.name.endsWith(".yaml") ? [path] : [];
-  });
-  return (await Promise.all(found)).flat();
 }

@@ -37,7 +37,8 @@ t.test("a repeated POST with the same key gets the first answer and changes noth
 });
 
 t.test("a repeated POST tells until when to confirm, and what has to wait does not use its key up", async (t) => {
-  const { server } = await setUpServer(t);
+  // Both clocks stand still: what passes until the answer would be missing at its end.
+  const { server } = await setUpServer(t, { bootClock: { boot: () => "this", seconds: () => 60 } });
   const post = async (payload: object, key: string, query = "") => {
     const url = `/api/v1/farms${query}`;
     const answer = await server.local.inject({ method: "POST", url, payload, headers: { "idempotency-key": key } });

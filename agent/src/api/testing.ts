@@ -7,6 +7,7 @@ import type { Test } from "tap";
 import type { z } from "zod";
 import { hashPassword } from "../access/password.ts";
 import { user } from "../access/schema.ts";
+import type { BootClock } from "../adapters/boot-clock.ts";
 import { writeAtomically } from "../adapters/files.ts";
 import { makeMachine } from "../adapters/machine.ts";
 import type { Netlink } from "../adapters/netlink.ts";
@@ -90,6 +91,7 @@ type TestOptions = Partial<ServerOptions> & {
   subsystems?: readonly Subsystem[];
   run?: Run;
   netlink?: Netlink;
+  bootClock?: BootClock;
   links?: readonly Link[];
   /** One that waits is used when it is given back. */
   uplinks?: readonly z.output<typeof uplinkFarmStatus>[];
@@ -98,7 +100,7 @@ type TestOptions = Partial<ServerOptions> & {
 /** A server on a fresh root, its clock in `clock.time`; `admin` has {@link password} unless told otherwise. */
 export async function setUpServer(t: Pick<Test, "teardown">, options: TestOptions = {}) {
   const { withUser = true, sharesCertificate = true, links = [], uplinks = [], ...more } = options;
-  const { subsystems = [rememberFarms(), certificates], run, netlink, ...rest } = more;
+  const { subsystems = [rememberFarms(), certificates], run, netlink, bootClock, ...rest } = more;
   // A socket's path has room for 107 bytes (unix(7)), so not below the checkout; in memory, for a disk waits at each fsync.
   const root = await mkdtemp(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "steelyard-"));
   t.teardown(() => rm(root, { recursive: true, force: true }));
@@ -111,6 +113,7 @@ export async function setUpServer(t: Pick<Test, "teardown">, options: TestOption
     now: () => new Date(clock.time),
     ...(run ? { run } : {}),
     ...(netlink ? { netlink } : {}),
+    ...(bootClock ? { bootClock } : {}),
   });
   if (sharesCertificate) {
     ownCertificate ??= ensureManagementCertificate(makeMachine({ root, log: quiet }), "steelyard");

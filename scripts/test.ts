@@ -89,8 +89,7 @@ const stages: Record<string, Stage> = {
         ...["--tsBuildInfoFile", "build/types.tsbuildinfo"],
       ]),
   },
-  // One more than processors, for some wait for clocks and disks.
-  unit: { title: "unit and golden tests", run: () => runTap("unit", [`--jobs=${availableParallelism() + 1}`]) },
+  unit: { title: "unit and golden tests", run: () => runTap("unit", [`--jobs=${availableParallelism()}`]) },
   netns: {
     title: "real daemons in network namespaces",
     run: () => runTap("netns", ["--timeout=1800", "--jobs=1", ...listTests("agent/netns-tests")]),

@@ -413,6 +413,8 @@ t.test(
     await rm(machine.path("/data/backups"));
     clock.time += retryAfter;
     await waitFor(url, ({ total }) => total === 1);
+    // The backup is there a moment before its job has ended.
+    await waitFor("/api/v1/system/status", ({ problems }) => problems.length === 0);
     t.match((await send("GET", "/api/v1/system/status")).json(), { health: "ok" });
   },
 );
